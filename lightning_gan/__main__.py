@@ -1,0 +1,57 @@
+"""The command ``lightning-gan``; what needs no training is answered before torch is imported."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from lightning_gan import __version__
+
+RECIPES = Path(__file__).parent / "recipes"
+
+USAGE = """usage: lightning-gan {fit,validate,test,predict} [options]
+
+  fit        train:                 lightning-gan fit --config dcgan_digits
+  validate   measure on held-out:   lightning-gan validate --config dcgan_digits --ckpt_path last
+  test       measure on test data:  lightning-gan test --config dcgan_digits --ckpt_path last
+  predict    draw samples:          lightning-gan predict --ckpt_path runs/dcgan_digits --n 64
+
+Options of a command:  lightning-gan fit --help
+Parts and their own:   lightning-gan fit --model.objective.help Hinge
+Any option of a recipe can be overridden:
+  lightning-gan fit --config dcgan_mnist --model.objective Hinge --data.batch_size 128
+
+Recipes (--config NAME, or a YAML file of your own):
+"""
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the package."""
+    return sorted(path.stem for path in RECIPES.glob("[!_]*.yaml"))
+
+
+def usage() -> str:
+    """The help of the command as a whole, with the first line of every recipe."""
+    lines = []
+    for name in recipe_names():
+        first = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8").split("\n", 1)[0]
+        lines.append(f"  {name:<18} {first.lstrip('# ')}")
+    return USAGE + "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help"):
+        sys.stdout.write(usage())
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        sys.stdout.write(f"lightning-gan {__version__}\n")
+        return 0
+    from lightning_gan.cli import run
+
+    return run(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""Differentiable augmentation between the samples and the discriminator.
+
+Reals and fakes pass through the same law in both players' updates, and gradients flow through it.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from lightning_gan.curves import Curve, value_at
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.noise import Draws
+from lightning_gan.parts import Part
+
+
+class Augmentation(Part):
+    """What happens to a batch on its way to the discriminator."""
+
+    def __call__(self, samples: Tensor, draws: Draws, images_seen: int) -> Tensor:
+        """Augments samples (N, ...), keeping shape and type."""
+        raise NotImplementedError
+
+
+class InstanceNoise(Augmentation):
+    """Gaussian noise on whatever the discriminator sees (Sønderby et al. 2017, section 3.2).
+
+    It makes the supports of data and generator overlap. Usually annealed to zero:
+    ``sigma: {class_path: LinearCurve, init_args: {start: 0.1, end: 0, images: 100000}}``.
+
+    Args:
+        sigma: Standard deviation, on the scale of images in [-1, 1].
+
+    Raises:
+        ConfigurationError: If sigma is negative.
+    """
+
+    def __init__(self, sigma: float | Curve = 0.1) -> None:
+        if isinstance(sigma, (int, float)) and sigma < 0:
+            raise ConfigurationError(f"InstanceNoise: sigma={sigma} is negative.")
+        self.sigma = sigma
+
+    def __call__(self, samples: Tensor, draws: Draws, images_seen: int) -> Tensor:
+        """Adds noise of the deviation that is due after ``images_seen`` images."""
+        sigma = value_at(self.sigma, images_seen)
+        return samples + sigma * draws.normal(*samples.shape[1:]) if sigma > 0 else samples

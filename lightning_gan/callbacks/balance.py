@@ -1,0 +1,145 @@
+"""Who is winning: the scores, accuracies and gradients of both players."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from torch import Tensor
+
+from lightning_gan.callbacks.run import of_gan
+from lightning_gan.gan import GAN
+from lightning_gan.metrics.balance import DiscriminatorBalance
+from lightning_gan.progress import Update
+
+
+class Balance(Callback):
+    """Logs the means and spreads of D(x) and D(G(z)), accuracies, losses and gradient norms.
+
+    It reads the forward passes of training and adds none; nothing is computed between two reports
+    beyond keeping the logits. In validation and testing the same numbers come from held-out reals
+    and fresh fakes, under ``val/`` and ``test/``. Probabilities are logged only where the objective
+    has them, raw scores always.
+
+    Args:
+        every: Batches between two reports; the Trainer's ``log_every_n_steps`` where None.
+    """
+
+    def __init__(self, every: int | None = None) -> None:
+        self.every = every
+        self.latest: dict[str, float] = {}
+        """The last report of training, by the names in the logs."""
+        self.held_out: dict[str, float] = {}
+        """The last report on held-out data, without its prefix."""
+        self._updates: list[Update] = []
+        self._held_out_updates: list[Update] = []
+        self._clock = (0.0, 0)
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+        """Starts the clock."""
+        self._clock = (time.perf_counter(), of_gan(pl_module).progress.images)
+
+    def on_train_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: Any,  # noqa: ANN401
+        batch: Any,  # noqa: ANN401
+        batch_idx: int,
+    ) -> None:
+        """Asks for gradient norms where a report follows."""
+        pl_module.measure_gradients = self._is_due(trainer, pl_module.progress.batches + 1)
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: Any,  # noqa: ANN401
+        outputs: Any,  # noqa: ANN401
+        batch: Any,  # noqa: ANN401
+        batch_idx: int,
+    ) -> None:
+        """Keeps the updates of the batch, and reports where it is time."""
+        self._updates += pl_module.updates
+        if not self._is_due(trainer, pl_module.progress.batches) or not self._updates:
+            return
+        report = self._report(trainer, pl_module)
+        report.update(self._progress(pl_module))
+        for player, norm in pl_module.gradient_norms.items():
+            report[f"gradient_norm/{player}"] = float(norm)
+        self.latest = report
+        self._updates = []
+        for logger in trainer.loggers:
+            logger.log_metrics(report, step=pl_module.progress.batches)
+            logger.save()
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: Any,  # noqa: ANN401
+        outputs: Any,  # noqa: ANN401
+        batch: Any,  # noqa: ANN401
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keeps the scores of a held-out batch."""
+        self._held_out_updates += pl_module.updates
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+        """Starts anew."""
+        self._held_out_updates = []
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+        """Reports on held-out data."""
+        if trainer.sanity_checking or not self._held_out_updates:
+            return
+        balance = _balance(pl_module, self._held_out_updates)
+        self.held_out = {name.removeprefix("gan/"): value for name, value in balance.items()}
+        stage = "test" if trainer.testing else "val"
+        pl_module.log_dict({f"{stage}/{name}": value for name, value in self.held_out.items()})
+
+    on_test_batch_end = on_validation_batch_end
+    on_test_epoch_start = on_validation_epoch_start
+    on_test_epoch_end = on_validation_epoch_end
+
+    def _is_due(self, trainer: Trainer, batches: int) -> bool:
+        return batches % (self.every or trainer.log_every_n_steps) == 0  # type: ignore[attr-defined]
+
+    def _report(self, trainer: Trainer, gan: GAN) -> dict[str, float]:
+        report = _balance(gan, [u for u in self._updates if u.real_logits is not None])
+        means: dict[str, list[Tensor]] = {}
+        for update in self._updates:
+            means.setdefault(f"loss/{update.player}", []).append(update.loss)
+            for name, term in update.terms.items():
+                means.setdefault(f"penalty/{name}", []).append(term)
+        values = torch.stack([torch.stack(losses).mean() for losses in means.values()])
+        values = trainer.strategy.reduce(values, reduce_op="mean")
+        return report | dict(zip(means, values.tolist(), strict=True))
+
+    def _progress(self, gan: GAN) -> dict[str, float]:
+        now, images = time.perf_counter(), gan.progress.images
+        before, images_before = self._clock
+        self._clock = (now, images)
+        optimizers = gan.optimizers()
+        assert isinstance(optimizers, list)
+        rates = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
+        return {
+            "progress/images": images,
+            "progress/discriminator_updates": gan.progress.discriminator_updates,
+            "progress/generator_updates": gan.progress.generator_updates,
+            "progress/images_per_second": (images - images_before) / (now - before),
+            "learning_rate/discriminator": rates[0],
+            "learning_rate/generator": rates[1],
+        }
+
+
+def _balance(gan: GAN, updates: list[Update]) -> dict[str, float]:
+    """The balance over several updates of the discriminator, on all processes."""
+    metric = DiscriminatorBalance().to(gan.device)
+    if updates:
+        real = torch.cat([u.real_logits for u in updates if u.real_logits is not None])
+        fake = torch.cat([update.fake_logits for update in updates])
+        metric.update(real, fake, *(gan.objective.probability(real, fake) or ()))
+    elif gan.trainer.world_size == 1:
+        return {}
+    return {name: float(value) for name, value in metric.compute().items()}

@@ -1,0 +1,78 @@
+"""Pictures of what the generator makes of the same latents, as training goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers import Logger
+from torch import Tensor
+
+from lightning_gan.callbacks.run import data_of, is_dry, of_gan, run_folder
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.gan import GAN
+from lightning_gan.pictures import grid, save_png, scatter
+
+
+class SampleGrid(Callback):
+    """Draws the averaged generator's samples from fixed latents, as PNG and in the loggers.
+
+    A conditional generator shows one class in each row; points in the plane are drawn over the
+    training points.
+
+    Args:
+        rows: Rows of the grid.
+        columns: Columns of the grid.
+        seed: Seed of the latents.
+
+    Raises:
+        ConfigurationError: If the grid has no cell.
+    """
+
+    def __init__(self, rows: int = 10, columns: int = 10, seed: int = 0) -> None:
+        if rows < 1 or columns < 1:
+            raise ConfigurationError(
+                f"SampleGrid: rows={rows} and columns={columns} must be positive."
+            )
+        self.rows = rows
+        self.columns = columns
+        self.seed = seed
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+        """Draws the untrained generator."""
+        if pl_module.progress.images == 0:
+            self.on_validation_epoch_end(trainer, pl_module)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+        """Draws the generator as it is."""
+        if is_dry(trainer) or not trainer.is_global_zero:
+            return
+        gan = of_gan(pl_module)
+        picture = self.draw(trainer, gan)
+        save_png(picture, run_folder(trainer) / "samples" / f"{gan.progress.images:010d}.png")
+        for logger in trainer.loggers:
+            _log_picture(logger, picture, gan.progress.batches)
+
+    on_test_epoch_end = on_validation_epoch_end
+
+    def draw(self, trainer: Trainer, gan: GAN) -> Tensor:
+        """The picture, uint8 (3, H, W)."""
+        if gan.generator.image_size == 0:
+            data = data_of(trainer)
+            real = data.split("train").images if hasattr(data, "split") else None
+            return scatter(gan.sample(5000, seed=self.seed).cpu(), real)
+        classes = gan.generator.num_classes
+        labels = torch.arange(self.rows).repeat_interleave(self.columns) % max(classes, 1)
+        samples = gan.sample(self.rows * self.columns, labels, seed=self.seed)
+        return grid(samples.float().cpu(), self.columns)
+
+
+def _log_picture(logger: Logger, picture: Tensor, step: int) -> None:
+    """Hands the picture to a logger that can show it."""
+    if hasattr(logger, "log_image"):
+        logger.log_image("samples", [picture.permute(1, 2, 0).numpy()])
+        return
+    experiment: Any = getattr(logger, "experiment", None)
+    if hasattr(experiment, "add_image"):
+        experiment.add_image("samples", picture, step)

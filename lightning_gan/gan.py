@@ -1,0 +1,404 @@
+"""The one training module: two players, one step."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lightning_gan.alternation import Alternation, PerBatch
+from lightning_gan.augment import Augmentation
+from lightning_gan.batch import ScoredBatch
+from lightning_gan.checkpoint import difference, own_state
+from lightning_gan.compatibility import check_data, check_parts, check_precision
+from lightning_gan.curves import Curve, value_at
+from lightning_gan.errors import ConfigurationError, DivergenceError, WeightsError
+from lightning_gan.networks.base import Discriminator, Generator
+from lightning_gan.noise import Noise, Rows, hashed_seed, latents
+from lightning_gan.objectives import Objective
+from lightning_gan.optimizers import GANAdam
+from lightning_gan.parts import describe
+from lightning_gan.progress import Player, Progress, Update
+from lightning_gan.regularizers import Regularizer
+
+Batch = tuple[Tensor, Tensor]
+
+
+class GAN(LightningModule):
+    """A generator and a discriminator that move in turns.
+
+    Each update freezes the other player, so that the generator learns only through the frozen
+    discriminator. Every random number is a function of the seed, the update and the place in the
+    global batch, so that k processes compute what one does.
+
+    Args:
+        generator: From latents to samples.
+        discriminator: From samples to logits.
+        objective: The two losses.
+        regularizers: Terms added to the losses, or constraints after a step.
+        alternation: Whose turn it is; one update each with every batch where None.
+        augmentation: What happens to samples before the discriminator sees them; nothing if None.
+        generator_optimizer: Makes the generator's optimizer from its parameters.
+        discriminator_optimizer: Makes the discriminator's; the two rates may differ (TTUR, Heusel
+            et al. 2017).
+        learning_rate: Factor of both learning rates as a function of the images seen.
+        ema_half_life: Half-life, in images, of the average of the generator's weights that samples
+            are drawn from; 0 for no averaging.
+        ema_rampup: Early on the half-life is at most this share of the images seen.
+        gradient_clip: Largest norm of a player's gradient; None for no clipping.
+        accumulate: Pieces that each batch is worked through in, for batches larger than memory.
+        max_images: Budget; training stops once so many images have been seen.
+        channels_last: Whether images are laid out in memory as (N, H, W, C).
+        seed: Seed of every random number that training draws.
+
+    Raises:
+        ConfigurationError: If parts do not fit together, with the reason and the mend.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        objective: Objective,
+        regularizers: list[Regularizer] | None = None,
+        alternation: Alternation | None = None,
+        augmentation: Augmentation | None = None,
+        generator_optimizer: Callable[[Iterable[Tensor]], Optimizer] = lambda p: GANAdam(p),
+        discriminator_optimizer: Callable[[Iterable[Tensor]], Optimizer] = lambda p: GANAdam(p),
+        learning_rate: Curve | None = None,
+        ema_half_life: float = 10_000,
+        ema_rampup: float = 0.05,
+        gradient_clip: float | None = None,
+        accumulate: int = 1,
+        max_images: int | None = None,
+        channels_last: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.generator = generator
+        self.discriminator = discriminator
+        self.generator_ema = copy.deepcopy(generator).requires_grad_(False)
+        self.objective = objective
+        self.regularizers = list(regularizers or [])
+        self.alternation = alternation or PerBatch()
+        self.augmentation = augmentation
+        self._make_optimizer = {
+            "discriminator": discriminator_optimizer,
+            "generator": generator_optimizer,
+        }
+        self.learning_rate = learning_rate
+        self.ema_half_life = ema_half_life
+        self.ema_rampup = ema_rampup
+        self.gradient_clip = gradient_clip
+        self.accumulate = accumulate
+        self.max_images = max_images
+        self.channels_last = channels_last
+        self.progress = Progress()
+        self.updates: list[Update] = []
+        self.measure_gradients = False
+        self.gradient_norms: dict[Player, Tensor] = {}
+        self._noise = Noise(seed)
+        self._images_in_average = 0
+        self._check()
+
+    def _check(self) -> None:
+        """Refuses parts that cannot live together."""
+        for name, number in (("accumulate", self.accumulate), ("max_images", self.max_images)):
+            if number is not None and number < 1:
+                raise ConfigurationError(f"GAN: {name}={number} must be at least 1.")
+        for name, value in (
+            ("ema_half_life", self.ema_half_life),
+            ("ema_rampup", self.ema_rampup),
+            ("gradient_clip", self.gradient_clip),
+        ):
+            if value is not None and value < 0:
+                raise ConfigurationError(f"GAN: {name}={value} must not be negative.")
+        check_parts(self.generator, self.discriminator, self.objective, self.regularizers)
+
+    # ---------------------------------------------------------------------------- training
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """Lets the players whose turn it is move once or more.
+
+        Args:
+            batch: Samples (N, C, H, W) in [-1, 1] or points (N, D), and class indices (N,).
+            batch_idx: Index in the epoch.
+        """
+        real, labels = batch
+        if self.channels_last and real.ndim == 4:
+            real = real.contiguous(memory_format=torch.channels_last)
+        self.updates.clear()
+        moves = self.alternation.moves(self.progress.batches, self.current_epoch)
+        for _ in range(moves.discriminator):
+            self._move("discriminator", real, labels)
+        for _ in range(moves.generator):
+            self._move("generator", real, labels)
+        self.progress.batches += 1
+        self.progress.images += len(real) * self.trainer.world_size
+        if moves.generator:
+            self._average()
+        if self.max_images is not None and self.progress.images >= self.max_images:
+            self.trainer.should_stop = True
+
+    def _move(self, player: Player, real: Tensor, labels: Tensor) -> None:
+        """One update of ``player``, with the other one frozen."""
+        discriminator_optimizer, generator_optimizer = self._optimizers()
+        optimizer = generator_optimizer if player == "generator" else discriminator_optimizer
+        update = self._count(player)
+        with self.toggled_optimizer(optimizer):
+            optimizer.zero_grad()
+            for piece in self._pieces(player, update, real, labels):
+                loss = self._loss(player, update, piece)
+                share = len(piece.real) / len(real)
+                self.manual_backward(loss if share == 1 else loss * share)
+        self._step(player, optimizer)
+        setattr(self.progress, f"{player}_updates", update + 1)
+        if player == "discriminator":
+            for regularizer in self.regularizers:
+                regularizer.constrain(self.discriminator)
+
+    def _pieces(
+        self, player: Player, update: int, real: Tensor, labels: Tensor
+    ) -> Iterator[ScoredBatch]:
+        """The batch with as many fakes, in ``accumulate`` pieces."""
+        with_input_gradient: set[str] = set()
+        if player == "discriminator":
+            for regularizer in self._due(update):
+                with_input_gradient.update(regularizer.differentiates)
+        size = -(-len(real) // self.accumulate)
+        for first in range(0, len(real), size):
+            chosen = slice(first, first + size)
+            yield self._batch(
+                player, update, real[chosen], labels[chosen], len(real), first, with_input_gradient
+            )
+
+    def _batch(
+        self,
+        player: Player,
+        update: int,
+        real: Tensor,
+        labels: Tensor,
+        local_batch: int,
+        first: int,
+        with_input_gradient: set[str],
+    ) -> ScoredBatch:
+        """One piece of the batch with as many fakes, and the discriminator to score them."""
+        rows = self._rows(local_batch, first, len(real))
+        draws = self._noise.draws(player, update, rows, like=real)
+        z = draws.normal(self.generator.latent_dim)
+        with nullcontext() if player == "generator" else torch.no_grad():
+            fake = self.generator(z, labels).to(real.dtype)
+        if "real" in with_input_gradient:
+            real = real.detach().requires_grad_()
+        if "fake" in with_input_gradient:
+            fake = fake.requires_grad_()
+        images_seen = self.progress.images
+        precise = bool(with_input_gradient)
+
+        def score(samples: Tensor, labels: Tensor) -> Tensor:
+            # A penalty on the gradient by the input wants all of this update outside autocast.
+            with torch.autocast(samples.device.type, enabled=False) if precise else nullcontext():
+                if self.augmentation is not None:
+                    samples = self.augmentation(samples, draws, images_seen)
+                logits: Tensor = self.discriminator(samples, labels)
+                return logits
+
+        return ScoredBatch(score, real, fake, labels, draws, images_seen)
+
+    def _loss(self, player: Player, update: int, batch: ScoredBatch) -> Tensor:
+        """The player's loss with the terms that are due."""
+        bare: Tensor = getattr(self.objective, f"{player}_loss")(batch)
+        loss = bare
+        terms = {}
+        for regularizer in self._due(update):
+            term = getattr(regularizer, f"{player}_term")(batch)
+            if term is not None:
+                loss = loss + regularizer.factor(batch.images_seen) * term
+                terms[type(regularizer).__name__] = term.detach()
+        real_logits = batch.real_logits.detach() if player == "discriminator" else None
+        self.updates.append(
+            Update(player, bare.detach(), real_logits, batch.fake_logits.detach(), terms)
+        )
+        return loss
+
+    def _rows(self, local_batch: int, first: int, count: int) -> Rows:
+        """Rows ``first`` and on of this process's batch, by their place in the global batch."""
+        trainer = self.trainer
+        return Rows(
+            local_batch * trainer.world_size, local_batch * trainer.global_rank + first, count
+        )
+
+    def _due(self, update: int) -> list[Regularizer]:
+        return [regularizer for regularizer in self.regularizers if regularizer.is_due(update)]
+
+    def _count(self, player: Player) -> int:
+        count: int = getattr(self.progress, f"{player}_updates")
+        return count
+
+    def _step(self, player: Player, optimizer: LightningOptimizer) -> None:
+        """Steps the optimizer; only the generator's steps count as Lightning's global steps."""
+        if self.learning_rate is not None:
+            factor = value_at(self.learning_rate, self.progress.images)
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * factor
+        self._mover: Player = player
+        if player == "generator":
+            optimizer.step()
+        else:
+            self.trainer.strategy.optimizer_step(optimizer.optimizer, lambda: None)
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Clips and measures the gradient, after it has been unscaled and reduced."""
+        if self.gradient_clip is None and not self.measure_gradients:
+            return
+        parameters = list(getattr(self, self._mover).parameters())
+        if self.gradient_clip is not None:
+            norm = nn.utils.clip_grad_norm_(parameters, self.gradient_clip)
+        else:
+            norms = [p.grad.norm() for p in parameters if p.grad is not None]
+            norm = torch.stack(norms).norm()
+        self.gradient_norms[self._mover] = norm.detach()
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Moves the averaged generator towards the generator; buffers are copied."""
+        images = self.progress.images - self._images_in_average
+        self._images_in_average = self.progress.images
+        half_life = min(self.ema_half_life, self.ema_rampup * self.progress.images)
+        keep = 0.5 ** (images / half_life) if half_life > 0 else 0.0
+        averaged: list[Tensor] = list(self.generator_ema.parameters())
+        torch._foreach_lerp_(averaged, list[Tensor](self.generator.parameters()), 1 - keep)
+        for into, source in zip(
+            self.generator_ema.buffers(), self.generator.buffers(), strict=True
+        ):
+            into.copy_(source)
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """One optimizer for each player, the discriminator's first."""
+        made = []
+        for player in ("discriminator", "generator"):
+            parameters = [p for p in getattr(self, player).parameters() if p.requires_grad]
+            optimizer = self._make_optimizer[player](parameters)
+            for group in optimizer.param_groups:
+                group["initial_lr"] = group["lr"]
+            made.append(optimizer)
+        return made
+
+    def _optimizers(self) -> list[LightningOptimizer]:
+        optimizers = self.optimizers()
+        assert isinstance(optimizers, list)
+        return optimizers
+
+    # -------------------------------------------------------------------------- evaluation
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Scores held-out reals and as many fakes, for callbacks to read from ``updates``."""
+        real, labels = batch
+        rows = self._rows(len(real), 0, len(real))
+        draws = self._noise.draws("held-out", batch_idx, rows, like=real)
+        fake = self.generator(draws.normal(self.generator.latent_dim), labels).to(real.dtype)
+        batch_ = ScoredBatch(self.discriminator, real, fake, labels, draws, self.progress.images)
+        loss = self.objective.discriminator_loss(batch_)
+        self.updates = [Update("discriminator", loss, batch_.real_logits, batch_.fake_logits)]
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """The same on the test split."""
+        self.validation_step(batch, batch_idx)
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Samples of the averaged generator, in evaluation mode, from latents (N, latent_dim)."""
+        if labels is None:
+            labels = torch.zeros(len(z), dtype=torch.long, device=z.device)
+        samples: Tensor = self.generator_ema.eval()(z, labels)
+        return samples
+
+    @torch.no_grad()
+    def sample(
+        self,
+        count: int,
+        labels: Tensor | None = None,
+        seed: int = 0,
+        truncation: float | None = None,
+    ) -> Tensor:
+        """Draws samples from the averaged generator.
+
+        Args:
+            count: Number of samples.
+            labels: Class indices (count,); drawn uniformly where None.
+            seed: Seed of the latents.
+            truncation: Largest absolute value of a latent's entries, which are then drawn from the
+                normal distribution cut off there (Brock et al. 2019, section 3.1); None for no cut.
+
+        Returns:
+            Images (count, C, H, W) in [-1, 1] or points (count, D), on the model's device.
+        """
+        random = torch.Generator().manual_seed(hashed_seed(seed, "sample"))
+        z = latents(count, self.generator.latent_dim, random, truncation)
+        if labels is None:
+            labels = torch.randint(max(self.generator.num_classes, 1), (count,), generator=random)
+        dtype = next(self.generator_ema.parameters()).dtype
+        samples = [
+            self(z_.to(self.device, dtype), labels_.to(self.device))
+            for z_, labels_ in zip(torch.split(z, 256), torch.split(labels, 256), strict=True)
+        ]
+        return torch.cat(samples)
+
+    # ------------------------------------------------------------------------- life cycle
+
+    def setup(self, stage: str) -> None:
+        """Checks that the data fit the networks."""
+        check_data(self.generator, getattr(self.trainer, "datamodule", None))
+        check_precision(self.trainer.precision, self.regularizers)
+        if self.channels_last and self.generator.image_size:
+            self.to(memory_format=torch.channels_last)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the progress and the parts; refuses to save weights that are not finite.
+
+        Raises:
+            DivergenceError: If a weight is NaN or infinite, so that no good checkpoint is
+                overwritten by a bad one.
+        """
+        for name, value in self.named_parameters():
+            if not torch.isfinite(value).all():
+                raise DivergenceError(
+                    f"{name} is not finite after {self.progress.images} images, so no checkpoint "
+                    "was written and the last good one is kept: lower the learning rates or add a "
+                    "penalty, and go on from it."
+                )
+        checkpoint["lightning_gan"] = {
+            "progress": asdict(self.progress),
+            "images_in_average": self._images_in_average,
+            "parts": self._parts(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes up the progress, after checking that the checkpoint fits.
+
+        Raises:
+            WeightsError: If it was made by something else, or with other networks.
+        """
+        state = own_state(checkpoint, "The checkpoint")
+        for player in ("generator", "discriminator"):
+            theirs, ours = state["parts"][player], describe(getattr(self, player))
+            if theirs != ours:
+                raise WeightsError(
+                    f"The checkpoint holds another {player}: {difference(theirs, ours)}; build "
+                    "the model as it was, or start a new run without --ckpt_path."
+                )
+        self.progress = Progress(**state["progress"])
+        self._images_in_average = state["images_in_average"]
+
+    def _parts(self) -> dict[str, Any]:
+        names = ("generator", "discriminator", "objective", "regularizers", "alternation")
+        parts = {name: describe(getattr(self, name)) for name in (*names, "augmentation")}
+        return parts | {"learning_rate": describe(self.learning_rate)}

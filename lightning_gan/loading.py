@@ -1,0 +1,32 @@
+"""A GAN from its checkpoint alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from lightning_gan.checkpoint import own_state, read_checkpoint
+from lightning_gan.gan import GAN
+from lightning_gan.parts import build
+from lightning_gan.progress import Progress
+
+
+def load(path: str | Path, map_location: str | torch.device = "cpu") -> GAN:
+    """Builds the GAN of a checkpoint, ready to sample from.
+
+    Parts defined outside this package must be imported first. No code of the file is run.
+
+    Args:
+        path: A checkpoint written during ``fit``.
+        map_location: Device to put it on.
+
+    Raises:
+        WeightsError: If the file is missing, damaged, unsafe, or not a checkpoint of a GAN.
+    """
+    checkpoint = read_checkpoint(path, map_location)
+    state = own_state(checkpoint, str(path))
+    model = GAN(**{name: build(part) for name, part in state["parts"].items()})
+    model.load_state_dict(checkpoint["state_dict"])
+    model.progress = Progress(**state["progress"])
+    return model.to(map_location).eval()

@@ -1,0 +1,221 @@
+"""Which modes of the data the generator draws: classes of labelled images, parts of a mixture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.metrics.exact import SampleMetric
+
+if TYPE_CHECKING:
+    from lightning_gan.metrics.extractors import FeatureExtractor
+
+COVERED = 0.1  # a class is drawn if its share is at least this part of the share in the data
+RADIUS = 3.0  # a point is of high quality within so many standard deviations of a mean
+ROBUST = 20  # a mode is robustly covered from one 20th of its expected share on ...
+LEAST = 5  # ... and from so many points on
+BLOCK = 10_000  # points whose distances are held at once
+
+
+def divergence(histogram: Tensor, prior: Tensor) -> Tensor:
+    """Kullback-Leibler divergence KL(histogram || prior) in nats, of shares (K,) that sum to 1.
+
+    Classes without a share add nothing; one with a share but without a prior makes it infinite.
+    """
+    return torch.where(
+        histogram > 0, histogram * (histogram / prior).log(), torch.zeros_like(histogram)
+    ).sum()
+
+
+def total_variation(histogram: Tensor, prior: Tensor) -> Tensor:
+    """Half of the sum of the absolute differences of two histograms (K,): 0 equal, 1 disjoint."""
+    return (histogram - prior).abs().sum() / 2
+
+
+class ClassCoverage(SampleMetric):
+    """How a classifier counts the classes of generated images.
+
+    ``compute`` gives float64 scalars under ``modes/<data>/``: ``covered``, the number of classes
+    whose share is at least a tenth of their share in the data (the errors of the classifier hit
+    every class now and then, so "at least one" would mean nothing); ``min_share``, the smallest
+    share; ``tv``, the total variation to the data's shares; ``kl``, KL(histogram || prior).
+    Count at least 1000 images.
+
+    Args:
+        classifier: An extractor with as many classes as the data has.
+        prior: Share of each class in the data (K,); counts do as well.
+        data_name: Name in the keys.
+        class_names: Names for ``missing()``; by default the classifier's own.
+
+    Raises:
+        ConfigurationError: If classifier, prior and names do not have as many classes.
+    """
+
+    higher_is_better = None
+    histogram: Tensor
+    classifier: FeatureExtractor
+    prior: Tensor
+    shares: Tensor
+
+    def __init__(
+        self,
+        classifier: FeatureExtractor,
+        prior: Tensor | Sequence[float],
+        data_name: str,
+        class_names: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        weights = torch.as_tensor(prior).detach().cpu().double()
+        names = tuple(class_names) or classifier.class_names or tuple(map(str, range(len(weights))))
+        if not len(weights) == classifier.num_classes == len(names):
+            raise ConfigurationError(
+                f"The classifier {classifier.name!r} knows {classifier.num_classes} classes, the "
+                f"prior has {len(weights)} and {len(names)} are named: take a classifier of the "
+                f"classes of {data_name!r}."
+            )
+        if not bool((weights >= 0).all() & (weights.sum() > 0) & weights.isfinite().all()):
+            raise ConfigurationError(
+                f"The prior {weights.tolist()} is no set of shares: give the share or the number "
+                "of images of each class."
+            )
+        prior = weights / weights.sum()
+        self.frozen(classifier=classifier.freeze(), prior=prior, shares=prior.new_zeros(len(prior)))
+        self.data_name, self.class_names = data_name, names
+        self.add_state(
+            "histogram", torch.zeros(len(prior), dtype=torch.int64), dist_reduce_fx="sum"
+        )
+
+    @torch.no_grad()
+    def update(self, images: Tensor) -> None:
+        """Counts generated images (N, C, H, W) in [-1, 1]; N may be 0."""
+        images = self.clean(images)
+        if len(images):
+            found = self.classifier.classify(images).argmax(1)
+            self.histogram += torch.bincount(found, minlength=len(self.histogram))
+
+    def compute(self) -> dict[str, Tensor]:
+        """``modes/<data>/covered``, ``min_share``, ``tv`` and ``kl``; NaN without images."""
+        if self.unusable():
+            share = torch.full_like(self.prior, float("nan"))
+        else:
+            share = self.histogram.cpu().double() / self.histogram.sum().cpu()
+        self.frozen(shares=share)
+        expected = self.prior > 0
+        covered = (share >= COVERED * self.prior)[expected].sum().double()
+        values = {
+            "covered": torch.where(share.isnan().any(), share[0], covered),
+            "min_share": share[expected].min(),
+            "tv": total_variation(share, self.prior),
+            "kl": divergence(share, self.prior) + 0 * share.sum(),  # NaN stays NaN
+        }
+        device = self.histogram.device
+        return {f"modes/{self.data_name}/{key}": x.to(device) for key, x in values.items()}
+
+    def missing(self) -> list[str]:
+        """Names of the classes that are not covered; all processes have to ask."""
+        self.compute()
+        covered = self.shares >= COVERED * self.prior
+        return [name for name, seen in zip(self.class_names, covered, strict=True) if not seen]
+
+
+class MixtureCoverage(SampleMetric):
+    r"""How points cover a mixture of isotropic Gaussians.
+
+    A point belongs to the nearest mean and is of high quality within three standard deviations of
+    it. ``compute`` gives float64 scalars under ``modes/<data>/``:
+
+    * ``covered``: modes with at least one point of high quality (PacGAN, Lin et al. 2018; VEEGAN,
+      Srivastava et al. 2017).
+    * ``covered_robust``: modes with at least max(5, N / 20K) of them.
+    * ``high_quality``: their share of all points; :math:`1 - e^{-9/2} = 0.989` for a perfect
+      sampler in the plane, more means that the modes are too tight.
+    * ``kl``: KL(shares || uniform) over points of high quality, as in PacGAN; ``kl_all`` over all
+      points; ``kl_floor`` = (K-1) / 2N, what a perfect sampler scores.
+    * ``std_ratio``: standard deviation within a mode over the true one, over points of high
+      quality, averaged over the modes; 0.974 for a perfect sampler in the plane (the cut at three
+      standard deviations), 0 for a generator of K points. Count 100000 points for it.
+
+    Args:
+        means: Means (K, D).
+        sigma: Standard deviation of every mode, in each direction.
+        data_name: Name in the keys.
+
+    Raises:
+        ConfigurationError: If there is no mean or sigma is not above 0.
+    """
+
+    higher_is_better = None
+    counts: Tensor
+    spread: Tensor
+    means: Tensor
+
+    def __init__(self, means: Tensor, sigma: float, data_name: str) -> None:
+        super().__init__()
+        if means.ndim != 2 or not len(means) or not sigma > 0:
+            raise ConfigurationError(
+                f"Means of shape {tuple(means.shape)} with sigma = {sigma} are no mixture: give "
+                "means (K, D) and a standard deviation above 0."
+            )
+        self.frozen(means=means.detach().cpu().double())
+        self.sigma, self.data_name = float(sigma), data_name
+        modes, size = means.shape
+        # points of each mode: all, and those of high quality
+        self.add_state("counts", torch.zeros(2, modes, dtype=torch.int64), dist_reduce_fx="sum")
+        # sums over the latter, in sigmas: offset from the mean, then its square
+        self.add_state(
+            "spread", torch.zeros(modes, size + 1, dtype=torch.float64), dist_reduce_fx="sum"
+        )
+
+    @torch.no_grad()
+    def update(self, points: Tensor) -> None:
+        """Adds points (N, D); N may be 0."""
+        for block in torch.split(self.clean(points, bounded=False), BLOCK):
+            self._add(block.to(self.spread.device).double())
+
+    def _add(self, points: Tensor) -> None:
+        if points.shape[1:] != self.means.shape[1:]:
+            raise ConfigurationError(
+                f"Points of {tuple(points.shape)} do not fit means of {tuple(self.means.shape)}: "
+                "generate as many numbers per point as the mixture has."
+            )
+        modes = len(self.means)
+        offsets = (points[:, None] - self.means.to(points.device)) / self.sigma
+        nearest = offsets.square().sum(2).argmin(1)
+        offset = offsets[torch.arange(len(points), device=points.device), nearest]
+        square = offset.square().sum(1)
+        good = square <= RADIUS**2
+        for row, found in zip(self.counts, (nearest, nearest[good]), strict=True):
+            row += torch.bincount(found, minlength=modes)
+        sums = torch.cat([offset, square[:, None]], 1)[good]
+        self.spread.index_add_(0, nearest[good], sums)
+
+    def compute(self) -> dict[str, Tensor]:
+        """The seven values under ``modes/<data>/``; NaN without points."""
+        everything, good = self.counts.cpu().double()
+        total, modes = everything.sum(), len(good)
+        uniform = torch.full_like(good, 1 / modes)
+        values = {
+            "covered": (good >= 1).sum().double(),
+            "covered_robust": (good >= max(LEAST, float(total) / (ROBUST * modes))).sum().double(),
+            "high_quality": good.sum() / total,
+            "kl": divergence(good / good.sum(), uniform) + 0 * good.sum() / good.sum(),
+            "kl_all": divergence(everything / total, uniform),
+            "kl_floor": (modes - 1) / (2 * total),
+            "std_ratio": self._std_ratio(good),
+        }
+        if self.unusable():
+            values = {key: torch.full_like(total, float("nan")) for key in values}
+        device = self.spread.device
+        return {f"modes/{self.data_name}/{key}": x.to(device) for key, x in values.items()}
+
+    def _std_ratio(self, good: Tensor) -> Tensor:
+        """Mean over the modes with two points or more; NaN if there is none."""
+        enough = good >= 2
+        count, sums = good[enough], self.spread.cpu()[enough]
+        offset, square = sums[:, :-1], sums[:, -1]
+        scatter = (square - offset.square().sum(1) / count).clamp(min=0)
+        return (scatter / (offset.shape[1] * (count - 1))).sqrt().mean()

@@ -1,0 +1,213 @@
+"""Statistics of the real images: computed once, kept on disk, read-only."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+import warnings
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.metrics.extractors import FeatureExtractor
+from lightning_gan.metrics.frechet import bias_coefficient, covariance_factor
+
+VARIABLE = "LIGHTNING_GAN_CACHE"
+VERSION = "1"  # of the file and of the way the statistics are computed
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceStatistics:
+    """Mean and covariance of the reals' features, with what the Frechet distance needs of them.
+
+    Args:
+        mean: Mean (D,), float64.
+        covariance: Covariance (D, D) with 1/(N-1), float64.
+        count: Number N of images.
+        name: Name of the extractor; empty where unknown.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+    count: int
+    name: str = ""
+    known: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def factor(self) -> Tensor:
+        """A matrix R (D, D) with R R^T = covariance."""
+        found = self.known.get("factor")
+        return covariance_factor(self.covariance) if found is None else found
+
+    @cached_property
+    def bias(self) -> float:
+        """The coefficient c of the floor c (1/N_f + 1/N_r)."""
+        found = self.known.get("bias")
+        return bias_coefficient(self.covariance) if found is None else float(found)
+
+    @classmethod
+    @torch.no_grad()
+    def from_samples(
+        cls,
+        images: Tensor,
+        extractor: FeatureExtractor,
+        batch_size: int = 500,
+        device: str | torch.device = "cpu",
+    ) -> ReferenceStatistics:
+        """The statistics of all images, without augmentation, in their order.
+
+        Args:
+            images: uint8 (N, C, H, W), taken as x / 127.5 - 1; or float images in [-1, 1]; or
+                points (N, D).
+            extractor: Gives the features.
+            batch_size: Images per pass; does not change the result.
+            device: Where the features are extracted.
+
+        Raises:
+            ConfigurationError: If there are fewer than two images.
+        """
+        if len(images) < 2:
+            raise ConfigurationError(
+                f"A reference needs at least 2 images and has {len(images)}: check the folder and "
+                "the split of the data."
+            )
+        shift: Tensor | None = None
+        total = outer = torch.zeros((), dtype=torch.float64)
+        for batch in torch.split(images, batch_size):
+            batch = batch.to(device)
+            batch = batch.float() / 127.5 - 1 if batch.dtype == torch.uint8 else batch
+            features = extractor(batch).cpu().double()
+            shift = features.mean(0) if shift is None else shift
+            features -= shift
+            total = total + features.sum(0)
+            outer = outer + features.T @ features
+        assert shift is not None  # there are two images at least
+        count, offset = len(images), total / len(images)
+        covariance = (outer - count * torch.outer(offset, offset)) / (count - 1)
+        return cls(shift + offset, (covariance + covariance.T) / 2, count, extractor.name)
+
+    @classmethod
+    def load_or_build(
+        cls,
+        images: Tensor,
+        extractor: FeatureExtractor,
+        split: str = "train",
+        data_name: str = "data",
+        cache_dir: str | os.PathLike[str] | None = None,
+        device: str | torch.device = "cpu",
+    ) -> ReferenceStatistics:
+        """The statistics from the cache, or computed and put there.
+
+        The key holds the extractor's weights and every byte of the images, so that nothing stale
+        is ever read; a damaged file is rebuilt with a warning, and a folder that cannot be
+        written costs a warning too.
+
+        Args:
+            images: As in ``from_samples``.
+            extractor: Gives the features.
+            split: Name of the split, part of the key.
+            data_name: Name of the data, for the name of the file.
+            cache_dir: Folder; by default the environment variable LIGHTNING_GAN_CACHE, else
+                ``~/.cache/lightning-gan``.
+            device: Where the features are extracted.
+        """
+        folder = Path(cache_dir).expanduser() if cache_dir is not None else cache_folder()
+        key = cache_key(images, extractor, split)
+        plain = re.sub(r"[^\w.-]+", "-", f"{data_name}-{split}-{extractor.name}")
+        path = folder / f"{plain}-{key[:16]}.safetensors"
+        if path.is_file():
+            try:
+                return _read(path, key)
+            except (OSError, SafetensorError, ValueError, KeyError) as error:
+                warnings.warn(
+                    f"The cached statistics {path} are damaged ({error}) and are built anew.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+        statistics = cls.from_samples(images, extractor, device=device)
+        try:
+            _write(path, statistics, key)
+        except OSError as error:
+            warnings.warn(
+                f"The statistics of the reals cannot be kept in {folder} ({error}): set {VARIABLE} "
+                "to a folder that can be written.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return statistics
+
+
+def cache_folder() -> Path:
+    """Where statistics are kept: LIGHTNING_GAN_CACHE, else ``~/.cache/lightning-gan``."""
+    given = os.environ.get(VARIABLE)
+    return Path(given).expanduser() if given else Path.home() / ".cache" / "lightning-gan"
+
+
+def content_hash(images: Tensor) -> str:
+    """SHA-256, in hex, over shape, type and every byte."""
+    digest = hashlib.sha256(f"{tuple(images.shape)}:{images.dtype};".encode())
+    digest.update(images.detach().cpu().contiguous().numpy().reshape(-1).view("uint8").data)
+    return digest.hexdigest()
+
+
+def cache_key(images: Tensor, extractor: FeatureExtractor, split: str) -> str:
+    """SHA-256, in hex, of all that the statistics depend on."""
+    parts = (VERSION, extractor.fingerprint, content_hash(images), split)
+    return hashlib.sha256(":".join(parts).encode()).hexdigest()
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _write(path: Path, statistics: ReferenceStatistics, key: str) -> None:
+    """Writes whole or not at all, whoever else is writing."""
+    tensors = {
+        "mean": statistics.mean,
+        "covariance": statistics.covariance,
+        "factor": statistics.factor,
+        "bias": torch.tensor(statistics.bias, dtype=torch.float64),
+    }
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    metadata = {
+        "key": key,
+        "name": statistics.name,
+        "count": str(statistics.count),
+        "digest": _digest(tensors),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as part:
+        temporary = Path(part.name)
+        try:
+            part.write(save(tensors, metadata=metadata))
+            part.close()
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _read(path: Path, key: str) -> ReferenceStatistics:
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    if metadata.get("key") != key or metadata.get("digest") != _digest(tensors):
+        raise ValueError("its checksum is wrong")
+    return ReferenceStatistics(
+        tensors.pop("mean"),
+        tensors.pop("covariance"),
+        int(metadata["count"]),
+        metadata["name"],
+        tensors,
+    )

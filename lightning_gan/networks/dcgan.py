@@ -1,0 +1,111 @@
+"""DCGAN (Radford et al. 2016): transposed convolutions up, strided convolutions down."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from lightning_gan.networks.base import Discriminator, Generator
+from lightning_gan.networks.layers import halvings, maybe_spectral
+
+
+def _initialise(network: nn.Module) -> None:
+    """Weights from N(0, 0.02), as section 4 of the paper has it; scales of norms around one."""
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, 0.02)
+
+
+class DCGANGenerator(Generator):
+    """Doubles a small map up to the image by transposed convolutions.
+
+    Args:
+        channels: Channels of an image; None to take it from the data.
+        image_size: Height and width in pixels: 4 to 7 times a power of two, such as 28, 32 or 64;
+            None to take it from the data.
+        latent_dim: Length of a latent.
+        width: Feature maps of the layer before the image; each layer below it has twice as many.
+        num_classes: Number of classes that it is conditioned on; 0 for none.
+    """
+
+    def __init__(
+        self,
+        channels: int | None = None,
+        image_size: int | None = None,
+        latent_dim: int = 100,
+        width: int = 64,
+        num_classes: int = 0,
+    ) -> None:
+        super().__init__(latent_dim, channels, image_size, num_classes)
+        steps, start = halvings(type(self).__name__, self.image_size)
+        maps = width * 2 ** (steps - 1)
+        layers: list[nn.Module] = [
+            nn.Unflatten(1, (self.input_dim, 1, 1)),
+            nn.ConvTranspose2d(self.input_dim, maps, start, bias=False),
+            nn.BatchNorm2d(maps),
+            nn.ReLU(),
+        ]
+        for _ in range(steps - 1):
+            layers += [
+                nn.ConvTranspose2d(maps, maps // 2, 4, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(maps // 2),
+                nn.ReLU(),
+            ]
+            maps //= 2
+        layers += [nn.ConvTranspose2d(maps, self.channels, 4, stride=2, padding=1), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+        _initialise(self)
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Images (N, channels, image_size, image_size) in [-1, 1]."""
+        images: Tensor = self.layers(self.conditioned(z, labels))
+        return images
+
+
+class DCGANDiscriminator(Discriminator):
+    """Halves the image down to a small map by strided convolutions.
+
+    Args:
+        channels: Channels of an image; None to take it from the data.
+        image_size: Height and width in pixels: 4 to 7 times a power of two, such as 28, 32 or 64;
+            None to take it from the data.
+        width: Feature maps of the first layer; each layer after it has twice as many.
+        num_classes: Number of classes that it is conditioned on; 0 for none.
+        batch_norm: Whether all layers but the first are batch-normalised. Penalties on the slope
+            and relativistic losses need it off.
+        spectral_norm: Whether all layers are spectrally normalised.
+    """
+
+    def __init__(
+        self,
+        channels: int | None = None,
+        image_size: int | None = None,
+        width: int = 64,
+        num_classes: int = 0,
+        batch_norm: bool = True,
+        spectral_norm: bool = False,
+    ) -> None:
+        super().__init__(channels, image_size, num_classes)
+        steps, size = halvings(type(self).__name__, self.image_size)
+        layers: list[nn.Module] = []
+        inputs, maps = self.channels, width
+        for step in range(steps):
+            normed = batch_norm and step > 0
+            convolution = nn.Conv2d(inputs, maps, 4, stride=2, padding=1, bias=not normed)
+            layers.append(maybe_spectral(convolution, spectral_norm))
+            if normed:
+                layers.append(nn.BatchNorm2d(maps))
+            layers.append(nn.LeakyReLU(0.2))
+            inputs, maps = maps, maps * 2
+        self.layers = nn.Sequential(*layers, nn.Flatten())
+        self.add_head(inputs * size**2)
+        _initialise(self)
+        self.head = maybe_spectral(self.head, spectral_norm)
+
+    def features(self, samples: Tensor) -> Tensor:
+        """The smallest map, flattened to (N, F)."""
+        features: Tensor = self.layers(samples)
+        return features

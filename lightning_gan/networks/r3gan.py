@@ -1,0 +1,178 @@
+"""A small residual pair without normalisation, after R3GAN (Huang et al. 2024, section 4).
+
+Bottleneck blocks with grouped convolutions, bilinear resampling, fix-up initialisation: what is
+left of StyleGAN2 once a loss that does not collapse makes its tricks unnecessary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.networks.base import Discriminator, Generator
+from lightning_gan.networks.layers import halvings
+
+_SLOPE = 0.2
+
+
+class ResidualBlock(nn.Module):
+    """1x1, grouped 3x3 and 1x1 convolutions around a skip; it starts as the identity.
+
+    Args:
+        maps: Feature maps that come in and go out.
+        expansion: The inner convolution has this many times as many.
+        group_size: Feature maps in a group of the inner convolution.
+        blocks: Number of blocks in the network, for the scale of the initial weights.
+    """
+
+    def __init__(self, maps: int, expansion: int, group_size: int, blocks: int) -> None:
+        super().__init__()
+        inner = maps * expansion
+        groups = max(inner // group_size, 1)
+        self.widen = nn.Conv2d(maps, inner, 1)
+        self.mix = nn.Conv2d(inner, inner, 3, padding=1, groups=groups)
+        self.narrow = nn.Conv2d(inner, maps, 1, bias=False)
+        # Fix-up (Zhang et al. 2019): three layers in a branch, the last one zero.
+        for layer in (self.widen, self.mix):
+            initialise(layer, gain=math.sqrt(2 / (1 + _SLOPE**2)) * blocks**-0.25)
+        nn.init.zeros_(self.narrow.weight)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps (N, C, H, W) to maps of the same shape."""
+        inner = F.leaky_relu(self.widen(maps), _SLOPE)
+        out: Tensor = maps + self.narrow(F.leaky_relu(self.mix(inner), _SLOPE))
+        return out
+
+
+def initialise(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> None:
+    """Weights of variance gain^2 / fan_in, no bias."""
+    fan_in = layer.weight[0].numel()
+    nn.init.normal_(layer.weight, 0.0, gain / math.sqrt(fan_in))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def _pointwise(inputs: int, outputs: int) -> nn.Module:
+    """A 1x1 convolution where the number of maps changes."""
+    if inputs == outputs:
+        return nn.Identity()
+    layer = nn.Conv2d(inputs, outputs, 1, bias=False)
+    initialise(layer)
+    return layer
+
+
+def _stages(name: str, image_size: int, widths: Sequence[int]) -> int:
+    """Checks the widths against the image and returns the size of the smallest map."""
+    steps, start = halvings(name, image_size)
+    if len(widths) != steps + 1:
+        raise ConfigurationError(
+            f"{name}: images of {image_size} pixels take {steps + 1} widths, one for each map from "
+            f"{start} to {image_size} pixels, but widths={list(widths)} has {len(widths)}."
+        )
+    return start
+
+
+class R3GANGenerator(Generator):
+    """From a learned basis, scaled by the latent, up to the image.
+
+    Args:
+        channels: Channels of an image; None to take it from the data.
+        image_size: Height and width in pixels, 4 to 7 times a power of two; None to take it from
+            the data.
+        latent_dim: Length of a latent.
+        widths: Feature maps at each size, from the smallest map to the image.
+        blocks: Residual blocks at each size.
+        expansion: Widening inside a block.
+        group_size: Feature maps in a group of the 3x3 convolutions.
+        num_classes: Number of classes that it is conditioned on; 0 for none.
+    """
+
+    def __init__(
+        self,
+        channels: int | None = None,
+        image_size: int | None = None,
+        latent_dim: int = 64,
+        widths: Sequence[int] = (128, 64, 32),
+        blocks: int = 1,
+        expansion: int = 2,
+        group_size: int = 16,
+        num_classes: int = 0,
+    ) -> None:
+        super().__init__(latent_dim, channels, image_size, num_classes)
+        start = _stages(type(self).__name__, self.image_size, widths)
+        total = blocks * len(widths)
+        self.basis = nn.Parameter(torch.randn(widths[0], start, start))
+        self.scale = nn.Linear(self.input_dim, widths[0], bias=False)
+        initialise(self.scale)
+        stages = []
+        for inputs, maps in zip((widths[0], *widths), widths, strict=False):
+            body = [ResidualBlock(maps, expansion, group_size, total) for _ in range(blocks)]
+            stages.append(nn.Sequential(_pointwise(inputs, maps), *body))
+        self.stages = nn.ModuleList(stages)
+        self.image = nn.Conv2d(widths[-1], self.channels, 1, bias=False)
+        initialise(self.image)
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Images (N, channels, image_size, image_size), near [-1, 1] but not squashed to it."""
+        maps = self.basis * self.scale(self.conditioned(z, labels))[:, :, None, None]
+        for number, stage in enumerate(self.stages):
+            if number > 0:
+                maps = F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
+            maps = stage(maps)
+        image: Tensor = self.image(maps)
+        return image
+
+
+class R3GANDiscriminator(Discriminator):
+    """The generator's mirror image.
+
+    Args:
+        channels: Channels of an image; None to take it from the data.
+        image_size: Height and width in pixels, 4 to 7 times a power of two; None to take it from
+            the data.
+        widths: Feature maps at each size, from the smallest map to the image.
+        blocks: Residual blocks at each size.
+        expansion: Widening inside a block.
+        group_size: Feature maps in a group of the 3x3 convolutions.
+        num_classes: Number of classes that it is conditioned on; 0 for none.
+    """
+
+    def __init__(
+        self,
+        channels: int | None = None,
+        image_size: int | None = None,
+        widths: Sequence[int] = (128, 64, 32),
+        blocks: int = 1,
+        expansion: int = 2,
+        group_size: int = 16,
+        num_classes: int = 0,
+    ) -> None:
+        super().__init__(channels, image_size, num_classes)
+        start = _stages(type(self).__name__, self.image_size, widths)
+        total = blocks * len(widths)
+        self.image = nn.Conv2d(self.channels, widths[-1], 1)
+        initialise(self.image)
+        stages = []
+        for maps, outputs in zip(widths[::-1], (*widths[-2::-1], widths[0]), strict=True):
+            body = [ResidualBlock(maps, expansion, group_size, total) for _ in range(blocks)]
+            stages.append(nn.Sequential(*body, _pointwise(maps, outputs)))
+        self.stages = nn.ModuleList(stages)
+        self.basis = nn.Conv2d(widths[0], widths[0], start, groups=widths[0], bias=False)
+        initialise(self.basis)
+        self.add_head(widths[0])
+        nn.init.normal_(self.head.weight, 0.0, 1 / math.sqrt(widths[0]))  # type: ignore[arg-type]
+
+    def features(self, samples: Tensor) -> Tensor:
+        """One number for each map of the smallest size (N, widths[0])."""
+        maps = self.image(samples)
+        for number, stage in enumerate(self.stages):
+            if number > 0:
+                maps = F.avg_pool2d(maps, 2)
+            maps = stage(maps)
+        features: Tensor = self.basis(maps).flatten(1)
+        return features

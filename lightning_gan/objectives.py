@@ -1,0 +1,214 @@
+r"""What the two players minimise.
+
+Notation: :math:`r = D(x)` and :math:`f = D(G(z))` are logits, real is high, and
+:math:`\mathrm{sp}(t) = \log(1 + e^t)` is the softplus.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from lightning_gan.batch import ScoredBatch
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.parts import Part
+
+
+class Objective(Part):
+    """A pair of losses, one for each player.
+
+    Subclasses define :meth:`discriminator_loss` and :meth:`generator_loss`, and
+    :meth:`probability` only where the logits stand for one.
+    """
+
+    paired: ClassVar[bool] = False
+    """Whether a loss looks at real i and fake i together."""
+
+    needs_lipschitz: ClassVar[bool] = False
+    """Whether the losses mean something only for a discriminator of bounded slope."""
+
+    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
+        """The discriminator's loss, a scalar to minimise."""
+        raise NotImplementedError
+
+    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+        """The generator's loss, a scalar to minimise."""
+        raise NotImplementedError
+
+    def probability(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor] | None:
+        """D(x) and D(G(z)) as probabilities (N,) each, or None where logits mean none."""
+        return None
+
+
+class _Logistic(Objective):
+    """The discriminator as a binary classifier; see the subclasses for the generator.
+
+    Args:
+        real_label: Target for real images, in (0.5, 1]. Below 1 it is one-sided label smoothing
+            (Salimans et al. 2016, section 3.4, with 0.9); the target for fakes stays 0.
+
+    Raises:
+        ConfigurationError: If the target is outside (0.5, 1].
+    """
+
+    def __init__(self, real_label: float = 1.0) -> None:
+        if not 0.5 < real_label <= 1:
+            raise ConfigurationError(
+                f"{type(self).__name__}: real_label={real_label} is not in (0.5, 1]; take 1 for "
+                "no smoothing or 0.9 for one-sided label smoothing."
+            )
+        self.real_label = real_label
+
+    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
+        """E[s sp(-r) + (1 - s) sp(r)] + E sp(f), with s the target for reals."""
+        real = softplus(-batch.real_logits)
+        if self.real_label < 1:
+            real = self.real_label * real + (1 - self.real_label) * softplus(batch.real_logits)
+        return real.mean() + softplus(batch.fake_logits).mean()
+
+    def probability(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
+        """The sigmoid of each logit."""
+        return real_logits.sigmoid(), fake_logits.sigmoid()
+
+
+class Minimax(_Logistic):
+    r"""The original game, whose generator loss saturates once the discriminator wins.
+
+    .. math:: L_D = \mathbb{E}\,\mathrm{sp}(-r) + \mathbb{E}\,\mathrm{sp}(f), \quad
+              L_G = -\mathbb{E}\,\mathrm{sp}(f)
+
+    (Goodfellow et al. 2014, Eq. 1). At f = -10 the generator's gradient is 4.5e-5 per sample where
+    the non-saturating form has 1.
+
+    Args:
+        real_label: Target for real images, in (0.5, 1]; 0.9 is one-sided label smoothing.
+    """
+
+    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+        """-E sp(f)."""
+        return -softplus(batch.fake_logits).mean()
+
+
+class NonSaturating(_Logistic):
+    r"""The game in the form that trains: the generator maximises log D(G(z)).
+
+    .. math:: L_D = \mathbb{E}\,\mathrm{sp}(-r) + \mathbb{E}\,\mathrm{sp}(f), \quad
+              L_G = \mathbb{E}\,\mathrm{sp}(-f)
+
+    (Goodfellow et al. 2014, section 3; "logistic" in StyleGAN).
+
+    Args:
+        real_label: Target for real images, in (0.5, 1]; 0.9 is one-sided label smoothing.
+    """
+
+    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+        """E sp(-f)."""
+        return softplus(-batch.fake_logits).mean()
+
+
+class LeastSquares(Objective):
+    r"""Pulls logits to targets by squares instead of classifying (LSGAN).
+
+    .. math:: L_D = \tfrac12\mathbb{E}(r-b)^2 + \tfrac12\mathbb{E}(f-a)^2, \quad
+              L_G = \tfrac12\mathbb{E}(f-c)^2
+
+    (Mao et al. 2017, Eq. 2). With (a, b, c) = (-1, 1, 0) it minimises a Pearson chi-squared
+    divergence; the default (0, 1, 1) is the paper's other choice.
+
+    Args:
+        a: Target of the discriminator for fakes.
+        b: Target of the discriminator for reals; change it instead of smoothing labels.
+        c: Target of the generator for fakes.
+
+    Raises:
+        ConfigurationError: If a and b are equal.
+    """
+
+    def __init__(self, a: float = 0.0, b: float = 1.0, c: float = 1.0) -> None:
+        if a == b:
+            raise ConfigurationError(
+                f"LeastSquares: a and b are both {a}, so reals and fakes have the same target; "
+                "take for instance a=0 and b=1."
+            )
+        self.a, self.b, self.c = a, b, c
+
+    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
+        """Half the mean square distance of reals from b and of fakes from a."""
+        real = (batch.real_logits - self.b).square().mean()
+        return (real + (batch.fake_logits - self.a).square().mean()) / 2
+
+    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+        """Half the mean square distance of fakes from c."""
+        return (batch.fake_logits - self.c).square().mean() / 2
+
+    def probability(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
+        """The logit itself on the scale from a to b, which estimates p_data / (p_data + p_G)."""
+        span = self.b - self.a
+        real, fake = (real_logits - self.a) / span, (fake_logits - self.a) / span
+        return real.clamp(0, 1), fake.clamp(0, 1)
+
+
+class Wasserstein(Objective):
+    r"""The critic estimates the earth mover's distance between data and generator.
+
+    .. math:: L_D = \mathbb{E} f - \mathbb{E} r, \quad L_G = -\mathbb{E} f
+
+    (Arjovsky et al. 2017, Eq. 2 and 3). It needs a critic of bounded slope: `WeightClipping` as in
+    that paper, a `GradientPenalty` (WGAN-GP), or spectral normalisation.
+    """
+
+    needs_lipschitz = True
+
+    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
+        """E f - E r."""
+        return batch.fake_logits.mean() - batch.real_logits.mean()
+
+    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+        """-E f."""
+        return -batch.fake_logits.mean()
+
+
+class Hinge(Objective):
+    r"""A margin between reals and fakes; scores beyond the margin teach nothing more.
+
+    .. math:: L_D = \mathbb{E}[1-r]_+ + \mathbb{E}[1+f]_+, \quad L_G = -\mathbb{E} f
+
+    (Lim & Ye 2017; Miyato et al. 2018, Eq. 16 and 17). There is no hinge for the generator.
+    """
+
+    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
+        """E max(0, 1 - r) + E max(0, 1 + f)."""
+        return torch.relu(1 - batch.real_logits).mean() + torch.relu(1 + batch.fake_logits).mean()
+
+    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+        """-E f."""
+        return -batch.fake_logits.mean()
+
+
+class RelativisticPairing(Objective):
+    r"""Each real is scored against the fake of its pair (RpGAN, the loss of R3GAN).
+
+    .. math:: L_D = \mathbb{E}\,\mathrm{sp}(-(r_i - f_i)), \quad
+              L_G = \mathbb{E}\,\mathrm{sp}(-(f_i - r_i))
+
+    (Jolicoeur-Martineau 2018; Huang et al. 2024, Eq. 2, in the non-saturating form of its code).
+    Only differences matter. It wants `R1` and `R2` together: with R1 alone it diverges.
+    """
+
+    paired = True
+
+    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
+        """E sp(f - r), pair by pair."""
+        return softplus(batch.fake_logits - batch.real_logits).mean()
+
+    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+        """E sp(r - f), pair by pair."""
+        return softplus(batch.real_logits - batch.fake_logits).mean()
+
+    def probability(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
+        """The probability that the real of a pair is the real one, and its complement."""
+        real = (real_logits - fake_logits).sigmoid()
+        return real, 1 - real

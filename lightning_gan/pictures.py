@@ -1,0 +1,77 @@
+"""Samples as pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Images in [-1, 1] as uint8, rounded; values outside are clamped."""
+    return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def grid(images: Tensor, columns: int, border: int = 2, smallest: int = 48) -> Tensor:
+    """Lays images out in rows.
+
+    Args:
+        images: Images (N, 1 or 3, H, W) in [-1, 1].
+        columns: Images in a row.
+        border: Pixels between images.
+        smallest: Small images are enlarged by a whole factor to about this size.
+
+    Returns:
+        A picture (3, height, width), uint8.
+    """
+    factor = max(smallest // images.shape[-1], 1)
+    pictures = to_uint8(images).repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+    if pictures.shape[1] == 1:
+        pictures = pictures.expand(-1, 3, -1, -1)
+    count, _, height, width = pictures.shape
+    rows = -(-count // columns)
+    shape = (3, rows * (height + border) + border, columns * (width + border) + border)
+    canvas = torch.full(shape, 255, dtype=torch.uint8)
+    for index, picture in enumerate(pictures[:, :3]):
+        top = border + index // columns * (height + border)
+        left = border + index % columns * (width + border)
+        canvas[:, top : top + height, left : left + width] = picture
+    return canvas
+
+
+def scatter(points: Tensor, real: Tensor | None = None, size: int = 512) -> Tensor:
+    """Draws generated points in the plane in blue over the real ones in grey.
+
+    Args:
+        points: Generated points (N, 2).
+        real: Real points (M, 2), which also set the frame.
+        size: Height and width of the picture in pixels.
+
+    Returns:
+        A picture (3, size, size), uint8.
+    """
+    frame = points if real is None else real
+    low, high = frame.min(0).values, frame.max(0).values
+    middle, half = (low + high) / 2, float((high - low).max()) * 0.65 + 1e-9
+    canvas = torch.full((3, size, size), 255, dtype=torch.uint8)
+    layers = [(points, (31, 90, 200))]
+    if real is not None:
+        layers.insert(0, (real[:: max(len(real) // 20_000, 1)], (205, 205, 205)))
+    for layer, colour in layers:
+        place = ((layer - middle) / half + 1) / 2 * (size - 1)
+        place = place[torch.isfinite(place).all(1)].round().long()
+        for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
+            column, row = place[:, 0] + dx, size - 1 - place[:, 1] + dy
+            inside = (column >= 0) & (column < size) & (row >= 0) & (row < size)
+            for channel, value in enumerate(colour):
+                canvas[channel, row[inside], column[inside]] = value
+    return canvas
+
+
+def save_png(picture: Tensor, path: Path) -> None:
+    """Writes a picture (3, H, W), uint8, making folders as needed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.ascontiguousarray(picture.permute(1, 2, 0).numpy())).save(path)

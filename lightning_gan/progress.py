@@ -1,0 +1,34 @@
+"""What has been done so far, and what the last updates showed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch import Tensor
+
+Player = Literal["discriminator", "generator"]
+
+
+@dataclass
+class Progress:
+    """What has been done so far; saved in checkpoints, counted over all processes.
+
+    Lightning's ``global_step`` equals ``generator_updates``.
+    """
+
+    images: int = 0
+    batches: int = 0
+    discriminator_updates: int = 0
+    generator_updates: int = 0
+
+
+@dataclass
+class Update:
+    """What callbacks may read of a player's update, detached."""
+
+    player: Player
+    loss: Tensor
+    real_logits: Tensor | None
+    fake_logits: Tensor
+    terms: dict[str, Tensor] = field(default_factory=dict)
