@@ -1,0 +1,164 @@
+"""What every data module promises."""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+
+from datamodules.errors import DataError
+from datamodules.memory import (
+    EvaluationBatches,
+    Samples,
+    Split,
+    TrainingBatches,
+    check_batch_size,
+    hashed_generator,
+)
+
+SplitName = Literal["train", "val", "test"]
+
+SPLIT_SEED = 0
+"""Splits, and drawn points, do not depend on a run's seed: runs compare on the same samples."""
+
+
+class RealData(LightningDataModule):
+    """Real samples with their classes, in three disjoint splits.
+
+    Batches are ``(images, labels)``: float32 ``(N, C, H, W)`` in [-1, 1], or points ``(N, D)`` as
+    they are, and int64 ``(N,)``. With a trainer attached they lie on its device and are shared
+    between its processes without padding (see :mod:`datamodules.memory`).
+
+    Attributes:
+        name: Short name of the data, such as ``"mnist"``.
+        channels: Channels of an image, or coordinates of a point.
+        image_size: Height and width in pixels; 0 for points.
+        num_classes: Number of classes; 0 where there are none.
+        class_names: Their names, by label.
+
+    Args:
+        batch_size: Samples a batch and process.
+        seed: Seed of the training order and of the flips; the splits do not depend on it.
+        flip: Whether a random half of the training images is mirrored left to right.
+
+    Raises:
+        DataError: If ``batch_size`` is not positive.
+    """
+
+    name: str
+    channels: int
+    image_size: int
+    num_classes: int
+    class_names: tuple[str, ...]
+
+    def __init__(self, batch_size: int = 64, seed: int = 0, flip: bool = False) -> None:
+        super().__init__()
+        check_batch_size(batch_size)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.flip = flip
+        self._splits: dict[str, Split] = {}
+        self._samples: dict[tuple[str, torch.device], Samples] = {}
+        self._training: TrainingBatches | None = None
+        self._resumed: dict[str, int] | None = None
+
+    def read_splits(self) -> dict[str, Split]:
+        """Reads ``train``, ``val`` and ``test``; the one thing that a subclass must write.
+
+        Raises:
+            DataError: If the data is missing or damaged.
+        """
+        raise NotImplementedError
+
+    def setup(self, stage: str | None = None) -> None:
+        """Reads the data once, whatever the ``stage``."""
+        if not self._splits:
+            self._splits = self.read_splits()
+
+    def teardown(self, stage: str | None = None) -> None:
+        """Frees the copies on the device."""
+        self._samples.clear()
+        self._training = self._resumed = None
+
+    def state_dict(self) -> dict[str, int]:
+        """Returns where the training batches stand.
+
+        Lightning 2.6 saves the state of the batches itself, but does not load it into a run that
+        was resumed at an epoch's end before and was then cut in the middle of one.
+        """
+        return {} if self._training is None else self._training.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Keeps where the training batches stood until they are made."""
+        self._resumed = state_dict
+
+    def split(self, name: SplitName) -> Split:
+        """Returns the raw samples of a split, not augmented; reads the data if need be.
+
+        Raises:
+            DataError: If there is no such split, or the data is missing or damaged.
+        """
+        self.setup()
+        if name not in self._splits:
+            raise DataError(f"There is no split {name!r}: choose one of {list(self._splits)}.")
+        return self._splits[name]
+
+    def train_dataloader(self) -> TrainingBatches:
+        """Returns shuffled, endless epochs of the training split."""
+        rank, world_size, device = self._process()
+        overfits = getattr(self.trainer, "overfit_batches", 0) > 0
+        self._training = TrainingBatches(
+            self._on(device, "train"),
+            self.batch_size,
+            seed=self.seed,
+            flip=self.flip,
+            shuffle=not overfits,
+            rank=rank,
+            world_size=world_size,
+        )
+        if self._resumed is not None:
+            self._training.load_state_dict(self._resumed)
+            self._resumed = None
+        return self._training
+
+    def val_dataloader(self) -> EvaluationBatches:
+        """Returns one pass over the validation split."""
+        return self._evaluation("val")
+
+    def test_dataloader(self) -> EvaluationBatches:
+        """Returns one pass over the test split."""
+        return self._evaluation("test")
+
+    def _evaluation(self, name: SplitName) -> EvaluationBatches:
+        rank, world_size, device = self._process()
+        return EvaluationBatches(self._on(device, name), self.batch_size, rank, world_size)
+
+    def _process(self) -> tuple[int, int, torch.device]:
+        if self.trainer is None:
+            return 0, 1, torch.device("cpu")
+        device = self.trainer.strategy.root_device
+        return self.trainer.global_rank, self.trainer.world_size, device
+
+    def _on(self, device: torch.device, name: SplitName) -> Samples:
+        key = (name, device)
+        if key not in self._samples:
+            self._samples[key] = Samples(self.split(name), device)
+        return self._samples[key]
+
+
+def shuffled_rows(count: int) -> Tensor:
+    """Returns the permutation, int64 ``(count,)``, by which ``count`` samples are split."""
+    return torch.randperm(count, generator=hashed_generator(SPLIT_SEED, count))
+
+
+def rows_of(images: Tensor, labels: Tensor, rows: Tensor) -> Split:
+    """Copies ``rows``, in ascending order, out of all samples."""
+    rows = rows.sort().values
+    return Split(images[rows], labels[rows])
+
+
+def check_folder(root: Path) -> None:
+    """Raises :class:`DataError` where ``root`` exists and is no folder."""
+    if root.exists() and not root.is_dir():
+        raise DataError(f"The data folder '{root}' is a file: set root to a folder.")

@@ -1,0 +1,139 @@
+"""CIFAR-10 and CIFAR-100: 32 x 32 colour pictures in pickled batches."""
+
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from datamodules.downloaded import DownloadedData
+from datamodules.memory import Split
+
+
+class CIFAR10(DownloadedData):
+    """Colour pictures of ten classes, 50000 for training and 10000 for testing, 32 x 32.
+
+    Krizhevsky: Learning multiple layers of features from tiny images (2009). Read from
+    ``root/cifar-10-batches-py``, torchvision's place; every file's checksum is verified.
+
+    Args:
+        root: Folder in torchvision's layout.
+        batch_size: Samples a batch and process.
+        flip: Whether a random half of the training images is mirrored left to right.
+        val_size: Samples taken from the training files for validation, 0 or more.
+        seed: Seed of the training order and of the flips; the splits do not depend on it.
+        download: Whether files that are missing or damaged are downloaded.
+
+    Raises:
+        DataError: If ``batch_size`` or ``val_size`` is out of range, or, when the data is read, a
+            file is missing or damaged.
+    """
+
+    name = "cifar10"
+    channels = 3
+    image_size = 32
+    num_classes = 10
+    class_names: tuple[str, ...] = (
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    )
+
+    def __init__(
+        self,
+        root: str = "data",
+        batch_size: int = 64,
+        flip: bool = True,
+        val_size: int = 5000,
+        seed: int = 0,
+        download: bool = True,
+    ) -> None:
+        super().__init__(root, batch_size, flip, val_size, seed, download)
+
+    @property
+    def folder(self) -> Path:
+        """``root/cifar-10-batches-py``, or ``root/cifar-100-python``."""
+        return self.root / str(self._torchvision().base_folder)
+
+    def fault(self) -> str | None:
+        """Returns the first file whose checksum is not torchvision's, or None if all are whole."""
+        from torchvision.datasets.utils import check_integrity
+
+        source = self._torchvision()
+        for file, checksum in source.train_list + source.test_list:
+            path = self.folder / file
+            if not path.is_file():
+                return f"'{path}' is missing"
+            if not check_integrity(path, checksum):
+                return f"'{path}' is damaged (its checksum is wrong)"
+        return None
+
+    def fetch(self) -> None:
+        """Downloads and unpacks the archive, through torchvision, which knows its checksum."""
+        self._torchvision()(self.root, download=True)
+
+    def read_files(self, train: bool) -> Split:
+        """Reads the batches, whose checksums were verified before they are unpickled."""
+        source = self._torchvision()
+        files = source.train_list if train else source.test_list
+        batches = [_unpickle(self.folder / file) for file, _ in files]
+        key = "labels" if "labels" in batches[0] else "fine_labels"
+        images = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
+        labels = [label for batch in batches for label in batch[key]]
+        return Split(torch.from_numpy(images), torch.tensor(labels, dtype=torch.int64))
+
+    def _torchvision(self) -> Any:  # noqa: ANN401 - torchvision is untyped
+        from torchvision import datasets
+
+        return getattr(datasets, type(self).__name__)
+
+
+class CIFAR100(CIFAR10):
+    """Colour pictures of a hundred classes, 50000 for training and 10000 for testing, 32 x 32.
+
+    Krizhevsky: Learning multiple layers of features from tiny images (2009). Read from
+    ``root/cifar-100-python``, torchvision's place; every file's checksum is verified.
+
+    Args:
+        root: Folder in torchvision's layout.
+        batch_size: Samples a batch and process.
+        flip: Whether a random half of the training images is mirrored left to right.
+        val_size: Samples taken from the training files for validation, 0 or more.
+        seed: Seed of the training order and of the flips; the splits do not depend on it.
+        download: Whether files that are missing or damaged are downloaded.
+
+    Raises:
+        DataError: If ``batch_size`` or ``val_size`` is out of range, or, when the data is read, a
+            file is missing or damaged.
+    """
+
+    name = "cifar100"
+    num_classes = 100
+    class_names = tuple(
+        """apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus
+        butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch
+        crab crocodile cup dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo
+        keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle mountain
+        mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain
+        plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
+        skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone
+        television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman
+        worm""".split()  # noqa: SIM905 - a hundred quoted lines are harder to read
+    )
+
+
+def _unpickle(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file, warnings.catch_warnings():
+        # numpy 2.4 warns of how the files, written in 2009, spell their dtype
+        warnings.filterwarnings("ignore", message=r"dtype\(\): align should be passed")
+        batch: dict[str, Any] = pickle.load(file, encoding="latin1")
+    return batch

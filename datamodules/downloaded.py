@@ -1,0 +1,122 @@
+"""Data sets in files that torchvision downloads and checks."""
+
+import http.client
+import tarfile
+import zlib
+from pathlib import Path
+
+from datamodules.base import RealData, check_folder, rows_of, shuffled_rows
+from datamodules.errors import DataError
+from datamodules.memory import Split
+
+DOWNLOAD_ERRORS = (
+    OSError,  # among them URLError and the errors of gzip
+    RuntimeError,  # torchvision's for a wrong checksum
+    EOFError,
+    http.client.HTTPException,
+    tarfile.TarError,
+    zlib.error,
+)
+
+
+class DownloadedData(RealData):
+    """Training and test files below a folder, fetched where they are not there yet.
+
+    The validation split is taken from the training files; the test split is the test files.
+
+    Args:
+        root: Folder in torchvision's layout.
+        batch_size: Samples a batch and process.
+        flip: Whether a random half of the training images is mirrored left to right.
+        val_size: Samples taken from the training files for validation, 0 or more.
+        seed: Seed of the training order and of the flips; the splits do not depend on it.
+        download: Whether files that are missing are downloaded.
+
+    Raises:
+        DataError: If ``batch_size`` or ``val_size`` is out of range.
+    """
+
+    def __init__(
+        self,
+        root: str = "data",
+        batch_size: int = 64,
+        flip: bool = False,
+        val_size: int = 5000,
+        seed: int = 0,
+        download: bool = True,
+    ) -> None:
+        super().__init__(batch_size, seed, flip)
+        if val_size < 0:
+            raise DataError(f"val_size is {val_size}: set it to 0 or more.")
+        self.root = Path(root).expanduser()
+        self.val_size = val_size
+        self.download = download
+        self._whole = False
+
+    @property
+    def folder(self) -> Path:
+        """The folder below ``root`` that holds the files."""
+        raise NotImplementedError
+
+    def fault(self) -> str | None:
+        """Returns what is wrong with the files, naming the first one, or None if all are whole."""
+        raise NotImplementedError
+
+    def fetch(self) -> None:
+        """Downloads and unpacks what is missing."""
+        raise NotImplementedError
+
+    def read_files(self, train: bool) -> Split:
+        """Reads the training or the test files, which are whole."""
+        raise NotImplementedError
+
+    def prepare_data(self) -> None:
+        """Downloads what is missing, on one process of each machine.
+
+        Raises:
+            DataError: If files are missing or damaged and cannot be fetched.
+        """
+        check_folder(self.root)
+        fault = self.fault()
+        if fault is not None and self.download:
+            fault = self._fetch(fault)
+        self._check(fault)
+
+    def read_splits(self) -> dict[str, Split]:
+        """Reads the files and takes the validation split from the training files.
+
+        Raises:
+            DataError: If a file is missing or damaged, or ``val_size`` leaves nothing to train on.
+        """
+        check_folder(self.root)
+        if not self._whole:
+            self._check(self.fault())
+        images, labels = self.read_files(train=True)
+        if self.val_size >= len(images):
+            raise DataError(
+                f"val_size is {self.val_size}, but {self.name} has {len(images)} training samples "
+                f"in all: set it to less."
+            )
+        rows = shuffled_rows(len(images))
+        return {
+            "train": rows_of(images, labels, rows[self.val_size :]),
+            "val": rows_of(images, labels, rows[: self.val_size]),
+            "test": self.read_files(train=False),
+        }
+
+    def _fetch(self, fault: str) -> str | None:
+        try:
+            self.fetch()
+        except DOWNLOAD_ERRORS as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise DataError(
+                f"For {self.name}, {fault}, and the download failed ({reason}): connect to the "
+                f"network and try again, or put the files into '{self.folder}'."
+            ) from error
+        return self.fault()
+
+    def _check(self, fault: str | None) -> None:
+        if fault is not None:
+            mend = "delete that file, if it is there, and run again with download=true"
+            raise DataError(f"For {self.name}, {fault}: {mend}, or put a whole one in its place.")
+        self._whole = True

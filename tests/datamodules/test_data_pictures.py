@@ -1,0 +1,278 @@
+"""A user's own pictures: what is found, how it is decoded, and what is kept."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from datamodules import DataError, ImageFolder
+from datamodules.pictures import decode, find_pictures
+
+Draw = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keeps the tests out of the user's own cache."""
+    monkeypatch.setenv("LIGHTNING_GAN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def draw(tmp_path: Path) -> Draw:
+    """Writes a picture of one colour."""
+
+    def write(name: str, colour: object = (255, 0, 0), mode: str = "RGB") -> Path:
+        path = tmp_path / "pictures" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new(mode, (40, 20), colour).save(path)  # type: ignore[arg-type] - any colour
+        return path
+
+    return write
+
+
+@pytest.fixture
+def root(tmp_path: Path, draw: Draw) -> Path:
+    """Twelve pictures of cats and eight of dogs, each of its own grey level."""
+    for index in range(20):
+        folder = "dog" if index < 8 else "cat"
+        draw(f"{folder}/{index:02}.png", (index, index, index))
+    return tmp_path / "pictures"
+
+
+def test_classes_are_the_sorted_names_of_subfolders(root: Path) -> None:
+    data = ImageFolder(str(root), image_size=8)
+    assert (data.num_classes, data.class_names) == (0, ())
+    data.prepare_data()
+    data.setup()
+    assert (data.num_classes, data.class_names) == (2, ("cat", "dog"))
+    for name in ("train", "val", "test"):
+        split = data.split(name)
+        levels = split.images[:, 0, 0, 0]
+        assert split.labels.tolist() == (levels < 8).to(torch.int64).tolist()
+
+
+def test_splits_are_disjoint_and_hold_every_picture(root: Path) -> None:
+    data = ImageFolder(str(root), image_size=8, val_fraction=0.2, test_fraction=0.1)
+    splits = [data.split(name).images[:, 0, 0, 0].tolist() for name in ("train", "val", "test")]
+    assert [len(split) for split in splits] == [14, 4, 2]
+    assert sorted(level for split in splits for level in split) == list(range(20))
+
+
+def test_pictures_without_subfolders_have_no_classes(draw: Draw) -> None:
+    for index in range(4):
+        root = draw(f"{index}.jpg").parent
+    data = ImageFolder(str(root), image_size=8, batch_size=2)
+    images, labels = next(iter(data.train_dataloader()))
+    assert images.shape == (2, 3, 8, 8)
+    assert labels.tolist() == [0, 0]
+    assert labels.dtype == torch.int64
+    assert (data.num_classes, data.class_names) == (0, ())
+
+
+def test_the_second_run_finds_the_pictures_decoded(
+    root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ImageFolder(str(root), image_size=8).split("train")
+    monkeypatch.setattr("datamodules.image_folder.decode", lambda *_: pytest.fail("decoded"))
+    second = ImageFolder(str(root), image_size=8, seed=3).split("train")
+    assert torch.equal(first.images, second.images)
+    assert torch.equal(first.labels, second.labels)
+    assert len(list(cache.iterdir())) == 1
+
+
+@pytest.mark.parametrize("change", ["size", "channels", "touch", "add", "rename"])
+def test_any_change_of_pictures_or_settings_is_decoded_anew(
+    root: Path, cache: Path, draw: Draw, change: str
+) -> None:
+    ImageFolder(str(root), image_size=8).prepare_data()
+    if change == "touch":
+        os.utime(root / "cat" / "08.png", (1, 1))
+    if change == "add":
+        draw("cat/new.png")
+    if change == "rename":
+        (root / "cat" / "08.png").rename(root / "cat" / "other.png")
+    size, channels = (16 if change == "size" else 8), (1 if change == "channels" else 3)
+    data = ImageFolder(str(root), image_size=size, channels=channels)
+    assert data.split("train").images.shape[1:] == (channels, size, size)
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_a_cache_that_was_cut_off_is_written_anew(root: Path, cache: Path) -> None:
+    expected = ImageFolder(str(root), image_size=8).split("train").images.clone()
+    (kept,) = cache.iterdir()
+    kept.write_bytes(kept.read_bytes()[:-100])
+    assert torch.equal(ImageFolder(str(root), image_size=8).split("train").images, expected)
+
+
+def test_the_argument_for_the_cache_goes_before_the_variable(root: Path, tmp_path: Path) -> None:
+    ImageFolder(str(root), image_size=8, cache_dir=str(tmp_path / "mine")).prepare_data()
+    assert len(list((tmp_path / "mine").iterdir())) == 1
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_cache_that_cannot_be_written_is_an_error(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    data = ImageFolder(str(root), image_size=8, cache_dir=str(tmp_path / "file"))
+    with pytest.raises(DataError, match=r"cannot be written to .* set cache_dir or the variable"):
+        data.prepare_data()
+
+
+def test_a_disk_that_is_too_full_is_an_error_before_anything_is_decoded(
+    root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Usage:
+        free = 100
+
+    monkeypatch.setattr("shutil.disk_usage", lambda path: Usage)
+    with pytest.raises(DataError, match="3840 bytes are needed, 100 are free"):
+        ImageFolder(str(root), image_size=8).prepare_data()
+    assert list(cache.iterdir()) == []
+
+
+def test_a_picture_that_cannot_be_read_is_named_and_nothing_is_kept(
+    root: Path, cache: Path
+) -> None:
+    whole = (root / "dog" / "03.png").read_bytes()
+    for content in (b"", b"no picture", whole[:-30], whole[:40]):
+        (root / "dog" / "03.png").write_bytes(content)
+        with pytest.raises(DataError, match=r"dog/03.png' cannot be read \(.*\): repair or remove"):
+            ImageFolder(str(root), image_size=8).prepare_data()
+        assert list(cache.iterdir()) == []
+
+
+def test_a_decompression_bomb_is_named(draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = draw("bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 399)  # an error from twice as many on
+    with pytest.raises(DataError, match=r"bomb.png' cannot be read .*exceeds limit"):
+        decode(path, 8, 3)
+
+
+def test_the_middle_is_cut_out_and_the_shorter_side_resized(tmp_path: Path) -> None:
+    values = np.zeros((20, 40, 3), dtype=np.uint8)
+    values[:, 10:30] = (10, 200, 30)
+    Image.fromarray(values).save(tmp_path / "wide.png")
+    Image.fromarray(values.transpose(1, 0, 2)).save(tmp_path / "tall.png")
+    for name in ("wide.png", "tall.png"):
+        for size in (4, 20, 50):
+            image = decode(tmp_path / name, size, 3)
+            assert image.shape == (3, size, size)
+            error = abs(image - np.array([10.0, 200, 30])[:, None, None])
+            middle = slice(size // 4, -(size // 4))
+            assert error[:, middle, middle].max() <= 3  # edges and bicubic overshoot
+
+
+def test_reduction_is_antialiased(tmp_path: Path) -> None:
+    stripes = np.zeros((64, 64), dtype=np.uint8)
+    stripes[:, ::2] = 255
+    Image.fromarray(stripes).save(tmp_path / "stripes.png")
+    inner = decode(tmp_path / "stripes.png", 8, 1)[0, :, 1:-1].astype(int)
+    assert abs(inner - 127.5).max() < 8
+
+
+def test_a_picture_is_turned_as_its_exif_data_says(tmp_path: Path) -> None:
+    upright = np.zeros((16, 16, 3), dtype=np.uint8)
+    upright[:8] = 255  # bright above
+    turned = Image.fromarray(np.rot90(upright))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown after a turn to the right
+    turned.save(tmp_path / "turned.png", exif=exif)
+    assert (decode(tmp_path / "turned.png", 16, 3) == upright.transpose(2, 0, 1)).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("mode", "colour", "expected"),
+    [
+        ("RGB", (80, 80, 80), 80),
+        ("L", 80, 80),
+        ("1", 1, 255),
+        ("P", 0, 0),
+        ("RGBA", (80, 80, 80, 255), 80),
+        ("RGBA", (0, 0, 0, 0), 255),
+        ("LA", (0, 51), 204),
+        ("I;16", 80 * 257, 80),
+    ],
+)
+def test_every_mode_becomes_the_channels_asked_for(
+    draw: Draw, mode: str, colour: object, expected: int, channels: int
+) -> None:
+    image = decode(draw("picture.png", colour, mode), 8, channels)
+    assert image.shape == (channels, 8, 8)
+    assert (image == expected).all()
+
+
+def test_a_colour_named_transparent_becomes_white(tmp_path: Path) -> None:
+    Image.new("P", (8, 8), 0).save(tmp_path / "picture.gif", transparency=0)
+    assert (decode(tmp_path / "picture.gif", 8, 3) == 255).all()
+
+
+def test_a_folder_that_is_missing_or_a_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="does not exist: set root to a folder of pictures"):
+        ImageFolder(str(tmp_path / "none")).prepare_data()
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="is not a folder"):
+        ImageFolder(str(tmp_path / "file")).setup()
+
+
+def test_a_folder_without_pictures_is_an_error(tmp_path: Path, draw: Draw) -> None:
+    draw("too/deep/picture.png")
+    (tmp_path / "pictures" / "notes.txt").touch()
+    (tmp_path / "pictures" / ".hidden.png").touch()
+    with pytest.raises(DataError, match="There is no picture in"):
+        find_pictures(tmp_path / "pictures")
+
+
+def test_pictures_both_in_the_folder_and_in_subfolders_are_an_error(draw: Draw) -> None:
+    draw("cat/one.png")
+    with pytest.raises(DataError, match=r"both directly in it \('two.png'\).*'cat/one.png'"):
+        find_pictures(draw("two.png").parent)
+
+
+def test_links_that_lead_out_of_the_folder_are_not_followed(tmp_path: Path, draw: Draw) -> None:
+    inside = draw("cat/inside.png")
+    elsewhere = draw("../elsewhere/outside.png")
+    (inside.parent / "link.png").symlink_to(elsewhere)
+    (inside.parent / "copy.png").symlink_to(inside)
+    (inside.parents[1] / "dog").symlink_to(elsewhere.parent, target_is_directory=True)
+    found = [picture.path for picture in find_pictures(tmp_path / "pictures")]
+    assert found == ["cat/copy.png", "cat/inside.png"]
+
+
+def test_too_few_pictures_for_three_splits_are_an_error(draw: Draw) -> None:
+    root = str(draw("one.png").parent)
+    with pytest.raises(DataError, match="has 1 pictures, too few to hold out 1"):
+        ImageFolder(root, image_size=8).setup()
+    alone = ImageFolder(root, image_size=8, val_fraction=0, test_fraction=0)
+    assert len(alone.split("train").labels) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"image_size": 0}, "image_size is 0"),
+        ({"channels": 2}, "channels is 2"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"val_fraction": -0.1}, "val_fraction is -0.1"),
+        ({"val_fraction": 0.5, "test_fraction": 0.5}, "together to less than 1"),
+    ],
+)
+def test_arguments_of_a_picture_folder_out_of_range_are_errors(
+    wrong: dict[str, int], said: str
+) -> None:
+    with pytest.raises(DataError, match=said):
+        ImageFolder("pictures", **wrong)  # type: ignore[arg-type] - each is of its own type
+
+
+def test_decoded_pictures_are_mapped_from_one_file(root: Path, cache: Path) -> None:
+    images = ImageFolder(str(root), image_size=8).split("train").images
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        pytest.skip("only Linux lists the maps of a process")
+    (kept,) = cache.iterdir()
+    assert str(kept) in maps.read_text()
+    assert images.untyped_storage().nbytes() == 20 * 3 * 8 * 8
