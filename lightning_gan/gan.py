@@ -108,21 +108,9 @@ class GAN(LightningModule):
         self.gradient_norms: dict[Player, Tensor] = {}
         self._noise = Noise(seed)
         self._images_in_average = 0
-        self._check()
-
-    def _check(self) -> None:
-        """Refuses parts that cannot live together."""
-        for name, number in (("accumulate", self.accumulate), ("max_images", self.max_images)):
-            if number is not None and number < 1:
-                raise ConfigurationError(f"GAN: {name}={number} must be at least 1.")
-        for name, value in (
-            ("ema_half_life", self.ema_half_life),
-            ("ema_rampup", self.ema_rampup),
-            ("gradient_clip", self.gradient_clip),
-        ):
-            if value is not None and value < 0:
-                raise ConfigurationError(f"GAN: {name}={value} must not be negative.")
-        check_parts(self.generator, self.discriminator, self.objective, self.regularizers)
+        positive = {"accumulate": accumulate, "max_images": max_images}
+        check_numbers(positive, ema_half_life=ema_half_life, ema_rampup=ema_rampup, clip=gradient_clip)
+        check_parts(generator, discriminator, self.objective, self.regularizers)
 
     # ---------------------------------------------------------------------------- training
 
@@ -170,49 +158,40 @@ class GAN(LightningModule):
         self, player: Player, update: int, real: Tensor, labels: Tensor
     ) -> Iterator[ScoredBatch]:
         """The batch with as many fakes, in ``accumulate`` pieces."""
-        with_input_gradient: set[str] = set()
+        by_input: set[str] = set()
         if player == "discriminator":
-            for regularizer in self._due(update):
-                with_input_gradient.update(regularizer.differentiates)
+            by_input.update(*(regularizer.differentiates for regularizer in self._due(update)))
         size = -(-len(real) // self.accumulate)
         for first in range(0, len(real), size):
-            chosen = slice(first, first + size)
-            yield self._batch(
-                player, update, real[chosen], labels[chosen], len(real), first, with_input_gradient
-            )
+            reals, classes = real[first : first + size], labels[first : first + size]
+            rows = self._rows(len(real), first, len(reals))
+            draws = self._noise.draws(player, update, rows, like=real)
+            z = draws.normal(self.generator.latent_dim)
+            with nullcontext() if player == "generator" else torch.no_grad():
+                fakes = self.generator(z, classes).to(real.dtype)
+            if "real" in by_input:
+                reals = reals.detach().requires_grad_()
+            if "fake" in by_input:
+                fakes = fakes.requires_grad_()
+            score = self._scorer(draws, precise=bool(by_input))
+            yield ScoredBatch(score, reals, fakes, classes, draws, self.progress.images)
 
-    def _batch(
-        self,
-        player: Player,
-        update: int,
-        real: Tensor,
-        labels: Tensor,
-        local_batch: int,
-        first: int,
-        with_input_gradient: set[str],
-    ) -> ScoredBatch:
-        """One piece of the batch with as many fakes, and the discriminator to score them."""
-        rows = self._rows(local_batch, first, len(real))
-        draws = self._noise.draws(player, update, rows, like=real)
-        z = draws.normal(self.generator.latent_dim)
-        with nullcontext() if player == "generator" else torch.no_grad():
-            fake = self.generator(z, labels).to(real.dtype)
-        if "real" in with_input_gradient:
-            real = real.detach().requires_grad_()
-        if "fake" in with_input_gradient:
-            fake = fake.requires_grad_()
+    def _scorer(self, draws: Draws, precise: bool) -> Callable[[Tensor, Tensor], Tensor]:
+        """The discriminator behind the augmentation.
+
+        Where ``precise``, it stays outside autocast: a penalty on the gradient by the input wants
+        that for all of an update.
+        """
         images_seen = self.progress.images
-        precise = bool(with_input_gradient)
 
         def score(samples: Tensor, labels: Tensor) -> Tensor:
-            # A penalty on the gradient by the input wants all of this update outside autocast.
             with torch.autocast(samples.device.type, enabled=False) if precise else nullcontext():
                 if self.augmentation is not None:
                     samples = self.augmentation(samples, draws, images_seen)
                 logits: Tensor = self.discriminator(samples, labels)
                 return logits
 
-        return ScoredBatch(score, real, fake, labels, draws, images_seen)
+        return score
 
     def _loss(self, player: Player, update: int, batch: ScoredBatch) -> Tensor:
         """The player's loss with the terms that are due."""
@@ -268,19 +247,12 @@ class GAN(LightningModule):
             norm = torch.stack(norms).norm()
         self.gradient_norms[self._mover] = norm.detach()
 
-    @torch.no_grad()
     def _average(self) -> None:
-        """Moves the averaged generator towards the generator; buffers are copied."""
+        """Moves the averaged generator towards the generator."""
         images = self.progress.images - self._images_in_average
+        half_life = min(self.ema_half_life, self.ema_rampup * self._images_in_average)
+        follow(self.generator_ema, self.generator, images, half_life)
         self._images_in_average = self.progress.images
-        half_life = min(self.ema_half_life, self.ema_rampup * self.progress.images)
-        keep = 0.5 ** (images / half_life) if half_life > 0 else 0.0
-        averaged: list[Tensor] = list(self.generator_ema.parameters())
-        torch._foreach_lerp_(averaged, list[Tensor](self.generator.parameters()), 1 - keep)
-        for into, source in zip(
-            self.generator_ema.buffers(), self.generator.buffers(), strict=True
-        ):
-            into.copy_(source)
 
     def configure_optimizers(self) -> list[Optimizer]:
         """One optimizer for each player, the discriminator's first."""
@@ -368,13 +340,7 @@ class GAN(LightningModule):
             DivergenceError: If a weight is NaN or infinite, so that no good checkpoint is
                 overwritten by a bad one.
         """
-        for name, value in self.named_parameters():
-            if not torch.isfinite(value).all():
-                raise DivergenceError(
-                    f"{name} is not finite after {self.progress.images} images, so no checkpoint "
-                    "was written and the last good one is kept: lower the learning rates or add a "
-                    "penalty, and go on from it."
-                )
+        check_finite(self.named_parameters(), self.progress.images)
         checkpoint["lightning_gan"] = {
             "progress": asdict(self.progress),
             "images_in_average": self._images_in_average,
@@ -389,12 +355,7 @@ class GAN(LightningModule):
         """
         state = own_state(checkpoint, "The checkpoint")
         for player in ("generator", "discriminator"):
-            theirs, ours = state["parts"][player], describe(getattr(self, player))
-            if theirs != ours:
-                raise WeightsError(
-                    f"The checkpoint holds another {player}: {difference(theirs, ours)}; build "
-                    "the model as it was, or start a new run without --ckpt_path."
-                )
+            check_same(player, state["parts"][player], describe(getattr(self, player)))
         self.progress = Progress(**state["progress"])
         self._images_in_average = state["images_in_average"]
 

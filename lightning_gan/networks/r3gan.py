@@ -66,13 +66,20 @@ def _pointwise(inputs: int, outputs: int) -> nn.Module:
     return layer
 
 
-def _stages(name: str, image_size: int, widths: Sequence[int]) -> int:
+def _smallest_map(name: str, image_size: int, patch: int, widths: Sequence[int]) -> int:
     """Checks the widths against the image and returns the size of the smallest map."""
     steps, start = halvings(name, image_size)
+    if patch < 1 or patch & (patch - 1) or patch >= 2**steps:
+        raise ConfigurationError(
+            f"{name}: patch={patch} must be a power of two below {2**steps} for images of "
+            f"{image_size} pixels."
+        )
+    steps -= patch.bit_length() - 1
     if len(widths) != steps + 1:
         raise ConfigurationError(
-            f"{name}: images of {image_size} pixels take {steps + 1} widths, one for each map from "
-            f"{start} to {image_size} pixels, but widths={list(widths)} has {len(widths)}."
+            f"{name}: images of {image_size} pixels in patches of {patch} take {steps + 1} widths, "
+            f"one for each map from {start} to {image_size // patch}, but widths={list(widths)} "
+            f"has {len(widths)}."
         )
     return start
 
@@ -89,6 +96,8 @@ class R3GANGenerator(Generator):
         blocks: Residual blocks at each size.
         expansion: Widening inside a block.
         group_size: Feature maps in a group of the 3x3 convolutions.
+        patch: Side of the squares of pixels that share a place in the largest map; 1 is the
+            paper's, 2 makes the largest map half the image and training three times as fast.
         num_classes: Number of classes that it is conditioned on; 0 for none.
     """
 
@@ -101,10 +110,11 @@ class R3GANGenerator(Generator):
         blocks: int = 1,
         expansion: int = 2,
         group_size: int = 16,
+        patch: int = 1,
         num_classes: int = 0,
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes)
-        start = _stages(type(self).__name__, self.image_size, widths)
+        start = _smallest_map(type(self).__name__, self.image_size, patch, widths)
         total = blocks * len(widths)
         self.basis = nn.Parameter(torch.randn(widths[0], start, start))
         self.scale = nn.Linear(self.input_dim, widths[0], bias=False)
@@ -114,8 +124,9 @@ class R3GANGenerator(Generator):
             body = [ResidualBlock(maps, expansion, group_size, total) for _ in range(blocks)]
             stages.append(nn.Sequential(_pointwise(inputs, maps), *body))
         self.stages = nn.ModuleList(stages)
-        self.image = nn.Conv2d(widths[-1], self.channels, 1, bias=False)
+        self.image = nn.Conv2d(widths[-1], self.channels * patch**2, 1, bias=False)
         initialise(self.image)
+        self.unfold = nn.PixelShuffle(patch)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Images (N, channels, image_size, image_size), near [-1, 1] but not squashed to it."""
@@ -124,7 +135,7 @@ class R3GANGenerator(Generator):
             if number > 0:
                 maps = F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
             maps = stage(maps)
-        image: Tensor = self.image(maps)
+        image: Tensor = self.unfold(self.image(maps))
         return image
 
 
@@ -139,6 +150,8 @@ class R3GANDiscriminator(Discriminator):
         blocks: Residual blocks at each size.
         expansion: Widening inside a block.
         group_size: Feature maps in a group of the 3x3 convolutions.
+        patch: Side of the squares of pixels that share a place in the largest map; 1 is the
+            paper's, 2 makes the largest map half the image and training three times as fast.
         num_classes: Number of classes that it is conditioned on; 0 for none.
     """
 
@@ -150,12 +163,14 @@ class R3GANDiscriminator(Discriminator):
         blocks: int = 1,
         expansion: int = 2,
         group_size: int = 16,
+        patch: int = 1,
         num_classes: int = 0,
     ) -> None:
         super().__init__(channels, image_size, num_classes)
-        start = _stages(type(self).__name__, self.image_size, widths)
+        start = _smallest_map(type(self).__name__, self.image_size, patch, widths)
         total = blocks * len(widths)
-        self.image = nn.Conv2d(self.channels, widths[-1], 1)
+        self.fold = nn.PixelUnshuffle(patch)
+        self.image = nn.Conv2d(self.channels * patch**2, widths[-1], 1)
         initialise(self.image)
         stages = []
         for maps, outputs in zip(widths[::-1], (*widths[-2::-1], widths[0]), strict=True):
@@ -169,7 +184,7 @@ class R3GANDiscriminator(Discriminator):
 
     def features(self, samples: Tensor) -> Tensor:
         """One number for each map of the smallest size (N, widths[0])."""
-        maps = self.image(samples)
+        maps = self.image(self.fold(samples))
         for number, stage in enumerate(self.stages):
             if number > 0:
                 maps = F.avg_pool2d(maps, 2)

@@ -1,0 +1,256 @@
+"""Train one of the bundled classifiers and write it with its record.
+
+    python scripts/train_extractors.py mnist_cnn --root data
+
+The weights go to ``lightning_gan/weights/NAME.safetensors`` in half precision; accuracy, seed,
+epochs, data, command and seconds stand in the file's header. The last line printed is the checksum
+that ``WEIGHTS`` in ``lightning_gan/metrics/bundled.py`` has to hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import math
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torchvision import datasets
+from tqdm import tqdm
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed
+
+from lightning_gan.metrics.classifiers import (  # noqa: E402 (after the path above)
+    BoundedClassifier,
+    DigitNetwork,
+    PictureNetwork,
+)
+
+Labelled = tuple[Tensor, Tensor]  # uint8 images (N, C, H, W), int64 labels (N,)
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """What the classifier shall not mind, per image; small, or the distance would be blind to it.
+
+    Args:
+        shift: Largest shift in pixels, whole pixels where ``turn`` and ``zoom`` are 0.
+        turn: Largest rotation in degrees.
+        zoom: Largest relative change of size.
+        flip: Whether half of the images are mirrored.
+        noise: Largest standard deviation of the Gaussian noise on half of the images.
+        blur: Share of the images that are blurred, by at most a 3 x 3 box.
+        padding: What comes in from outside, as in ``grid_sample``.
+    """
+
+    shift: float
+    turn: float = 0.0
+    zoom: float = 0.0
+    flip: bool = False
+    noise: float = 0.0
+    blur: float = 0.0
+    padding: str = "border"
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Distorted images (N, C, H, W) of images in [-1, 1]."""
+        n, _, _, size = images.shape
+
+        def uniform(bound: float) -> Tensor:
+            return (torch.rand(n) * 2 - 1) * bound
+
+        angle, zoom = uniform(math.radians(self.turn)), 1 + uniform(self.zoom)
+        dx, dy = uniform(self.shift), uniform(self.shift)
+        if not (self.turn or self.zoom):
+            dx, dy = dx.round(), dy.round()
+        sign = torch.where(torch.rand(n) < 0.5, -1.0, 1.0) if self.flip else torch.ones(n)
+        cos, sin = zoom * angle.cos(), zoom * angle.sin()
+        theta = torch.stack([cos * sign, -sin, 2 * dx / size, sin * sign, cos, 2 * dy / size], 1)
+        grid = F.affine_grid(theta.view(n, 2, 3), list(images.shape), align_corners=False)
+        images = F.grid_sample(images, grid, padding_mode=self.padding, align_corners=False)
+        share = torch.rand(n, 1, 1, 1) * (torch.rand(n, 1, 1, 1) < self.blur)
+        box = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, 1)
+        sd = self.noise * torch.rand(n, 1, 1, 1) * (torch.rand(n, 1, 1, 1) < 0.5)
+        return images.lerp(box, share).addcmul(sd, torch.randn_like(images)).clamp(-1, 1)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one classifier is trained: SGD with Nesterov momentum and one cycle of the rate.
+
+    Labels alone would let all features of a class fall together, and a distance on them would not
+    see a generator that draws one seven. So a linear map, thrown away afterwards, redraws the
+    image at a quarter of its size from the features, and its squared error joins the loss.
+    """
+
+    network: Callable[[], BoundedClassifier]
+    load: Callable[[str], tuple[Labelled, Labelled]]
+    data: str
+    epochs: int
+    distortion: Distortion
+    rate: float = 0.1
+    batch_size: int = 128
+    redraw: float = 1.0
+
+
+def load_mnist(root: str) -> tuple[Labelled, Labelled]:
+    train, test = (datasets.MNIST(root, train=t, download=False) for t in (True, False))
+    return (train.data[:, None], train.targets), (test.data[:, None], test.targets)
+
+
+def load_cifar10(root: str) -> tuple[Labelled, Labelled]:
+    def read(train: bool) -> Labelled:
+        data = datasets.CIFAR10(root, train=train, download=False)
+        return torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(
+            data.targets
+        )
+
+    return read(True), read(False)
+
+
+def load_digits(_: str) -> tuple[Labelled, Labelled]:
+    """The enlarged digits: everything but the test split, and the test split."""
+    from datamodules import Digits
+
+    data = Digits()
+    data.setup()
+    train, val, test = (data.split(name) for name in ("train", "val", "test"))
+    images, labels = torch.cat([train.images, val.images]), torch.cat([train.labels, val.labels])
+    return (images, labels), (test.images, test.labels)
+
+
+RECIPES = {
+    "digits_cnn": Recipe(
+        DigitNetwork,
+        load_digits,
+        "datamodules.Digits, train and val, 1497 images of 28x28",
+        epochs=150,
+        batch_size=64,
+        rate=0.05,
+        distortion=Distortion(shift=1.5, turn=10, zoom=0.1, noise=0.1, blur=0.3),
+    ),
+    "mnist_cnn": Recipe(
+        DigitNetwork,
+        load_mnist,
+        "MNIST training set, 60000 images",
+        epochs=10,
+        distortion=Distortion(shift=1.5, turn=10, zoom=0.1, noise=0.1, blur=0.3),
+    ),
+    "cifar10_cnn": Recipe(
+        PictureNetwork,
+        load_cifar10,
+        "CIFAR-10 training set, 50000 images",
+        epochs=12,
+        distortion=Distortion(shift=4, flip=True, noise=0.1, blur=0.2, padding="reflection"),
+    ),
+}
+
+
+def to_unit(images: Tensor) -> Tensor:
+    return images.float() / 127.5 - 1
+
+
+@torch.no_grad()
+def accuracy(network: BoundedClassifier, images: Tensor, labels: Tensor) -> float:
+    network.eval()
+    hits = sum(
+        int((network(to_unit(x)).argmax(1) == y).sum())
+        for x, y in zip(torch.split(images, 500), torch.split(labels, 500), strict=True)
+    )
+    return hits / len(labels)
+
+
+def fit(network: BoundedClassifier, recipe: Recipe, train: Labelled) -> None:
+    """Trains in place; the forward pass runs in bfloat16, the weights stay in float32."""
+    images, labels = train
+    small = F.avg_pool2d(to_unit(images[:1]), 4)
+    decoder = nn.Linear(network.num_features, small.numel())
+    weights = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1] + list(decoder.parameters())
+    optimizer = torch.optim.SGD(
+        [{"params": weights, "weight_decay": 5e-4}, {"params": others, "weight_decay": 0.0}],
+        lr=recipe.rate,
+        momentum=0.9,
+        nesterov=True,
+    )
+    steps = len(images) // recipe.batch_size
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.rate, total_steps=steps * recipe.epochs, cycle_momentum=False
+    )
+    network.train()
+    with tqdm(total=steps * recipe.epochs, unit="batch", mininterval=2) as bar:
+        for epoch in range(recipe.epochs):
+            order = torch.randperm(len(images))[: steps * recipe.batch_size]
+            for index in torch.split(order, recipe.batch_size):
+                batch = recipe.distortion(to_unit(images[index]))
+                with torch.autocast("cpu", torch.bfloat16):
+                    features = network.features(batch)
+                    logits = network.head(features)
+                redrawn = F.mse_loss(decoder(features.float()), F.avg_pool2d(batch, 4).flatten(1))
+                loss = F.cross_entropy(logits.float(), labels[index]) + recipe.redraw * redrawn
+                optimizer.zero_grad()
+                torch.autograd.backward(loss)
+                optimizer.step()
+                schedule.step()
+                bar.update()
+            bar.set_postfix(epoch=epoch + 1, loss=f"{loss.item():.4f}")
+
+
+def in_half(network: BoundedClassifier) -> dict[str, Tensor]:
+    """The state in float16, batch-norm statistics included, counters left out."""
+    return {
+        key: value.half().contiguous()
+        for key, value in network.state_dict().items()
+        if not key.endswith("num_batches_tracked")
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("name", choices=sorted(RECIPES))
+    parser.add_argument("--root", default="data", help="folder of the data, torchvision's layout")
+    parser.add_argument("--output", default=str(ROOT / "lightning_gan" / "weights"))
+    parser.add_argument("--epochs", type=int, help="instead of the recipe's own number")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    recipe = RECIPES[arguments.name]
+    if arguments.epochs:
+        recipe = replace(recipe, epochs=arguments.epochs)
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(arguments.seed)
+    train, test = recipe.load(arguments.root)
+    network, start = recipe.network(), time.monotonic()
+    fit(network, recipe, train)
+    seconds = time.monotonic() - start
+    half = in_half(network)
+    network.load_state_dict({k: v.float() for k, v in half.items()}, strict=False)
+    record = {
+        "name": arguments.name,
+        "accuracy": f"{accuracy(network, *test):.4f}",
+        "test_images": str(len(test[1])),
+        "seed": str(arguments.seed),
+        "epochs": str(recipe.epochs),
+        "data": recipe.data,
+        "command": shlex.join(["python", "scripts/train_extractors.py", *sys.argv[1:]]),
+        "seconds": f"{seconds:.0f}",
+        "torch": torch.__version__,
+    }
+    path = Path(arguments.output) / f"{arguments.name}.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(half, path, metadata=record)
+    path.chmod(0o644)  # the library of safetensors writes for the owner alone
+    print("\n".join(f"{key}: {value}" for key, value in record.items()))
+    print(f'"{arguments.name}": "{hashlib.sha256(path.read_bytes()).hexdigest()}"')
+
+
+if __name__ == "__main__":
+    main()
