@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_gan.noise import Draws
 
@@ -54,3 +55,31 @@ class ScoredBatch:
         """Logits (N,) computed outside autocast, as penalties on gradients need them."""
         with torch.autocast(samples.device.type, enabled=False):
             return self.logits(samples)
+
+
+def scorer(
+    discriminator: nn.Module,
+    augmentation: Callable[[Tensor, Draws, int], Tensor] | None,
+    draws: Draws,
+    images_seen: int,
+    precise: bool,
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """The discriminator behind the augmentation, as a :class:`ScoredBatch` wants it.
+
+    Args:
+        discriminator: From samples and labels to logits.
+        augmentation: What happens to samples before; nothing if None.
+        draws: Random numbers for the augmentation.
+        images_seen: Images seen before this update.
+        precise: Whether to stay outside autocast. A penalty on the gradient by the input wants
+            that for all of an update.
+    """
+
+    def score(samples: Tensor, labels: Tensor) -> Tensor:
+        with torch.autocast(samples.device.type, enabled=False) if precise else nullcontext():
+            if augmentation is not None:
+                samples = augmentation(samples, draws, images_seen)
+            logits: Tensor = discriminator(samples, labels)
+            return logits
+
+    return score

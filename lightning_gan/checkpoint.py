@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from lightning_gan.errors import WeightsError
+from lightning_gan.errors import DivergenceError, WeightsError
 
 
 def read_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
@@ -42,7 +44,35 @@ def own_state(checkpoint: dict[str, Any], name: str) -> dict[str, Any]:
     return state
 
 
-def difference(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
+def check_finite(weights: Iterable[tuple[str, Tensor]], images: int) -> None:
+    """Refuses to save weights that are not finite, so that no good checkpoint is lost to them.
+
+    Raises:
+        DivergenceError: If a weight is NaN or infinite.
+    """
+    for name, value in weights:
+        if not torch.isfinite(value).all():
+            raise DivergenceError(
+                f"{name} is not finite after {images} images, so no checkpoint was written and the "
+                "last good one is kept: lower the learning rates or add a penalty, and go on from "
+                "it."
+            )
+
+
+def check_same(name: str, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
+    """Refuses a checkpoint whose network ``name``, as described in it, is another one.
+
+    Raises:
+        WeightsError: With the first difference.
+    """
+    if theirs != ours:
+        raise WeightsError(
+            f"The checkpoint holds another {name}: {_difference(theirs, ours)}; build the model as "
+            "it was, or start a new run without --ckpt_path."
+        )
+
+
+def _difference(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
     """The first difference between two described parts, in words."""
     if theirs["class_path"] != ours["class_path"]:
         return f"{theirs['class_path']} instead of {ours['class_path']}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
@@ -19,23 +20,26 @@ import datamodules
 from datamodules import DataError, RealData
 from lightning_gan import callbacks as own
 from lightning_gan import strategy as _registers_gan_ddp  # noqa: F401 (named by --trainer.strategy)
-from lightning_gan.__main__ import RECIPES
 from lightning_gan.callbacks import Interrupted
-from lightning_gan.callbacks.run import run_folder
+from lightning_gan.callbacks.run import is_dry, run_folder
 from lightning_gan.checkpoint import read_checkpoint
 from lightning_gan.cli_config import (
     check_budget,
+    check_trainer,
     fill_sizes,
     fitting_strategy,
-    plain,
+    newest_checkpoint,
+    parser_options,
     run_name,
     with_recipes,
 )
+from lightning_gan.cli_errors import HelpFormatter, Parser, plain
+from lightning_gan.cli_help import help_text
 from lightning_gan.errors import ConfigurationError, DivergenceError, WeightsError
 from lightning_gan.gan import GAN
 from lightning_gan.loggers import CSVCurve
 from lightning_gan.metrics.extractors import default_extractor, get_extractor
-from lightning_gan.summary import summary
+from lightning_gan.summary import measured, summary
 
 MENDABLE = (
     ConfigurationError,
@@ -46,13 +50,11 @@ MENDABLE = (
 )
 
 
-class Parser(LightningArgumentParser):
-    """Says in one sentence what is wrong with an option, with the nearest match."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Ends the program with exit code 2."""
-        sys.stderr.write(f"lightning-gan: error: {plain(message)}\n")
-        raise SystemExit(2)
+LOGGERS = (
+    "lightning.pytorch.utilities.rank_zero",
+    "lightning.fabric.utilities.rank_zero",
+    "lightning.fabric.utilities.seed",
+)
 
 
 class CLI(LightningCLI):
@@ -60,7 +62,6 @@ class CLI(LightningCLI):
 
     def __init__(self, arguments: list[str]) -> None:
         self.name = run_name(arguments)
-        defaults = {"default_config_files": [str(RECIPES / "_defaults.yaml")]}
         super().__init__(
             GAN,
             RealData,
@@ -77,13 +78,14 @@ class CLI(LightningCLI):
                 "log_every_n_steps": 50,
             },
             parser_class=Parser,
-            parser_kwargs={name: dict(defaults) for name in self.subcommands()},
+            parser_kwargs={"formatter_class": HelpFormatter}
+            | {name: parser_options(name, arguments) for name in self.subcommands()},
         )
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         """The commands that run through the Trainer, with the arguments that are not options."""
-        skip = {"model", "dataloaders", "datamodule", "weights_only"}
+        skip = {"model", "dataloaders", "datamodule", "weights_only", "verbose"}
         return {
             "fit": (skip - {"dataloaders"}) | {"train_dataloaders", "val_dataloaders"},
             "validate": skip,
@@ -115,6 +117,7 @@ class CLI(LightningCLI):
         trainer = config.trainer
         trainer.default_root_dir = trainer.default_root_dir or f"runs/{self.name}"
         self.resumed = self._find_checkpoint(config)
+        check_trainer(trainer)
         trainer.strategy = fitting_strategy(trainer)
         if self.subcommand == "fit":
             check_budget(trainer, config.model.init_args.get("max_images"))
@@ -124,39 +127,40 @@ class CLI(LightningCLI):
         asked = config.get("ckpt_path")
         root = Path(config.trainer.default_root_dir)
         if asked in ("last", "best"):
-            found = sorted(
-                root.glob(f"version_*/checkpoints/{asked}.ckpt"), key=lambda p: p.stat().st_mtime
-            )
-            if not found and self.subcommand == "fit":
+            found = newest_checkpoint(root, asked)
+            if found is None and self.subcommand == "fit":
                 rank_zero_info(f"No {asked}.ckpt below {root} yet: starting from the beginning.")
-                config.ckpt_path = None
-                return None
-            if not found:
+            elif found is None:
                 raise ConfigurationError(
                     f"There is no {asked}.ckpt below {root}: train first, or give --ckpt_path FILE."
                 )
-            config.ckpt_path = str(found[-1])
+            config.ckpt_path = found and str(found)
+        elif asked is None and self.subcommand != "fit":
+            raise ConfigurationError(
+                f"{self.subcommand} measures a trained generator: give --ckpt_path last, best, or "
+                "a checkpoint file."
+            )
         if config.get("ckpt_path"):
             read_checkpoint(config.ckpt_path)
-        return Path(config.ckpt_path) if asked == "last" else None
+        return Path(config.ckpt_path) if asked == "last" and config.ckpt_path else None
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401
         """Adds the default loggers and callbacks to what was asked for."""
         config = self.config_init[self.subcommand].trainer
         if config.logger in (None, True):
             kwargs["logger"] = self._loggers()
-        kwargs["callbacks"] = self._callbacks(list(config.callbacks or []))
+        asked = config.callbacks or []
+        kwargs["callbacks"] = self._callbacks(asked if isinstance(asked, list) else [asked])
         return super().instantiate_trainer(**kwargs)
 
     def _loggers(self) -> list[Logger]:
-        """CSV always; TensorBoard and W&B where asked for."""
+        """CSV for a training; TensorBoard and W&B where asked for."""
         config = self.config_init[self.subcommand]
         root = config.trainer.default_root_dir
-        version = (
-            self.resumed.parents[1].name if self.resumed and self.subcommand == "fit" else None
-        )
-        csv = CSVCurve(root, name="", version=version)
-        loggers: list[Logger] = [csv]
+        folder = self.resumed.parents[1] if self.resumed else Path(root)
+        resumed = folder.name.startswith("version_")
+        csv = CSVCurve(root, name="", version=folder.name if resumed else None)
+        loggers: list[Logger] = [csv] if self.subcommand == "fit" else []
         if config.tensorboard:
             from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -177,15 +181,19 @@ class CLI(LightningCLI):
     def _callbacks(self, asked: list[Callback]) -> list[Callback]:
         """The callbacks asked for, and of the default ones those whose kind was not."""
         trainer = self.config_init[self.subcommand].trainer
+        data, fitting = self.datamodule, self.subcommand == "fit"
         defaults: list[Callback] = [own.Balance(), own.StopOnDivergence()]
-        classifier = get_extractor_name(self.datamodule)
-        defaults.append(own.FrechetDistance(num_samples=default_samples(self.datamodule)))
-        if hasattr(self.datamodule, "means") or can_tell(classifier, self.datamodule):
-            defaults.append(own.ModeCoverage(num_samples=default_samples(self.datamodule)))
-        defaults.append(own.SampleGrid())
+        classifier = default_extractor(data.name, data.channels, data.image_size)
+        defaults.append(own.FrechetDistance(num_samples=default_samples(data)))
+        if hasattr(data, "means") or can_tell(classifier, data):
+            defaults.append(own.ModeCoverage(num_samples=default_samples(data)))
+        if fitting:
+            defaults.append(own.SampleGrid())
         if trainer.enable_progress_bar is not False:
             defaults.append(own.ImagesBar())
-        if trainer.enable_checkpointing is not False and self.subcommand == "fit":
+        if trainer.enable_checkpointing is not False and fitting:
+            distances = [c.extractor for c in asked if isinstance(c, own.FrechetDistance)]
+            classifier = next(filter(None, distances), classifier)
             defaults.append(own.LastCheckpoint())
             defaults.append(
                 ModelCheckpoint(
@@ -201,24 +209,29 @@ class CLI(LightningCLI):
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """Checkpoints are read as plain data only."""
-        return super()._prepare_subcommand_kwargs(subcommand) | {"weights_only": True}
+        own_words = {} if subcommand == "fit" else {"verbose": False}
+        return super()._prepare_subcommand_kwargs(subcommand) | {"weights_only": True} | own_words
 
     def before_fit(self) -> None:
         """Says where the run is written."""
-        rank_zero_info(f"Writing to {run_folder(self.trainer)}")
+        if not is_dry(self.trainer):
+            rank_zero_info(f"Writing to {run_folder(self.trainer)}")
 
     def after_fit(self) -> None:
         """Measures the final generator and prints what came out of the run."""
-        if getattr(self.trainer, "fast_dev_run", False):
+        if is_dry(self.trainer):
             return
         self.trainer.validate(self.model, self.datamodule, verbose=False, weights_only=True)
+        text = summary(self.trainer, self.model)
         if self.trainer.is_global_zero:
-            sys.stdout.write(summary(self.trainer, self.model) + "\n")
+            sys.stdout.write(text + "\n")
 
+    def after_validate(self) -> None:
+        """Prints what was measured."""
+        if self.trainer.is_global_zero:
+            sys.stdout.write(measured(self.trainer, self.model) + "\n")
 
-def get_extractor_name(data: RealData) -> str:
-    """The feature extractor for these data."""
-    return default_extractor(data.name, data.channels, data.image_size)
+    after_test = after_validate
 
 
 def can_tell(classifier: str, data: RealData) -> bool:
@@ -239,12 +252,20 @@ def quiet() -> None:
         (".*pre-optimization state.*", "the checkpoint callbacks save between two batches"),
         (".*exists and is not empty.*", "each run has a folder of its own"),
         (".*The number of training batches.*", "small data sets are fine"),
+        (r"(?s).*(Jsonargparse|was deprecated in v4).*", "Lightning's own use of jsonargparse"),
         (".*tensorboardX.*", "CSV is the default"),
+        (".*callbacks used to create the checkpoint.*", "measuring needs none of them"),
     ):
         assert reason
         warnings.filterwarnings("ignore", message)
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
-        logging.getLogger(name).addFilter(lambda record: "Tip:" not in record.getMessage())
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(is_news)
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Whether a log message of Lightning says what a user wants to know."""
+    usual = ("Tip:", "Seed set to", "GPU available", "TPU available", "`weights_only` was not set")
+    return not any(word in record.getMessage() for word in usual)
 
 
 def run(arguments: list[str]) -> int:
@@ -255,17 +276,48 @@ def run(arguments: list[str]) -> int:
             from lightning_gan.predict import predict
 
             predict(arguments[1:])
+        elif (text := help_text(arguments)) is not None:
+            sys.stdout.write(text)
         else:
             # Lightning starts further processes with sys.argv, so they must see the same.
             sys.argv[1:] = with_recipes(arguments)
             CLI(sys.argv[1:])
+    except SystemExit as end:  # help was shown, or the parser has said what is wrong
+        return int(end.code or 0)
     except Interrupted as stop:
+        if is_helper():
+            return 0
         sys.stderr.write(f"lightning-gan: {stop}\n")
         return 128 + stop.signal_number
-    except MENDABLE as error:
-        sys.stderr.write(f"lightning-gan: error: {plain(str(error))}\n")
+    except Exception as error:
+        sentence = mendable(error)
+        if sentence is None:
+            raise
+        if isinstance(error, DivergenceError):
+            sentence = f"{run_name(arguments)}: {sentence}"
+        sys.stderr.write(f"lightning-gan: error: {sentence}\n")
         return 2
     return 0
+
+
+def is_helper() -> bool:
+    """Whether this is a process that Lightning started beside the one that the user did.
+
+    Such a one ends quietly with 0: Lightning kills the whole run if it sees another exit code.
+    """
+    outside = "RANK" in os.environ or "SLURM_PROCID" in os.environ  # torchrun or srun started all
+    return int(os.environ.get("LOCAL_RANK", "0")) > 0 and not outside
+
+
+def mendable(error: Exception) -> str | None:
+    """What the user can do about an exception, in one sentence; None for what is a defect."""
+    cause: BaseException | None = error
+    if type(error) is ValueError and str(error).startswith("Does not validate against"):
+        # jsonargparse's, around what the constructor of a part has raised
+        while cause is not None and not isinstance(cause, MENDABLE):
+            cause = cause.__cause__
+        cause = cause or ConfigurationError(str(error))
+    return plain(str(cause)) if isinstance(cause, MENDABLE) else None
 
 
 assert datamodules  # imported so that its classes are known by their short names

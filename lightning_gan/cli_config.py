@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
+from lightning.pytorch.accelerators import AcceleratorRegistry
+from lightning.pytorch.strategies import StrategyRegistry
 
+from datamodules import Mixture
 from lightning_gan.__main__ import RECIPES, recipe_names
+from lightning_gan.cli_errors import did_you_mean, nearest
 from lightning_gan.errors import ConfigurationError
+
+DESCRIPTION = """Options come from a recipe, then from here; a later one wins.
+
+  lightning-gan {subcommand} --model.help                      options of the model
+  lightning-gan {subcommand} --model.objective.help            objectives to choose from
+  lightning-gan {subcommand} --model.objective.help Hinge      what one is, and its options
+  lightning-gan {subcommand} --data.help MNIST                 the same for data
+  lightning-gan {subcommand} --trainer.callbacks.help Balance  and for callbacks
+"""
 
 
 def fill_sizes(config: Any) -> None:  # noqa: ANN401 (a Namespace)
@@ -20,6 +33,8 @@ def fill_sizes(config: Any) -> None:  # noqa: ANN401 (a Namespace)
     Raises:
         ConfigurationError: If another size was asked for.
     """
+    if not config.data:
+        raise ConfigurationError("There are no data: give --config NAME or --data NAME.")
     module, _, name = config.data.class_path.rpartition(".")
     data = getattr(sys.modules[module], name)(**config.data.init_args.as_dict())
     for player in ("generator", "discriminator"):
@@ -35,29 +50,98 @@ def fill_sizes(config: Any) -> None:  # noqa: ANN401 (a Namespace)
                 arguments[size] = actual
 
 
+def parser_options(subcommand: str, arguments: list[str]) -> dict[str, Any]:
+    """Usage, description and defaults of a command; the default networks follow the data."""
+    name = next((value for flag, value in pairs(arguments) if flag == "--data"), "")
+    points = {part.__name__ for part in Mixture.__subclasses__()}
+    defaults = "_defaults_points" if name.rpartition(".")[2] in points else "_defaults"
+    return {
+        "default_config_files": [str(RECIPES / f"{defaults}.yaml")],
+        "usage": f"lightning-gan {subcommand} [--config NAME] [--model.OPTION VALUE] "
+        "[--data NAME] [--data.OPTION VALUE] [--trainer.OPTION VALUE] ...",
+        "description": DESCRIPTION.format(subcommand=subcommand),
+    }
+
+
+def check_trainer(trainer: Any) -> None:  # noqa: ANN401 (a Namespace)
+    """Refuses options of the Trainer that cannot work with two players.
+
+    Raises:
+        ConfigurationError: With the option to take instead.
+    """
+    if trainer.gradient_clip_val is not None:
+        raise ConfigurationError(
+            "--trainer.gradient_clip_val clips one player only: take --model.gradient_clip."
+        )
+    if trainer.accumulate_grad_batches != 1:
+        raise ConfigurationError(
+            "--trainer.accumulate_grad_batches is for one player only: take --model.accumulate."
+        )
+    for name in ("log_every_n_steps", "check_val_every_n_epoch"):
+        number = getattr(trainer, name)
+        if number is not None and number < 1:
+            raise ConfigurationError(f"--trainer.{name}={number} must be at least 1.")
+    if isinstance(trainer.accelerator, str):
+        known = ["auto", "gpu", *AcceleratorRegistry.available_accelerators()]
+        if trainer.accelerator not in known:
+            raise ConfigurationError(
+                f"There is no --trainer.accelerator {trainer.accelerator}: "
+                + did_you_mean(trainer.accelerator, known)
+            )
+        works = torch.cuda.is_available() or torch.backends.mps.is_available()
+        if trainer.accelerator in ("gpu", "cuda") and not works:
+            raise ConfigurationError(
+                f"--trainer.accelerator {trainer.accelerator}: there is no such device here that "
+                "torch can use: leave it out, or take cpu."
+            )
+
+
 def fitting_strategy(trainer: Any) -> Any:  # noqa: ANN401 (a Namespace; a name or a description)
     """The strategy for the devices asked for.
 
     Raises:
-        ConfigurationError: If one was asked for that cannot train two players in turns.
+        ConfigurationError: If one was asked for that does not exist, or that cannot train two
+            players in turns.
     """
     asked = trainer.strategy
-    if isinstance(asked, str) and re.fullmatch(r"ddp(_spawn|_fork|_notebook)?", asked):
+    if asked == "auto":
+        return "gan_ddp" if _devices(trainer) * trainer.num_nodes > 1 else "auto"
+    if not isinstance(asked, str):
+        return asked
+    if re.fullmatch(r"ddp(_spawn|_fork|_notebook)?", asked):
         raise ConfigurationError(
             f"--trainer.strategy {asked} waits for gradients of the player that is frozen and "
             "fails: leave it out, or take gan_ddp."
         )
-    if asked != "auto":
-        return asked
+    known = ["auto", *StrategyRegistry.available_strategies()]
+    if asked not in known:
+        hint = f"did you mean {near}?" if (near := nearest(asked, known)) else "take gan_ddp."
+        raise ConfigurationError(f"There is no --trainer.strategy {asked}: {hint}")
+    return asked
+
+
+def _devices(trainer: Any) -> int:  # noqa: ANN401 (a Namespace)
+    """Devices of one machine."""
     devices = trainer.devices
     if devices in ("auto", -1, "-1"):
         on_gpu = trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-        count = torch.cuda.device_count() if on_gpu else 1
-    elif isinstance(devices, list):
-        count = len(devices)
-    else:
-        count = len(str(devices).split(",")) if "," in str(devices) else int(devices)
-    return "gan_ddp" if count * trainer.num_nodes > 1 else "auto"
+        return torch.cuda.device_count() if on_gpu else 1
+    names = devices if isinstance(devices, list) else str(devices).split(",")
+    if len(names) > 1:
+        return len(names)
+    try:
+        return int(names[0])
+    except ValueError as error:
+        raise ConfigurationError(
+            f"--trainer.devices {devices} must be auto, a number of devices, or a list of indices."
+        ) from error
+
+
+def newest_checkpoint(folder: Path, name: str = "last") -> Path | None:
+    """The newest ``name.ckpt`` in the folder of a run, or in that of all runs of a recipe."""
+    places = (f"{name}.ckpt", f"checkpoints/{name}.ckpt", f"version_*/checkpoints/{name}.ckpt")
+    found = [path for place in places for path in folder.glob(place)]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def check_budget(trainer: Any, max_images: int | None) -> None:  # noqa: ANN401 (a Namespace)
@@ -112,10 +196,10 @@ def with_recipes(arguments: list[str]) -> list[str]:
             continue
         value = value if equals else arguments[index + 1]
         if Path(value).is_file():
+            _check_yaml(Path(value))
             continue
         if value not in recipe_names():
-            near = difflib.get_close_matches(value, recipe_names(), 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(recipe_names())}."
+            hint = did_you_mean(value, recipe_names())
             raise ConfigurationError(f"There is no recipe or file {value}: {hint}")
         path = str(RECIPES / f"{value}.yaml")
         if equals:
@@ -125,6 +209,16 @@ def with_recipes(arguments: list[str]) -> list[str]:
     return replaced
 
 
-def plain(message: str) -> str:
-    """What jsonargparse says, in one sentence with the nearest match."""
-    return " ".join(message.split())
+def _check_yaml(path: Path) -> None:
+    """Refuses a file that holds no settings, with the line at fault."""
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or "it is no text"
+        raise ConfigurationError(
+            f"{path} is not a YAML file: {reason}{where}; mend it, or give a recipe."
+        ) from error
+    if not isinstance(settings, dict):
+        raise ConfigurationError(f"{path} holds no settings: start it with model:, data: or so.")

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.networks.layers import has_batch_norm, has_spectral_norm
 from lightning_gan.objectives import Objective
 from lightning_gan.regularizers import Regularizer
+
+
+def check_numbers(
+    positive: Mapping[str, float | None], not_negative: Mapping[str, float | None]
+) -> None:
+    """Refuses numbers out of range, by name; None is none.
+
+    Raises:
+        ConfigurationError: With the range.
+    """
+    for name, number in positive.items():
+        if number is not None and number < 1:
+            raise ConfigurationError(f"GAN: {name}={number} must be at least 1.")
+    for name, number in not_negative.items():
+        if number is not None and number < 0:
+            raise ConfigurationError(f"GAN: {name}={number} must not be negative.")
 
 
 def check_parts(

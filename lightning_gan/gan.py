@@ -16,18 +16,19 @@ from torch.optim import Optimizer
 
 from lightning_gan.alternation import Alternation, PerBatch
 from lightning_gan.augment import Augmentation
-from lightning_gan.batch import ScoredBatch
-from lightning_gan.checkpoint import difference, own_state
-from lightning_gan.compatibility import check_data, check_parts, check_precision
+from lightning_gan.average import follow
+from lightning_gan.batch import ScoredBatch, scorer
+from lightning_gan.checkpoint import check_finite, check_same, own_state
+from lightning_gan.compatibility import check_data, check_numbers, check_parts, check_precision
 from lightning_gan.curves import Curve, value_at
-from lightning_gan.errors import ConfigurationError, DivergenceError, WeightsError
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.noise import Noise, Rows, hashed_seed, latents
 from lightning_gan.objectives import Objective
 from lightning_gan.optimizers import GANAdam
 from lightning_gan.parts import describe
-from lightning_gan.progress import Player, Progress, Update
+from lightning_gan.progress import PLAYERS, Player, Progress, Update
 from lightning_gan.regularizers import Regularizer
+from lightning_gan.strategy import on_all_processes, share_buffers
 
 Batch = tuple[Tensor, Tensor]
 
@@ -91,10 +92,7 @@ class GAN(LightningModule):
         self.regularizers = list(regularizers or [])
         self.alternation = alternation or PerBatch()
         self.augmentation = augmentation
-        self._make_optimizer = {
-            "discriminator": discriminator_optimizer,
-            "generator": generator_optimizer,
-        }
+        self._make_optimizer = (discriminator_optimizer, generator_optimizer)
         self.learning_rate = learning_rate
         self.ema_half_life = ema_half_life
         self.ema_rampup = ema_rampup
@@ -109,7 +107,8 @@ class GAN(LightningModule):
         self._noise = Noise(seed)
         self._images_in_average = 0
         positive = {"accumulate": accumulate, "max_images": max_images}
-        check_numbers(positive, ema_half_life=ema_half_life, ema_rampup=ema_rampup, clip=gradient_clip)
+        not_negative = {"ema_half_life": ema_half_life, "ema_rampup": ema_rampup}
+        check_numbers(positive, not_negative | {"gradient_clip": gradient_clip})
         check_parts(generator, discriminator, self.objective, self.regularizers)
 
     # ---------------------------------------------------------------------------- training
@@ -134,22 +133,23 @@ class GAN(LightningModule):
         self.progress.images += len(real) * self.trainer.world_size
         if moves.generator:
             self._average()
+        self._stop_if_spent()
+
+    def _stop_if_spent(self) -> None:
         if self.max_images is not None and self.progress.images >= self.max_images:
             self.trainer.should_stop = True
 
     def _move(self, player: Player, real: Tensor, labels: Tensor) -> None:
         """One update of ``player``, with the other one frozen."""
-        discriminator_optimizer, generator_optimizer = self._optimizers()
-        optimizer = generator_optimizer if player == "generator" else discriminator_optimizer
-        update = self._count(player)
+        optimizer = self._optimizer(player)
+        update = self.progress.updates(player)
         with self.toggled_optimizer(optimizer):
             optimizer.zero_grad()
             for piece in self._pieces(player, update, real, labels):
                 loss = self._loss(player, update, piece)
-                share = len(piece.real) / len(real)
-                self.manual_backward(loss if share == 1 else loss * share)
+                self.manual_backward(loss * (len(piece.real) / len(real)))
         self._step(player, optimizer)
-        setattr(self.progress, f"{player}_updates", update + 1)
+        self.progress.moved(player)
         if player == "discriminator":
             for regularizer in self.regularizers:
                 regularizer.constrain(self.discriminator)
@@ -164,7 +164,8 @@ class GAN(LightningModule):
         size = -(-len(real) // self.accumulate)
         for first in range(0, len(real), size):
             reals, classes = real[first : first + size], labels[first : first + size]
-            rows = self._rows(len(real), first, len(reals))
+            before = len(real) * self.trainer.global_rank + first
+            rows = Rows(len(real) * self.trainer.world_size, before, len(reals))
             draws = self._noise.draws(player, update, rows, like=real)
             z = draws.normal(self.generator.latent_dim)
             with nullcontext() if player == "generator" else torch.no_grad():
@@ -173,25 +174,9 @@ class GAN(LightningModule):
                 reals = reals.detach().requires_grad_()
             if "fake" in by_input:
                 fakes = fakes.requires_grad_()
-            score = self._scorer(draws, precise=bool(by_input))
-            yield ScoredBatch(score, reals, fakes, classes, draws, self.progress.images)
-
-    def _scorer(self, draws: Draws, precise: bool) -> Callable[[Tensor, Tensor], Tensor]:
-        """The discriminator behind the augmentation.
-
-        Where ``precise``, it stays outside autocast: a penalty on the gradient by the input wants
-        that for all of an update.
-        """
-        images_seen = self.progress.images
-
-        def score(samples: Tensor, labels: Tensor) -> Tensor:
-            with torch.autocast(samples.device.type, enabled=False) if precise else nullcontext():
-                if self.augmentation is not None:
-                    samples = self.augmentation(samples, draws, images_seen)
-                logits: Tensor = self.discriminator(samples, labels)
-                return logits
-
-        return score
+            images = self.progress.images
+            score = scorer(self.discriminator, self.augmentation, draws, images, bool(by_input))
+            yield ScoredBatch(score, reals, fakes, classes, draws, images)
 
     def _loss(self, player: Player, update: int, batch: ScoredBatch) -> Tensor:
         """The player's loss with the terms that are due."""
@@ -209,19 +194,8 @@ class GAN(LightningModule):
         )
         return loss
 
-    def _rows(self, local_batch: int, first: int, count: int) -> Rows:
-        """Rows ``first`` and on of this process's batch, by their place in the global batch."""
-        trainer = self.trainer
-        return Rows(
-            local_batch * trainer.world_size, local_batch * trainer.global_rank + first, count
-        )
-
     def _due(self, update: int) -> list[Regularizer]:
         return [regularizer for regularizer in self.regularizers if regularizer.is_due(update)]
-
-    def _count(self, player: Player) -> int:
-        count: int = getattr(self.progress, f"{player}_updates")
-        return count
 
     def _step(self, player: Player, optimizer: LightningOptimizer) -> None:
         """Steps the optimizer; only the generator's steps count as Lightning's global steps."""
@@ -257,34 +231,34 @@ class GAN(LightningModule):
     def configure_optimizers(self) -> list[Optimizer]:
         """One optimizer for each player, the discriminator's first."""
         made = []
-        for player in ("discriminator", "generator"):
+        for player, make in zip(PLAYERS, self._make_optimizer, strict=True):
             parameters = [p for p in getattr(self, player).parameters() if p.requires_grad]
-            optimizer = self._make_optimizer[player](parameters)
+            optimizer = make(parameters)
             for group in optimizer.param_groups:
                 group["initial_lr"] = group["lr"]
             made.append(optimizer)
         return made
 
-    def _optimizers(self) -> list[LightningOptimizer]:
+    def _optimizer(self, player: Player) -> LightningOptimizer:
         optimizers = self.optimizers()
         assert isinstance(optimizers, list)
-        return optimizers
+        return optimizers[PLAYERS.index(player)]
 
     # -------------------------------------------------------------------------- evaluation
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Scores held-out reals and as many fakes, for callbacks to read from ``updates``."""
         real, labels = batch
-        rows = self._rows(len(real), 0, len(real))
+        # The last batch of a split may be shared out unevenly.
+        counts = on_all_processes(len(real), real.device)
+        rows = Rows(sum(counts), sum(counts[: self.trainer.global_rank]), len(real))
         draws = self._noise.draws("held-out", batch_idx, rows, like=real)
         fake = self.generator(draws.normal(self.generator.latent_dim), labels).to(real.dtype)
         batch_ = ScoredBatch(self.discriminator, real, fake, labels, draws, self.progress.images)
         loss = self.objective.discriminator_loss(batch_)
         self.updates = [Update("discriminator", loss, batch_.real_logits, batch_.fake_logits)]
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """The same on the test split."""
-        self.validation_step(batch, batch_idx)
+    test_step = validation_step
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples of the averaged generator, in evaluation mode, from latents (N, latent_dim)."""
@@ -327,11 +301,22 @@ class GAN(LightningModule):
     # ------------------------------------------------------------------------- life cycle
 
     def setup(self, stage: str) -> None:
-        """Checks that the data fit the networks."""
+        """Checks that the data fit the networks; a model that was sampled from trains again."""
+        self.train(stage == "fit")
         check_data(self.generator, getattr(self.trainer, "datamodule", None))
         check_precision(self.trainer.precision, self.regularizers)
         if self.channels_last and self.generator.image_size:
             self.to(memory_format=torch.channels_last)
+
+    def on_train_start(self) -> None:
+        """Ends a resumed training at once whose budget was spent before."""
+        self._stop_if_spent()
+
+    def on_validation_start(self) -> None:
+        """Gives all processes the same statistics of batch norm, those that are saved."""
+        share_buffers(self)
+
+    on_test_start = on_validation_start
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the progress and the parts; refuses to save weights that are not finite.
@@ -354,12 +339,12 @@ class GAN(LightningModule):
             WeightsError: If it was made by something else, or with other networks.
         """
         state = own_state(checkpoint, "The checkpoint")
-        for player in ("generator", "discriminator"):
+        for player in PLAYERS:
             check_same(player, state["parts"][player], describe(getattr(self, player)))
         self.progress = Progress(**state["progress"])
         self._images_in_average = state["images_in_average"]
 
     def _parts(self) -> dict[str, Any]:
-        names = ("generator", "discriminator", "objective", "regularizers", "alternation")
-        parts = {name: describe(getattr(self, name)) for name in (*names, "augmentation")}
-        return parts | {"learning_rate": describe(self.learning_rate)}
+        """What :func:`lightning_gan.load` builds the model from."""
+        names = (*PLAYERS, "objective", "regularizers", "alternation", "augmentation")
+        return {name: describe(getattr(self, name)) for name in (*names, "learning_rate")}

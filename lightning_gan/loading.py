@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from lightning_gan.checkpoint import own_state, read_checkpoint
+from lightning_gan.errors import WeightsError
 from lightning_gan.gan import GAN
 from lightning_gan.parts import build
 from lightning_gan.progress import Progress
@@ -26,7 +27,14 @@ def load(path: str | Path, map_location: str | torch.device = "cpu") -> GAN:
     """
     checkpoint = read_checkpoint(path, map_location)
     state = own_state(checkpoint, str(path))
-    model = GAN(**{name: build(part) for name, part in state["parts"].items()})
-    model.load_state_dict(checkpoint["state_dict"])
-    model.progress = Progress(**state["progress"])
+    parts = {name: build(part) for name, part in state["parts"].items()}
+    try:
+        model = GAN(**parts)
+        model.load_state_dict(checkpoint["state_dict"])
+        model.progress = Progress(**state["progress"])
+    except (KeyError, RuntimeError, TypeError) as error:
+        raise WeightsError(
+            f"The weights in {path} do not fit the parts that it names "
+            f"({type(error).__name__}): take another checkpoint of the run."
+        ) from error
     return model.to(map_location).eval()

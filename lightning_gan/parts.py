@@ -32,6 +32,9 @@ class Part:
                 bound = inspect.signature(init).bind(self, *args, **kwargs)
                 bound.apply_defaults()
                 arguments = dict(list(bound.arguments.items())[1:])
+                for parameter in inspect.signature(init).parameters.values():
+                    if parameter.kind is parameter.VAR_KEYWORD:
+                        arguments |= arguments.pop(parameter.name)
                 object.__setattr__(self, "_arguments", arguments)
             init(self, *args, **kwargs)
 

@@ -9,6 +9,7 @@ from typing import NoReturn
 import torch
 from tqdm.auto import tqdm
 
+from lightning_gan.cli_config import newest_checkpoint
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.gan import GAN
 from lightning_gan.loading import load
@@ -49,11 +50,13 @@ def predict(arguments: list[str]) -> None:
     options = _parser().parse_args(arguments)
     if options.n < 1:
         raise ConfigurationError(f"--n={options.n} must be at least 1.")
-    gan = load(_checkpoint(options.ckpt_path), options.device)
+    gan = load(_checkpoint(options.ckpt_path), _device(options.device))
     samples = gan.sample(
         options.n, _labels(gan, options.label, options.n), options.seed, options.truncation
     )
     samples = samples.float().cpu()
+    if options.output.exists() and not options.output.is_dir():
+        raise ConfigurationError(f"--output {options.output} is a file: give a folder.")
     options.output.mkdir(parents=True, exist_ok=True)
     picture = options.output / "grid.png"
     if samples.ndim == 2:
@@ -78,10 +81,21 @@ def _labels(gan: GAN, label: int | None, count: int) -> torch.Tensor | None:
 
 
 def _checkpoint(path: Path) -> Path:
-    """The file itself, or the newest ``last.ckpt`` below a folder."""
+    """The file itself, or the newest ``last.ckpt`` of a run's folder."""
     if not path.is_dir():
         return path
-    found = sorted(path.rglob("last.ckpt"), key=lambda file: file.stat().st_mtime)
-    if not found:
+    found = newest_checkpoint(path)
+    if found is None:
         raise ConfigurationError(f"There is no last.ckpt below {path}: give a checkpoint file.")
-    return found[-1]
+    return found
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        raise ConfigurationError(
+            f"--device {name} cannot be used here: leave it out, or take cpu."
+        ) from error
+    return device

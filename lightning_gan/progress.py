@@ -8,6 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 Player = Literal["discriminator", "generator"]
+PLAYERS: tuple[Player, Player] = ("discriminator", "generator")
 
 
 @dataclass
@@ -21,6 +22,15 @@ class Progress:
     batches: int = 0
     discriminator_updates: int = 0
     generator_updates: int = 0
+
+    def updates(self, player: Player) -> int:
+        """Updates that ``player`` has made."""
+        count: int = getattr(self, f"{player}_updates")
+        return count
+
+    def moved(self, player: Player) -> None:
+        """Counts one more update of ``player``."""
+        setattr(self, f"{player}_updates", self.updates(player) + 1)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 BUCKET = 16 * 2**20
@@ -27,8 +27,9 @@ class GANStrategy(DDPStrategy):
     def configure_ddp(self) -> None:
         """Broadcasts the weights of rank zero; no wrapper."""
         assert self.model is not None
-        for tensor in [*self.model.parameters(), *self.model.buffers()]:
-            dist.broadcast(tensor.detach(), src=0)
+        for parameter in self.model.parameters():
+            dist.broadcast(parameter.detach(), src=0)
+        share_buffers(self.model)
 
     def optimizer_step(
         self,
@@ -77,6 +78,28 @@ def average_gradients(optimizer: Optimizer) -> None:
             bucket.append(gradient)
     if bucket:
         reduce()
+
+
+def _several() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def on_all_processes(number: int, device: torch.device) -> list[int]:
+    """What ``number`` is on each process, by rank."""
+    if not _several():
+        return [number]
+    numbers = torch.zeros(dist.get_world_size(), dtype=torch.long, device=device)
+    numbers[dist.get_rank()] = number
+    dist.all_reduce(numbers)
+    return [int(each) for each in numbers]
+
+
+@torch.no_grad()
+def share_buffers(module: nn.Module) -> None:
+    """Gives all processes the buffers of rank zero, such as batch norm's statistics."""
+    if _several():
+        for buffer in module.buffers():
+            dist.broadcast(buffer, src=0)
 
 
 if "gan_ddp" not in StrategyRegistry:

@@ -11,6 +11,29 @@ from lightning_gan.gan import GAN
 
 def summary(trainer: Trainer, gan: GAN) -> str:
     """The final balance, distance and modes, and where everything lies."""
+    lines = _lines(trainer, gan)
+    folder = run_folder(trainer)
+    lines.append(f"Pictures    {folder / 'samples'}")
+    lines.append(f"Metrics     {folder / 'metrics.csv'}")
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, LastCheckpoint):
+            path = callback.path(trainer)
+            lines.append(f"Checkpoint  {path}")
+            lines.append(f"Draw more   lightning-gan predict --ckpt_path {path} --n 64")
+    return "\n".join(lines)
+
+
+def measured(trainer: Trainer, gan: GAN) -> str:
+    """What a validation or test has measured, in words and then in full."""
+    lines = _lines(trainer, gan)
+    for name, value in sorted(trainer.callback_metrics.items()):
+        if not name.startswith("seconds/"):
+            lines.append(f"  {name:<32} {float(value):.6g}")
+    return "\n".join(lines)
+
+
+def _lines(trainer: Trainer, gan: GAN) -> list[str]:
+    """The final balance, distance and modes."""
     progress = gan.progress
     lines = [
         f"Trained on {progress.images:,} images: {progress.discriminator_updates:,} updates of the "
@@ -23,15 +46,7 @@ def summary(trainer: Trainer, gan: GAN) -> str:
             lines += _distance(callback.latest, callback.num_samples)
         elif isinstance(callback, ModeCoverage):
             lines += _modes(callback)
-    folder = run_folder(trainer)
-    lines.append(f"Pictures    {folder / 'samples'}")
-    lines.append(f"Metrics     {folder / 'metrics.csv'}")
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, LastCheckpoint):
-            path = callback.path(trainer)
-            lines.append(f"Checkpoint  {path}")
-            lines.append(f"Draw more   lightning-gan predict --ckpt_path {path} --n 64")
-    return "\n".join(lines)
+    return lines
 
 
 def _balance(held_out: dict[str, float]) -> list[str]:

@@ -13,10 +13,23 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the ground up: a module imports from its own layer and those before it. A name covers the
 # modules inside it.
 LAYERS: list[tuple[str, ...]] = [
-    ("errors", "noise", "parts", "batch", "curves", "optimizers", "networks.layers", "pictures"),
+    (
+        "errors",
+        "noise",
+        "parts",
+        "batch",
+        "curves",
+        "optimizers",
+        "networks.layers",
+        "pictures",
+        "average",
+        "checkpoint",
+        "progress",
+    ),
     ("recipes", "weights"),  # data and the way to them
     ("networks", "objectives", "regularizers", "augment", "alternation", "metrics"),
-    ("gan", "strategy"),
+    ("compatibility",),
+    ("gan", "strategy", "loading"),
     ("callbacks", "loggers"),
     ("",),  # lightning_gan/__init__.py: what the package offers
     ("cli", "__main__", "predict", "summary"),  # with cli_*.py

@@ -96,7 +96,8 @@ class Balance(Callback):
         balance = _balance(pl_module, self._held_out_updates)
         self.held_out = {name.removeprefix("gan/"): value for name, value in balance.items()}
         stage = "test" if trainer.testing else "val"
-        pl_module.log_dict({f"{stage}/{name}": value for name, value in self.held_out.items()})
+        logged = {f"{stage}/{name}": value for name, value in self.held_out.items()}
+        pl_module.log_dict(logged, sync_dist=True)  # equal everywhere; Lightning warns without it
 
     on_test_batch_end = on_validation_batch_end
     on_test_epoch_start = on_validation_epoch_start
@@ -135,11 +136,10 @@ class Balance(Callback):
 
 def _balance(gan: GAN, updates: list[Update]) -> dict[str, float]:
     """The balance over several updates of the discriminator, on all processes."""
-    metric = DiscriminatorBalance().to(gan.device)
-    if updates:
-        real = torch.cat([u.real_logits for u in updates if u.real_logits is not None])
-        fake = torch.cat([update.fake_logits for update in updates])
-        metric.update(real, fake, *(gan.objective.probability(real, fake) or ()))
-    elif gan.trainer.world_size == 1:
+    if not updates:  # on no process then, since all move in step
         return {}
+    metric = DiscriminatorBalance().to(gan.device)
+    real = torch.cat([u.real_logits for u in updates if u.real_logits is not None])
+    fake = torch.cat([update.fake_logits for update in updates])
+    metric.update(real, fake, *(gan.objective.probability(real, fake) or ()))
     return {name: float(value) for name, value in metric.compute().items()}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 
 from lightning_gan.errors import ConfigurationError
@@ -25,9 +27,20 @@ def of_gan(module: LightningModule) -> GAN:
     return module
 
 
+_FOLDERS: WeakKeyDictionary[Trainer, Path] = WeakKeyDictionary()
+
+
 def run_folder(trainer: Trainer) -> Path:
-    """The folder of the run, the same on all processes."""
-    return Path(trainer.log_dir or trainer.default_root_dir)
+    """The folder of the run, the same on all processes.
+
+    All processes must ask for it the first time, since rank zero then tells the others.
+    """
+    if trainer not in _FOLDERS:
+        folder = Path(trainer.log_dir or trainer.default_root_dir)
+        if trainer.world_size > 1 and not torch.distributed.is_initialized():
+            return folder
+        _FOLDERS[trainer] = folder
+    return _FOLDERS[trainer]
 
 
 def is_dry(trainer: Trainer) -> bool:

@@ -46,11 +46,14 @@ class SampleGrid(Callback):
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
         """Draws the generator as it is."""
-        if is_dry(trainer) or not trainer.is_global_zero:
+        if is_dry(trainer):
+            return
+        folder = run_folder(trainer) / "samples"
+        if not trainer.is_global_zero:
             return
         gan = of_gan(pl_module)
         picture = self.draw(trainer, gan)
-        save_png(picture, run_folder(trainer) / "samples" / f"{gan.progress.images:010d}.png")
+        save_png(picture, folder / f"{gan.progress.images:010d}.png")
         for logger in trainer.loggers:
             _log_picture(logger, picture, gan.progress.batches)
 

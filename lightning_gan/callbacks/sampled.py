@@ -61,7 +61,8 @@ class SampledMetric(Callback):
         values = metric.compute()
         self.latest = {name: float(value) for name, value in values.items()}
         seconds = time.perf_counter() - started
-        gan.log_dict(self.latest | {f"seconds/{type(self).__name__}": seconds})
+        logged = self.latest | {f"seconds/{type(self).__name__}": seconds}
+        gan.log_dict(logged, sync_dist=True)  # equal everywhere; Lightning warns without it
 
     on_test_epoch_end = on_validation_epoch_end
 

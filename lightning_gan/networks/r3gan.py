@@ -129,13 +129,13 @@ class R3GANGenerator(Generator):
         self.unfold = nn.PixelShuffle(patch)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Images (N, channels, image_size, image_size), near [-1, 1] but not squashed to it."""
+        """Images (N, channels, image_size, image_size) in [-1, 1]; the paper has no tanh."""
         maps = self.basis * self.scale(self.conditioned(z, labels))[:, :, None, None]
         for number, stage in enumerate(self.stages):
             if number > 0:
                 maps = F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
             maps = stage(maps)
-        image: Tensor = self.unfold(self.image(maps))
+        image: Tensor = self.unfold(self.image(maps)).tanh()
         return image
 
 

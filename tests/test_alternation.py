@@ -1,0 +1,97 @@
+"""Whose turn it is, on paper and in real trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from tiny import Points, fit, points_gan, quiet_trainer
+from torch import Tensor
+
+from lightning_gan.alternation import Alternation, Moves, PerBatch, Phases
+from lightning_gan.batch import ScoredBatch
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.regularizers import Regularizer
+
+
+def test_one_each_by_default() -> None:
+    assert [PerBatch().moves(batch, 0) for batch in range(3)] == [Moves(1, 1)] * 3
+
+
+def test_the_generator_moves_after_every_kth_batch() -> None:
+    moves = [PerBatch(3, 2).moves(batch, 0) for batch in range(6)]
+    assert moves == [(1, 0), (1, 0), (1, 2)] * 2
+
+
+def test_phases_take_whole_epochs_in_turn() -> None:
+    moves = [Phases(2, 1).moves(0, epoch) for epoch in range(6)]
+    assert moves == [(1, 0), (1, 0), (0, 1)] * 2
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: PerBatch(0), lambda: PerBatch(1, 0), lambda: Phases(0), lambda: Phases(1, -1)],
+)
+def test_nobody_can_be_left_out(make: Callable[[], Alternation]) -> None:
+    with pytest.raises(ConfigurationError, match="at least 1"):
+        make()
+
+
+class Reals(Regularizer):
+    """Keeps the reals and fakes of every update of the discriminator, and the generator's fakes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reals: list[Tensor] = []
+        self.fakes: list[Tensor] = []
+        self.generated: list[Tensor] = []
+
+    def discriminator_term(self, batch: ScoredBatch) -> None:
+        self.reals.append(batch.real.clone())
+        self.fakes.append(batch.fake.detach().clone())
+
+    def generator_term(self, batch: ScoredBatch) -> None:
+        self.generated.append(batch.fake.detach().clone())
+
+
+@pytest.mark.parametrize(
+    ("k", "moves_of_generator", "batches", "expected"),
+    [(1, 1, 4, (4, 4)), (5, 1, 12, (12, 2)), (2, 3, 7, (7, 9)), (1, 2, 3, (3, 6))],
+)
+def test_a_training_makes_the_updates_that_were_asked_for(
+    k: int, moves_of_generator: int, batches: int, expected: tuple[int, int]
+) -> None:
+    gan = fit(points_gan(alternation=PerBatch(k, moves_of_generator)), batches)
+    assert (gan.progress.discriminator_updates, gan.progress.generator_updates) == expected
+    assert gan.trainer.global_step == expected[1]
+    assert gan.progress.batches == batches
+    assert gan.progress.images == 8 * batches
+
+
+def test_phases_train_one_player_for_an_epoch() -> None:
+    gan = points_gan(alternation=Phases(1, 2))
+    quiet_trainer(max_epochs=4, limit_train_batches=5).fit(gan, Points(8))
+    assert (gan.progress.discriminator_updates, gan.progress.generator_updates) == (10, 10)
+
+
+def test_the_frozen_player_of_a_phase_does_not_move() -> None:
+    gan = points_gan(alternation=Phases(1, 1))
+    start = [p.detach().clone() for p in gan.generator.parameters()]
+    quiet_trainer(max_epochs=1, limit_train_batches=5).fit(gan, Points(8))
+    assert all(torch.equal(a, b) for a, b in zip(start, gan.generator.parameters(), strict=True))
+
+
+def test_every_update_of_the_critic_sees_fresh_reals_and_fakes() -> None:
+    watched = Reals()
+    fit(points_gan(regularizers=[watched], alternation=PerBatch(5, 2)), 10)
+    for samples, count in ((watched.reals, 10), (watched.fakes, 10), (watched.generated, 4)):
+        assert len(samples) == count
+        assert len(torch.cat(samples).unique(dim=0)) == 8 * count
+
+
+def test_max_steps_counts_updates_of_the_generator() -> None:
+    gan = points_gan(alternation=PerBatch(2))
+    quiet_trainer(max_steps=7).fit(gan, Points(8))
+    assert gan.progress.generator_updates == gan.trainer.global_step == 7
+    assert gan.progress.discriminator_updates == 14

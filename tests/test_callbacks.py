@@ -1,0 +1,264 @@
+"""Callbacks: right values, and a training that does not notice them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule
+from PIL import Image
+from tiny import Pictures, Points, distance, fit, picture_gan, points_gan, quiet_trainer, weights
+from torch import Tensor
+
+from lightning_gan.alternation import PerBatch, Phases
+from lightning_gan.batch import ScoredBatch
+from lightning_gan.callbacks import (
+    Balance,
+    FrechetDistance,
+    ImagesBar,
+    LastCheckpoint,
+    ModeCoverage,
+    SampleGrid,
+    StopOnDivergence,
+)
+from lightning_gan.callbacks.progress_bar import live_numbers
+from lightning_gan.callbacks.run import of_gan
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.gan import GAN
+from lightning_gan.metrics import chunk_generator
+from lightning_gan.networks import MLPDiscriminator, MLPGenerator
+from lightning_gan.noise import Noise, Rows
+from lightning_gan.objectives import NonSaturating, Wasserstein
+from lightning_gan.pictures import grid
+from lightning_gan.progress import PLAYERS
+from lightning_gan.regularizers import R1, GradientPenalty, Regularizer
+
+
+class Logits(Regularizer):
+    """Keeps the logits of the discriminator's updates."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[Tensor, Tensor]] = []
+
+    def discriminator_term(self, batch: ScoredBatch) -> None:
+        self.seen.append((batch.real_logits.detach(), batch.fake_logits.detach()))
+
+
+def expected_balance(pairs: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
+    """Score means, spreads and accuracies, with sigmoids as probabilities."""
+    real, fake = (torch.cat(logits).double().numpy() for logits in zip(*pairs, strict=True))
+    d_real, d_fake = 1 / (1 + np.exp(-real)), 1 / (1 + np.exp(-fake))
+    named = {"score_real": real, "score_fake": fake, "d_real": d_real, "d_fake": d_fake}
+    values = {f"gan/{name}": float(x.mean()) for name, x in named.items()}
+    values |= {f"gan/{name}_std": float(x.std()) for name, x in named.items()}
+    return values | {"gan/acc_real": (real > 0).mean(), "gan/acc_fake": (fake < 0).mean()}
+
+
+def test_balance_reports_the_updates_since_the_last_report() -> None:
+    logits, balance = Logits(), Balance(every=3)
+    gan = points_gan(regularizers=[logits, R1(0.1)])
+    fit(gan, 7, callbacks=[balance])
+    expected = expected_balance(logits.seen[3:6])
+    assert {k: v for k, v in balance.latest.items() if k.startswith("gan/")} == pytest.approx(
+        expected, rel=1e-5
+    )
+    assert balance.latest["progress/images"] == 48
+    real, fake = (torch.stack(side) for side in zip(*logits.seen[3:6], strict=True))
+    loss = torch.nn.functional.softplus(-real).mean() + torch.nn.functional.softplus(fake).mean()
+    assert balance.latest["loss/discriminator"] == pytest.approx(float(loss), rel=1e-5)
+    assert {"loss/generator", "penalty/R1", "learning_rate/generator"} <= balance.latest.keys()
+
+
+def test_balance_reports_the_norms_of_both_gradients() -> None:
+    balance = Balance(every=2)
+    gan = fit(points_gan(), 2, callbacks=[balance])
+    for player in PLAYERS:
+        gradients = [p.grad for p in getattr(gan, player).parameters()]
+        norm = sum(float(g.square().sum()) for g in gradients if g is not None) ** 0.5
+        assert balance.latest[f"gradient_norm/{player}"] == pytest.approx(norm, rel=1e-5)
+
+
+def test_scores_without_a_probability_are_reported_raw() -> None:
+    balance = Balance(every=5)
+    gan = points_gan(Wasserstein(), [GradientPenalty()], alternation=PerBatch(5))
+    fit(gan, 5, callbacks=[balance])
+    assert "gan/score_real" in balance.latest
+    assert "gan/d_real" not in balance.latest
+    assert live_numbers(balance.latest).keys() == {"score(x)", "score(G(z))"}
+
+
+def test_a_phase_of_the_generator_alone_is_reported_without_scores() -> None:
+    balance = Balance(every=5)
+    gan = points_gan(alternation=Phases(1, 1))
+    trainer = quiet_trainer(max_epochs=2, limit_train_batches=5, callbacks=[balance])
+    trainer.fit(gan, Points(8))
+    assert "loss/generator" in balance.latest
+    assert "gan/score_real" not in balance.latest
+
+
+@pytest.mark.parametrize("stage", ["validate", "test"])
+def test_held_out_balance_equals_a_recomputation(stage: str) -> None:
+    gan, balance, data = points_gan(), Balance(), Points(8)
+    trainer = quiet_trainer(limit_val_batches=1.0, callbacks=[balance])
+    (logged,) = getattr(trainer, stage)(gan, data, verbose=False)
+    gan.eval()
+    pairs = []
+    loader = data.val_dataloader() if stage == "validate" else data.test_dataloader()
+    for index, (real, labels) in enumerate(loader):
+        rows = Rows(len(real), 0, len(real))
+        z = Noise(0).draws("held-out", index, rows, real).normal(2)
+        with torch.no_grad():
+            fake = gan.generator(z, labels)
+            pairs.append((gan.discriminator(real, labels), gan.discriminator(fake, labels)))
+    expected = expected_balance(pairs)
+    prefix = "val" if stage == "validate" else "test"
+    assert logged == pytest.approx(
+        {k.replace("gan/", f"{prefix}/"): v for k, v in expected.items()}, rel=1e-5
+    )
+
+
+def moments(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return points.mean(0), np.cov(points.T)
+
+
+def test_the_frechet_distance_is_that_of_the_averaged_generators_samples() -> None:
+    gan = fit(points_gan(), 20)
+    frechet = FrechetDistance("identity", num_samples=600)
+    trainer = quiet_trainer(limit_val_batches=1.0, callbacks=[frechet])
+    (logged,) = trainer.validate(gan, Points(8), verbose=False)
+    z = torch.cat(
+        [
+            torch.randn(count, 2, generator=chunk_generator(0, chunk))
+            for chunk, count in enumerate((250, 250, 100))
+        ]
+    )
+    with torch.no_grad():
+        mean_a, cov_a = moments(gan(z).double().numpy())
+    mean_b, cov_b = moments(Points().split("train").images.double().numpy())
+    roots = np.sqrt(np.linalg.eigvals(cov_a @ cov_b).real).sum()
+    expected = ((mean_a - mean_b) ** 2).sum() + np.trace(cov_a + cov_b) - 2 * roots
+    assert frechet.latest["fid/identity"] == pytest.approx(expected, rel=1e-2)
+    assert logged["fid/identity"] == pytest.approx(frechet.latest["fid/identity"], rel=1e-6)
+
+
+@pytest.mark.parametrize("stage", ["validate", "test"])
+def test_metrics_of_samples_are_logged_in_validation_and_test(stage: str) -> None:
+    callbacks: list[Callback] = [FrechetDistance(num_samples=50), ModeCoverage(num_samples=50)]
+    trainer = quiet_trainer(limit_val_batches=1.0, callbacks=callbacks)
+    (logged,) = getattr(trainer, stage)(points_gan(), Points(8), verbose=False)
+    assert {"fid/identity", "modes/points/covered"} <= logged.keys()
+
+
+@pytest.mark.parametrize("kind", [FrechetDistance, ModeCoverage])
+def test_metrics_of_samples_need_a_data_module(kind: type[FrechetDistance]) -> None:
+    loader = Points(8).val_dataloader()
+    with pytest.raises(ConfigurationError, match="pass datamodule="):
+        quiet_trainer(limit_val_batches=1.0, callbacks=[kind()]).validate(points_gan(), loader)
+
+
+def test_mode_coverage_refuses_a_judge_that_cannot_tell_the_classes() -> None:
+    trainer = quiet_trainer(limit_val_batches=1.0, callbacks=[ModeCoverage("pixel")])
+    with pytest.raises(ConfigurationError, match="0 classes apart but the data have 2"):
+        trainer.validate(picture_gan(), Pictures(8), verbose=False)
+
+
+@pytest.mark.parametrize("make", [points_gan, picture_gan])
+def test_sample_grids_are_drawn_at_the_start_and_at_every_validation(
+    make: Any, tmp_path: Path
+) -> None:
+    gan = make()
+    data = Points(8) if make is points_gan else Pictures(8)
+    trainer = quiet_trainer(
+        tmp_path,
+        callbacks=[SampleGrid(2, 3)],
+        max_epochs=2,
+        limit_train_batches=3,
+        limit_val_batches=1,
+    )
+    trainer.fit(gan, data)
+    pictures = sorted((tmp_path / "samples").iterdir())
+    assert [path.name for path in pictures] == [f"{n:010d}.png" for n in (0, 24, 48)]
+    expected = (
+        grid(torch.zeros(6, 1, 8, 8), columns=3) if data.image_size else torch.zeros(1, 512, 512)
+    )
+    for path in pictures:
+        with Image.open(path) as picture:
+            assert (picture.height, picture.width) == expected.shape[1:]
+
+
+def test_a_conditional_grid_shows_one_class_in_each_row(tmp_path: Path) -> None:
+    class Shade(MLPGenerator):
+        def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+            return (labels - 1.0).view(-1, 1, 1, 1).expand(-1, 1, 8, 8) + 0 * z.sum()
+
+    gan = points_gan(
+        generator=Shade(1, 8, num_classes=3, width=4),
+        discriminator=MLPDiscriminator(1, 8, num_classes=3, width=4),
+    )
+    picture = SampleGrid(rows=3, columns=2).draw(quiet_trainer(tmp_path), gan)
+    rows = [int(picture[0, picture.shape[1] * (2 * row + 1) // 6, 10]) for row in range(3)]
+    assert rows == [0, 128, 255]
+
+
+@pytest.mark.parametrize("make", [points_gan, picture_gan])
+def test_callbacks_leave_the_training_as_it_is_to_the_bit(make: Any, tmp_path: Path) -> None:
+    watching: list[Callback] = [
+        Balance(every=3),
+        StopOnDivergence(every=2),
+        FrechetDistance(num_samples=50),
+        SampleGrid(2, 2),
+        LastCheckpoint(every_minutes=1e-9),
+        ImagesBar(),
+    ]
+    ends = []
+    for callbacks in (watching, []):
+        gan: GAN = make(regularizers=[R1(0.1)])
+        arguments: dict[str, Any] = {"limit_val_batches": 2} if callbacks else {}
+        trainer = quiet_trainer(
+            tmp_path,
+            callbacks=callbacks,
+            max_epochs=3,
+            limit_train_batches=5,
+            enable_progress_bar=bool(callbacks),
+            **arguments,
+        )
+        trainer.fit(gan, Points(8) if make is points_gan else Pictures(8))
+        ends.append(weights(gan))
+    assert distance(*ends) == 0
+
+
+def test_the_bar_counts_images_and_shows_the_balance(capsys: pytest.CaptureFixture[str]) -> None:
+    bar = ImagesBar(refresh=0)
+    fit(points_gan(), 6, callbacks=[bar, Balance(every=2)], enable_progress_bar=True)
+    shown = capsys.readouterr().err
+    assert "48.0/48.0" in shown
+    assert "D(x)=" in shown
+    assert "D(G(z))=" in shown
+
+
+def test_callbacks_refuse_a_model_that_is_no_gan() -> None:
+    with pytest.raises(ConfigurationError, match="but the model is a LightningModule"):
+        of_gan(LightningModule())
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (lambda: FrechetDistance(num_samples=1), "num_samples"),
+        (lambda: SampleGrid(rows=0), "rows"),
+    ],
+)
+def test_sizes_that_are_none_are_refused(make: Any, complaint: str) -> None:
+    with pytest.raises(ConfigurationError, match=complaint):
+        make()
+
+
+def test_reports_are_plain_numbers() -> None:
+    balance = Balance(every=2)
+    fit(points_gan(NonSaturating()), 2, callbacks=[balance])
+    assert json.loads(json.dumps(balance.latest)) == balance.latest

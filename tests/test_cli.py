@@ -1,0 +1,278 @@
+"""The command line: short names, help, loggers, resuming, and measuring what was trained."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from lightning_gan import __main__, __version__, cli
+from lightning_gan.callbacks import SampleGrid
+from lightning_gan.cli_config import newest_checkpoint, run_name, with_recipes
+from lightning_gan.cli_help import help_text
+
+QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu"]
+RING = ["fit", "--config", "mlp_ring", *QUIET, "--trainer.log_every_n_steps", "2"]
+RUN = Path("runs/mlp_ring/version_0")
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["lightning-gan"])
+
+
+def run(*arguments: str) -> None:
+    assert cli.run(list(arguments)) == 0
+
+
+def saved_images(folder: Path = RUN) -> int:
+    state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    images: int = state["lightning_gan"]["progress"]["images"]
+    return images
+
+
+@pytest.fixture
+def trained(capsys: pytest.CaptureFixture[str]) -> str:
+    """A run of four batches on the ring, and what it has printed."""
+    run(*RING, "--model.max_images", "1024")
+    return capsys.readouterr().out
+
+
+# ------------------------------------------------------------------------------------ help
+
+
+@pytest.mark.parametrize("flag", ["--help", "--version"])
+def test_the_first_question_is_answered_without_importing_torch(flag: str) -> None:
+    code = f"import sys; from lightning_gan.__main__ import main; main([{flag!r}]); "
+    code += "assert 'torch' not in sys.modules; assert 'lightning' not in sys.modules"
+    started = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert time.perf_counter() - started < 5
+    assert ("dcgan_digits" if flag == "--help" else __version__) in done.stdout
+
+
+def test_the_help_of_a_command_shows_how_to_ask_further(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run("fit", "--help")
+    text = capsys.readouterr().out
+    assert text.startswith("usage: lightning-gan fit")
+    assert "--model.objective.help Hinge" in text
+    assert "--trainer.max_epochs" in text
+
+
+@pytest.mark.parametrize(
+    ("flag", "name", "expected"),
+    [
+        ("--model.objective", "Hinge", "margin"),
+        ("--model.objective", "", "NonSaturating"),
+        ("--model.generator", "", "DCGANGenerator"),
+        ("--model.generator", "MLPGenerator", "--model.generator.width (default: 128)"),
+        ("--model.regularizers", "", "GradientPenalty"),
+        ("--model.generator_optimizer", "GANAdam", "lr"),
+        ("--model", "", "--model.ema_half_life (default: 10000)"),
+        ("--data", "", "FashionMNIST"),
+        ("--data", "MNIST", "--data.batch_size (default: 64)"),
+        ("--trainer.callbacks", "SampleGrid", "--trainer.callbacks.rows (default: 10)"),
+    ],
+)
+def test_parts_explain_themselves(flag: str, name: str, expected: str) -> None:
+    arguments = ["fit", f"{flag}.help", *([name] if name else [])]
+    assert expected in (help_text(arguments) or "")
+    assert help_text(["fit", f"{flag}.help={name}"]) == help_text(arguments)
+
+
+def test_other_help_is_left_to_the_parser() -> None:
+    assert help_text(["fit", "--help"]) is None
+    assert help_text(["fit", "--trainer.logger.help", "CSVLogger"]) is None
+
+
+# ---------------------------------------------------------------------------- configuration
+
+
+def test_short_names_take_the_place_of_a_recipes_parts(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = "--model.objective Hinge --model.regularizers+=R1 --model.regularizers.weight 7"
+    arguments = ["fit", "--config", "dcgan_mnist", "--data", "FashionMNIST", *options.split()]
+    run(*arguments, "--print_config")
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert config["data"]["class_path"].endswith("FashionMNIST")
+    assert config["model"]["init_args"]["objective"]["class_path"].endswith("Hinge")
+    penalty = config["model"]["init_args"]["regularizers"][0]
+    assert penalty["class_path"].endswith("R1")
+    assert penalty["init_args"]["weight"] == 7
+    assert config["model"]["init_args"]["generator"]["init_args"]["width"] == 32
+
+
+def test_a_recipe_is_found_by_its_bare_name_and_a_file_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("data: Ring\n")
+    assert with_recipes(["fit", "--config", str(path)]) == ["fit", "--config", str(path)]
+    assert with_recipes(["fit", "-c", "mlp_ring"])[2] == str(__main__.RECIPES / "mlp_ring.yaml")
+    assert with_recipes(["fit", "--config=mlp_ring"])[1].endswith("recipes/mlp_ring.yaml")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ("fit --config mlp_ring", "mlp_ring"),
+        ("fit -c=a/b/own.yaml --data MNIST", "own"),
+        ("fit --data MNIST", "mnist"),
+        ("fit --data datamodules.Ring", "ring"),
+        ("fit", "gan"),
+    ],
+)
+def test_a_run_is_named_after_its_recipe_or_its_data(arguments: str, name: str) -> None:
+    assert run_name(arguments.split()) == name
+
+
+@pytest.mark.parametrize("data", ["Ring", "datamodules.Grid"])
+def test_without_a_recipe_points_are_made_by_perceptrons(data: str) -> None:
+    run("fit", "--data", data, "--model.max_images", "128", *QUIET)
+    folder = f"runs/{data.rpartition('.')[2].lower()}/version_0"
+    state = torch.load(f"{folder}/checkpoints/last.ckpt", weights_only=True)["lightning_gan"]
+    assert state["parts"]["generator"]["class_path"].endswith("MLPGenerator")
+
+
+def test_without_a_recipe_images_are_made_by_a_dcgan() -> None:
+    short = "--model.generator.width 4 --model.discriminator.width 4 --trainer.fast_dev_run true"
+    run("fit", "--data", "Digits", "--model.max_images", "128", *short.split(), *QUIET)
+
+
+def test_a_run_can_be_repeated_from_its_own_configuration(trained: str) -> None:
+    first = torch.load(RUN / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    again = ["--trainer.default_root_dir", "again"]
+    run("fit", "--config", str(RUN / "config.yaml"), *again)
+    second = torch.load("again/version_0/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+# ----------------------------------------------------------------------------------- a run
+
+
+def test_a_run_leaves_its_curve_pictures_checkpoint_and_configuration(trained: str) -> None:
+    for file in ("metrics.csv", "config.yaml", "checkpoints/last.ckpt"):
+        assert (RUN / file).is_file(), file
+    assert {path.name for path in (RUN / "samples").iterdir()} == {
+        "0000000000.png",
+        "0000001024.png",
+    }
+    for word in ("Trained on 1,024 images", "Balance", "Frechet", "Modes", "predict --ckpt_path"):
+        assert word in trained
+
+
+@pytest.mark.parametrize(
+    ("options", "written"),
+    [
+        ("--trainer.fast_dev_run true", False),
+        ("--trainer.limit_train_batches 2 --trainer.max_epochs 1", True),
+        ("--trainer.enable_checkpointing false", False),
+        ("--trainer.limit_val_batches 0", True),
+        ("--trainer.callbacks SampleGrid --trainer.callbacks.rows 2", True),
+        ("--trainer.callbacks+=FrechetDistance --trainer.callbacks.num_samples 50", True),
+    ],
+)
+def test_the_trainers_options_work(options: str, written: bool) -> None:
+    run(*RING, "--model.max_images", "1024", *options.split())
+    assert (RUN / "checkpoints" / "last.ckpt").is_file() is written
+
+
+def test_a_default_callback_gives_way_to_one_that_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    grids: list[SampleGrid] = []
+    monkeypatch.setattr(SampleGrid, "on_train_start", lambda self, *_: grids.append(self))
+    run(*RING, "--model.max_images", "256", "--trainer.callbacks+=SampleGrid")
+    assert len(grids) == 1
+
+
+def test_without_a_logger_a_run_still_leaves_a_checkpoint_to_go_on_from() -> None:
+    run(*RING, "--model.max_images", "512", "--trainer.logger", "false")
+    assert newest_checkpoint(Path("runs/mlp_ring")) == Path("runs/mlp_ring/checkpoints/last.ckpt")
+    off = ["--trainer.logger", "false", "--ckpt_path", "last"]
+    run(*RING, "--model.max_images", "1024", *off)
+    assert saved_images(Path("runs/mlp_ring")) == 1024
+
+
+def test_tensorboard_writes_beside_the_curve() -> None:
+    pytest.importorskip("tensorboard")
+    run(*RING, "--model.max_images", "1024", "--tensorboard", "true")
+    assert list(RUN.rglob("events.out.tfevents.*"))
+    assert (RUN / "metrics.csv").is_file()
+
+
+@pytest.mark.slow
+def test_wandb_works_offline_without_an_account(tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+    command = [*RING, "--model.max_images", "1024", "--wandb", "offline"]
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[1])
+    subprocess.run(
+        [sys.executable, "-m", "lightning_gan", *command],
+        env=environment,
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    assert list(RUN.glob("wandb/offline-run-*/*.wandb"))
+
+
+# -------------------------------------------------------------------- resuming, measuring
+
+
+def test_a_resumed_run_goes_on_in_its_folder_and_loses_nothing(trained: str) -> None:
+    def rows() -> list[dict[str, str]]:
+        with (RUN / "metrics.csv").open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    before = rows()
+    run(*RING, "--model.max_images", "2048", "--ckpt_path", "last")
+    after = rows()
+    assert [path.name for path in Path("runs/mlp_ring").iterdir()] == ["version_0"]
+    assert [row["progress/images"] for row in after[: len(before)]] == [
+        row["progress/images"] for row in before
+    ]
+    images = [int(float(row["progress/images"])) for row in after if row["progress/images"]]
+    assert images == [512, 1024, 1536, 2048]
+    assert saved_images() == 2048
+
+
+def test_a_resumed_run_ends_where_an_unbroken_one_does(trained: str) -> None:
+    run(*RING, "--model.max_images", "2048", "--ckpt_path", "last")
+    run(*RING, "--model.max_images", "2048", "--trainer.default_root_dir", "unbroken")
+    states = [
+        torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+        for folder in (RUN, Path("unbroken/version_0"))
+    ]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_the_first_run_with_ckpt_path_last_starts_from_the_beginning() -> None:
+    run(*RING, "--model.max_images", "512", "--ckpt_path", "last")
+    assert saved_images() == 512
+
+
+def test_a_second_run_does_not_touch_the_first(trained: str) -> None:
+    run(*RING, "--model.max_images", "512")
+    assert saved_images() == 1024
+    assert saved_images(RUN.with_name("version_1")) == 512
+
+
+@pytest.mark.parametrize("command", ["validate", "test"])
+def test_a_trained_generator_is_measured(
+    trained: str, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(command, "--config", "mlp_ring", "--ckpt_path", "last", *QUIET)
+    text = capsys.readouterr().out
+    assert "Trained on 1,024 images" in text
+    assert "Frechet     fid/identity = " in text
+    assert f"  {command[:4].replace('vali', 'val')}/acc_real" in text
+    assert [path.name for path in Path("runs/mlp_ring").iterdir()] == ["version_0"]

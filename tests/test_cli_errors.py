@@ -1,0 +1,262 @@
+"""Every mistake on the command line costs one sentence and exit code 2, and no traceback."""
+
+from __future__ import annotations
+
+import struct
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lightning_gan import cli
+from lightning_gan.regularizers import Regularizer
+
+RING = ["fit", "--config", "mlp_ring", "--trainer.enable_progress_bar", "false"]
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["lightning-gan"])
+
+
+def sentence(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Runs a command that must fail, and returns the one sentence that it says."""
+    assert cli.run(list(arguments)) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    said = [line for line in lines if not line.startswith("Writing to ")]
+    assert len(said) == 1, lines
+    assert said[0].startswith("lightning-gan: error: ")
+    assert said[0].endswith((".", "?"))
+    return said[0].removeprefix("lightning-gan: error: ")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("--model.objective Hinje", "no Objective called Hinje: did you mean Hinge?"),
+        ("--data MNITS", "no RealData called MNITS: did you mean MNIST?"),
+        ("--model.generator MLPGenerater", "did you mean MLPGenerator?"),
+        ("--model.regularizers+=R3", "no Regularizer called R3: there are "),
+        ("--trainer.callbacks+=SampleGird", "no Callback called SampleGird: did you mean Sampl"),
+        ("--model.generator_optimizer Adamm", "did you mean Adam?"),
+        ("--model.objective NonSaturating --model.objective.real_lable 0.9", "real_label?"),
+        ("--model.generator.widht 3", "has no option widht: did you mean --model.generator.width?"),
+        ("--model.regularizers+=R1 --model.regularizers.wieght 3", "--model.regularizers.weight?"),
+        ("--model.regularizer R1", "GAN has no option regularizer: did you mean --model.regulari"),
+        ("--data.batchsize 3", "Ring has no option batchsize: did you mean --data.batch_size?"),
+        ("--trainer.max_epoch 3", "no option --trainer.max_epoch: did you mean --trainer.max_ep"),
+        ("--trainer.callbacks.rows 3", "it has none, unless another class is named first"),
+        ("--foo 3", "There is no option --foo"),
+        ("stray", "stray is neither an option nor an option's value"),
+        ("--config", "--config needs a value"),
+        ("--model.max_images abc", "--model.max_images must be a whole number, not abc"),
+        ("--data.batch_size abc", "--data.batch_size must be a whole number, not abc"),
+        ("--model.generator_optimizer.lr abc", "must be a number, not abc"),
+        ("--trainer.limit_train_batches abc", "must be a number, not abc"),
+        ("--seed_everything abc", "must be true or false or a whole number, not abc"),
+        ("--wandb maybe", "--wandb must be one of off, offline, online, not maybe"),
+        ("--model.objective null", "--model.objective is missing: GAN needs it"),
+        ("--data ImageFolder", "--data.root is missing: ImageFolder needs it"),
+        ("--model.max_images 0", "max_images=0 must be at least 1"),
+        ("--model.max_images -5", "max_images=-5 must be at least 1"),
+        ("--model.gradient_clip -1", "gradient_clip=-1.0 must not be negative"),
+        ("--model.generator.latent_dim 0", "latent_dim=0 must be positive"),
+        ("--data.batch_size 0", "batch_size is 0"),
+        ("--trainer.max_epochs 0", "--trainer.max_epochs=0 must be positive"),
+        ("--trainer.max_steps -7", "--trainer.max_steps=-7 must be positive"),
+        ("--trainer.log_every_n_steps 0", "--trainer.log_every_n_steps=0 must be at least 1"),
+        ("--model.max_images null", "There is no budget: give --model.max_images"),
+        ("--trainer.strategy ddp", "take gan_ddp"),
+        ("--trainer.strategy gan_dpp", "did you mean gan_ddp?"),
+        ("--trainer.accelerator cpuu", "did you mean cpu?"),
+        ("--trainer.devices many", "--trainer.devices many must be auto, a number"),
+        ("--trainer.gradient_clip_val 1", "take --model.gradient_clip"),
+        ("--trainer.accumulate_grad_batches 2", "take --model.accumulate"),
+        ("--trainer.callbacks SampleGrid --trainer.callbacks.rows 0", "SampleGrid: rows=0"),
+        (
+            "--model.generator DCGANGenerator",
+            "DCGANGenerator makes images, but the data are points",
+        ),
+        ("--data Digits --model.generator.channels 3", "--model.generator.channels is 3 but the"),
+        ("--model.discriminator.num_classes 3", "num_classes=0 but the discriminator has"),
+        ("--ckpt_path missing.ckpt", "There is no checkpoint at missing.ckpt: check --ckpt_path"),
+    ],
+)
+def test_a_mistake_on_the_ring_is_answered(
+    capsys: pytest.CaptureFixture[str], options: str, expected: str
+) -> None:
+    assert expected in sentence(capsys, *RING, *options.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("fit --config mlp_rnig", "no recipe or file mlp_rnig: did you mean mlp_ring?"),
+        ("fit --config=other.yaml", "no recipe or file other.yaml"),
+        ("fit", "--data is missing: give it, or --config NAME"),
+        ("fit --data Ring", "There is no budget"),
+        ("frobnicate", "no command frobnicate: there are fit, validate, test, predict"),
+        ("fti", "did you mean fit?"),
+        ("fit --model.objective.help Hinje", "did you mean Hinge?"),
+        ("validate --config mlp_ring", "validate measures a trained generator: give --ckpt_path"),
+        ("test --config mlp_ring --ckpt_path best", "no best.ckpt below runs/mlp_ring"),
+        (
+            "fit --config dcgan_mnist --model.regularizers+=GradientPenalty",
+            "batch norm",
+        ),
+        ("fit --config dcgan_mnist --model.objective RelativisticPairing", "batch norm"),
+        ("fit --config dcgan_mnist --model.objective Wasserstein", "needs a critic of bounded"),
+        ("fit --config dcgan_digits --data.image_size 30", "30"),
+    ],
+)
+def test_a_mistaken_command_is_answered(
+    capsys: pytest.CaptureFixture[str], arguments: str, expected: str
+) -> None:
+    assert expected in sentence(capsys, *arguments.split())
+
+
+def test_a_mistake_in_a_configuration_file_is_answered(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "data: Ring\nmodel:\n  class_path: GAN\n  init_args:\n    generator:\n"
+        "      class_path: MLPGenerator\n      init_args: {widht: 3}\n"
+    )
+    said = sentence(capsys, "fit", "--config", str(path))
+    assert "MLPGenerator has no option widht: did you mean --model.generator.width?" in said
+
+
+def test_a_file_that_is_no_configuration_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("model: [unclosed\n")
+    assert "own.yaml" in sentence(capsys, "fit", "--config", str(path))
+
+
+def test_data_that_cannot_be_downloaded_are_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: Any, **__: Any) -> NoReturn:
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr(urllib.request, "urlopen", unreachable)
+    said = sentence(capsys, "fit", "--config", "dcgan_mnist")
+    assert "mnist" in said
+    assert "connect to the network" in said
+
+
+def test_a_truncated_data_file_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    raw = tmp_path / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part in ("train", "t10k"):
+        head = struct.pack(">IIII", 0x803, 10, 28, 28)
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(head + b"\0" * 100)
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, 10) + bytes(10))
+    said = sentence(capsys, "fit", "--config", "dcgan_mnist")
+    assert "train-images-idx3-ubyte' is damaged" in said
+
+
+def folder_of_pictures(root: Path, count: int = 40) -> Path:
+    root.mkdir()
+    for index in range(count):
+        pixels = np.random.default_rng(index).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / f"{index:02d}.png")
+    return root
+
+
+FOLDER = "fit --data ImageFolder --data.root pictures --data.image_size 32 --model.max_images 64"
+
+
+def test_a_folder_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "'pictures' does not exist" in sentence(capsys, *FOLDER.split())
+
+
+def test_an_empty_folder_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    assert "no picture in 'pictures'" in sentence(capsys, *FOLDER.split())
+
+
+def test_a_picture_that_cannot_be_read_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    root = folder_of_pictures(tmp_path / "pictures")
+    (root / "07.png").write_bytes(b"no picture")
+    assert "07.png' cannot be read" in sentence(capsys, *FOLDER.split())
+
+
+def test_a_size_that_the_networks_cannot_make_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder_of_pictures(tmp_path / "pictures")
+    said = sentence(capsys, *FOLDER.split(), "--data.image_size", "30")
+    assert "30" in said
+    assert "28" in said or "32" in said
+
+
+@pytest.fixture
+def checkpoint(capsys: pytest.CaptureFixture[str]) -> Path:
+    """The checkpoint of a short run on the ring."""
+    assert cli.run([*RING, "--model.max_images", "512"]) == 0
+    capsys.readouterr()
+    return Path("runs/mlp_ring/version_0/checkpoints/last.ckpt")
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(
+    capsys: pytest.CaptureFixture[str], checkpoint: Path
+) -> None:
+    said = sentence(capsys, *RING, "--ckpt_path", str(checkpoint), "--model.generator.width", "64")
+    assert "width=128 instead of 64" in said
+
+
+@pytest.mark.parametrize("content", ["damaged", "foreign", "text"])
+def test_a_checkpoint_that_is_none_is_refused(
+    capsys: pytest.CaptureFixture[str], checkpoint: Path, content: str
+) -> None:
+    if content == "damaged":
+        checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
+    elif content == "text":
+        checkpoint.write_text("no checkpoint")
+    else:
+        torch.save({"state_dict": {}, "pytorch-lightning_version": "2.6.6"}, checkpoint)
+    for command in (["predict"], RING):
+        said = sentence(capsys, *command, "--ckpt_path", str(checkpoint))
+        assert "checkpoint" in said
+
+
+class Exploding(Regularizer):
+    """Is not a number once half of the training is over."""
+
+    def discriminator_term(self, batch: Any) -> torch.Tensor:
+        factor = float("nan") if batch.images_seen >= 5120 else 0.0
+        return batch.real_logits.mean() * factor
+
+
+def test_a_diverging_run_names_itself_the_step_and_the_mend(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = ["--model.regularizers+=Exploding", "--trainer.log_every_n_steps", "5"]
+    every = ["--trainer.callbacks+=LastCheckpoint", "--trainer.callbacks.every_minutes", "1e-9"]
+    said = sentence(capsys, *RING, *options, *every, "--model.max_images", "100000")
+    assert said.startswith("mlp_ring: ")
+    assert "not finite after" in said
+    assert "lower the learning rates" in said
+    saved = torch.load("runs/mlp_ring/version_0/checkpoints/last.ckpt", weights_only=True)
+    assert saved["lightning_gan"]["progress"]["images"] == 5120
+    assert all(torch.isfinite(value).all() for value in saved["state_dict"].values())
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> NoReturn:
+        raise KeyError("a defect")
+
+    monkeypatch.setattr(cli.CLI, "before_instantiate_classes", broken)
+    with pytest.raises(KeyError, match="a defect"):
+        cli.run(RING)

@@ -1,0 +1,212 @@
+"""What every generator and discriminator promises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.networks import (
+    DCGANDiscriminator,
+    DCGANGenerator,
+    Discriminator,
+    Generator,
+    MLPDiscriminator,
+    MLPGenerator,
+    R3GANDiscriminator,
+    R3GANGenerator,
+)
+from lightning_gan.networks.layers import halvings, has_batch_norm, has_spectral_norm
+from lightning_gan.networks.r3gan import ResidualBlock
+from lightning_gan.parts import all_parts
+
+SMALL: dict[type[Generator] | type[Discriminator], dict[str, Any]] = {
+    MLPGenerator: {"width": 8, "depth": 2, "latent_dim": 4},
+    MLPDiscriminator: {"width": 8, "depth": 2},
+    DCGANGenerator: {"width": 4, "latent_dim": 4},
+    DCGANDiscriminator: {"width": 4},
+    R3GANGenerator: {"widths": (8, 4), "group_size": 4, "latent_dim": 4},
+    R3GANDiscriminator: {"widths": (8, 4), "group_size": 4},
+}
+
+
+def own(base: type[Generator] | type[Discriminator]) -> list[Any]:
+    return [kind for kind in all_parts(base) if kind.__module__.startswith("lightning_gan.")]
+
+
+GENERATORS, DISCRIMINATORS = own(Generator), own(Discriminator)
+LABELS = torch.tensor([0, 1, 2, 2, 1])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("num_classes", [0, 3])
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_a_generator_makes_images_of_the_size_it_was_given(
+    kind: type[Generator], channels: int, num_classes: int
+) -> None:
+    generator = kind(channels=channels, image_size=8, num_classes=num_classes, **SMALL[kind])
+    images = generator(torch.randn(5, 4), LABELS)
+    assert images.shape == (5, channels, 8, 8)
+    assert torch.isfinite(images).all()
+
+
+@pytest.mark.parametrize("num_classes", [0, 3])
+@pytest.mark.parametrize("kind", DISCRIMINATORS)
+def test_a_discriminator_gives_one_logit_for_each_sample(
+    kind: type[Discriminator], num_classes: int
+) -> None:
+    discriminator = kind(channels=3, image_size=8, num_classes=num_classes, **SMALL[kind])
+    images = torch.randn(5, 3, 8, 8)
+    assert discriminator(images, LABELS).shape == (5,)
+    assert discriminator.features(images).ndim == 2
+
+
+@pytest.mark.parametrize("kind", GENERATORS + DISCRIMINATORS)
+@pytest.mark.parametrize("num_classes", [0, 3])
+def test_labels_matter_exactly_where_there_are_classes(kind: Any, num_classes: int) -> None:
+    network = kind(channels=1, image_size=8, num_classes=num_classes, **SMALL[kind]).eval()
+    shape = (5, 4) if issubclass(kind, Generator) else (5, 1, 8, 8)
+    samples = torch.randn(shape)
+    same = torch.allclose(network(samples, LABELS), network(samples, (LABELS + 1) % 3), atol=1e-7)
+    assert same == (num_classes == 0)
+
+
+@pytest.mark.parametrize("kind", GENERATORS + DISCRIMINATORS)
+@pytest.mark.parametrize("num_classes", [0, 3])
+def test_every_weight_takes_part(kind: Any, num_classes: int) -> None:
+    network = kind(channels=1, image_size=8, num_classes=num_classes, **SMALL[kind])
+    with torch.no_grad():  # a layer that starts at zero stops what comes before it
+        for parameter in network.parameters():
+            if (parameter == 0).all():
+                parameter.normal_(std=0.1)
+    shape = (5, 4) if issubclass(kind, Generator) else (5, 1, 8, 8)
+    network(torch.randn(shape), LABELS).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+
+
+@pytest.mark.parametrize("kind", [MLPGenerator, MLPDiscriminator])
+def test_perceptrons_take_points_too(kind: Any) -> None:
+    network = kind(channels=2, image_size=0, **SMALL[kind])
+    out = network(torch.randn(5, 4 if kind is MLPGenerator else 2), LABELS)
+    assert out.shape == ((5, 2) if kind is MLPGenerator else (5,))
+
+
+@pytest.mark.parametrize("kind", GENERATORS + DISCRIMINATORS)
+@pytest.mark.parametrize(
+    ("sizes", "complaint"),
+    [
+        ({}, "pass channels and image_size"),
+        ({"channels": 0, "image_size": 8}, "must be positive"),
+        ({"channels": 1, "image_size": -8}, "must not be negative"),
+        ({"channels": 1, "image_size": 8, "num_classes": -1}, "num_classes"),
+    ],
+)
+def test_sizes_that_are_missing_or_none_are_refused(
+    kind: Any, sizes: dict[str, int], complaint: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=complaint):
+        kind(**sizes, **SMALL[kind])
+
+
+@pytest.mark.parametrize("kind", [DCGANGenerator, DCGANDiscriminator])
+@pytest.mark.parametrize("size", [28, 32, 64])
+def test_dcgan_fits_the_usual_sizes(kind: Any, size: int) -> None:
+    network = kind(channels=1, image_size=size, width=2)
+    if kind is DCGANGenerator:
+        assert network(torch.randn(2, 100), LABELS[:2]).shape == (2, 1, size, size)
+    else:
+        assert network(torch.randn(2, 1, size, size), LABELS[:2]).shape == (2,)
+
+
+def test_images_are_halved_down_to_four_to_seven_pixels() -> None:
+    expected = {28: (2, 7), 32: (3, 4), 64: (4, 4), 8: (1, 4), 48: (3, 6), 14: (1, 7)}
+    assert {size: halvings("X", size) for size in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "complaint"),
+    [(0, "take the MLP networks"), (30, "nearest sizes are 28 and 32"), (5, "nearest sizes")],
+)
+def test_a_size_that_cannot_be_halved_is_refused_with_the_nearest(
+    size: int, complaint: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=complaint):
+        DCGANGenerator(1, size)
+
+
+def test_r3gan_wants_one_width_for_each_map() -> None:
+    with pytest.raises(ConfigurationError, match="take 2 widths"):
+        R3GANGenerator(1, 8, widths=(8, 8, 8))
+
+
+def test_dcgan_starts_as_its_paper_says() -> None:
+    network = DCGANGenerator(3, 32, width=32)
+    convolutions = [m for m in network.modules() if isinstance(m, nn.ConvTranspose2d)]
+    for layer in convolutions:
+        assert float(layer.weight.detach().std()) == pytest.approx(0.02, rel=0.1)
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert float(torch.cat([m.weight.detach() for m in norms]).mean()) == pytest.approx(1, abs=0.01)
+
+
+def test_a_residual_block_starts_as_the_identity() -> None:
+    maps = torch.randn(2, 8, 4, 4)
+    assert torch.equal(ResidualBlock(8, 2, 4, blocks=3)(maps), maps)
+
+
+def test_images_of_squashed_generators_lie_between_minus_one_and_one() -> None:
+    for kind in (MLPGenerator, DCGANGenerator):
+        images = kind(1, 8, **SMALL[kind])(100 * torch.randn(5, 4), LABELS)
+        assert float(images.detach().abs().max()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("make", "normed"),
+    [
+        (lambda: DCGANDiscriminator(1, 8, width=4), (True, False)),
+        (lambda: DCGANDiscriminator(1, 16, width=4), (True, False)),
+        (lambda: DCGANDiscriminator(1, 16, width=4, batch_norm=False), (False, False)),
+        (
+            lambda: DCGANDiscriminator(1, 16, width=4, batch_norm=False, spectral_norm=True),
+            (False, True),
+        ),
+        (lambda: MLPDiscriminator(2, 0, width=4), (False, False)),
+    ],
+)
+def test_norms_are_found_where_they_are(
+    make: Callable[[], Discriminator], normed: tuple[bool, bool]
+) -> None:
+    discriminator = make()
+    if discriminator.image_size == 8:  # one layer only, and the first has none
+        normed = (False, False)
+    assert (has_batch_norm(discriminator), has_spectral_norm(discriminator)) == normed
+
+
+def test_spectral_norm_bounds_every_layer_and_rests_in_evaluation() -> None:
+    network = DCGANDiscriminator(1, 8, width=4, batch_norm=False, spectral_norm=True)
+    images = torch.randn(4, 1, 8, 8)
+    for _ in range(200):
+        network(images, LABELS[:4])
+    largest = [
+        float(torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2))
+        for layer in network.modules()
+        if isinstance(layer, (nn.Conv2d, nn.Linear))
+    ]
+    assert largest == pytest.approx([1.0] * len(largest), abs=1e-3)
+    network.eval()
+    before = [buffer.clone() for buffer in network.buffers()]
+    network(images, LABELS[:4])
+    assert all(torch.equal(a, b) for a, b in zip(before, network.buffers(), strict=True))
+
+
+def test_projection_adds_the_inner_product_with_the_label() -> None:
+    network = MLPDiscriminator(2, 0, num_classes=3, width=4)
+    points = torch.randn(5, 2)
+    features: Tensor = network.features(points)
+    assert network.projection is not None
+    plain = network.head(features).squeeze(1)
+    expected = plain + (network.projection.weight[LABELS] * features).sum(1)
+    assert torch.allclose(network(points, LABELS), expected)

@@ -1,0 +1,139 @@
+"""Parts remember how they were built."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from lightning_gan import augment, callbacks  # noqa: F401 (so that all parts are known)
+from lightning_gan.alternation import PerBatch, Phases
+from lightning_gan.augment import InstanceNoise
+from lightning_gan.curves import CosineCurve, Curve, LinearCurve
+from lightning_gan.errors import WeightsError
+from lightning_gan.networks import (
+    DCGANDiscriminator,
+    DCGANGenerator,
+    Generator,
+    MLPDiscriminator,
+    MLPGenerator,
+    R3GANDiscriminator,
+    R3GANGenerator,
+)
+from lightning_gan.objectives import (
+    Hinge,
+    LeastSquares,
+    Minimax,
+    NonSaturating,
+    RelativisticPairing,
+    Wasserstein,
+)
+from lightning_gan.parts import Part, all_parts, build, describe, own_arguments
+from lightning_gan.regularizers import R1, R2, GradientPenalty, WeightClipping
+
+EXAMPLES: list[Part] = [
+    Minimax(0.9),
+    NonSaturating(real_label=0.8),
+    LeastSquares(-1, 1, 0),
+    Wasserstein(),
+    Hinge(),
+    RelativisticPairing(),
+    GradientPenalty(LinearCurve(1, 0, 100), one_sided=True),
+    R1(0.1, every=4),
+    R2(CosineCurve(2.0, 1.0, images=10, delay=3)),
+    WeightClipping(0.02),
+    PerBatch(5),
+    Phases(2, 3),
+    InstanceNoise(LinearCurve(0.1, 0, 1000)),
+    LinearCurve(1, 0, 10),
+    CosineCurve(1, 0, 10),
+    MLPGenerator(2, 0, depth=1),
+    MLPDiscriminator(1, 8, width=4),
+    DCGANGenerator(1, 8, latent_dim=4, width=4),
+    DCGANDiscriminator(1, 8, width=4, batch_norm=False, spectral_norm=True, num_classes=2),
+    R3GANGenerator(1, 8, latent_dim=4, widths=(8, 4), group_size=4),
+    R3GANDiscriminator(1, 8, widths=[8, 4], group_size=4, num_classes=2),
+]
+
+
+def concrete_parts() -> set[type[Part]]:
+    bases = {part for part in all_parts() if part.__subclasses__()}
+    own = {part for part in all_parts() if part.__module__.startswith("lightning_gan.")}
+    return {part for part in own if part not in bases or part in {type(e) for e in EXAMPLES}}
+
+
+def test_there_is_an_example_of_every_part() -> None:
+    assert {type(example) for example in EXAMPLES} == concrete_parts()
+
+
+def is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(k, str) and is_plain(v) for k, v in value.items())
+    if isinstance(value, list):
+        return all(map(is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+@pytest.mark.parametrize("part", EXAMPLES, ids=lambda part: type(part).__name__)
+def test_a_part_can_be_built_again_from_its_description(part: Part) -> None:
+    description = describe(part)
+    assert is_plain(description)
+    again = build(description)
+    assert type(again) is type(part)
+    assert describe(again) == description
+    if isinstance(part, torch.nn.Module):
+        again.load_state_dict(part.state_dict())
+
+
+def test_defaults_are_part_of_the_description() -> None:
+    assert describe(R1())["init_args"] == {"weight": 1.0, "every": 1}
+
+
+def test_a_part_shows_how_it_was_built() -> None:
+    assert repr(PerBatch(5)) == "PerBatch(discriminator_updates=5, generator_updates=1)"
+
+
+def test_lists_and_nothing_are_described_too() -> None:
+    description = describe([R1(), None])
+    r1, nothing = build(description)
+    assert isinstance(r1, R1)
+    assert nothing is None
+
+
+def test_a_subclass_is_described_by_its_own_arguments() -> None:
+    class Slow(LinearCurve):
+        def __init__(self, length: int) -> None:
+            super().__init__(1.0, 0.0, images=length)
+
+    assert own_arguments(Slow(7)) == {"length": 7}
+    assert build(describe(Slow(7)))(7) == 0
+
+
+def test_a_subclass_that_passes_keywords_on_can_be_built_again() -> None:
+    class Wide(MLPGenerator):
+        def __init__(self, factor: int = 2, **arguments: Any) -> None:
+            super().__init__(width=4 * factor, **arguments)
+
+    part = Wide(channels=2, image_size=0, depth=1)
+    assert own_arguments(part) == {"factor": 2, "channels": 2, "image_size": 0, "depth": 1}
+    assert describe(build(describe(part))) == describe(part)
+
+
+def test_a_subclass_without_init_is_described_by_its_parents_arguments() -> None:
+    class Other(R1):
+        pass
+
+    assert own_arguments(Other(0.5)) == {"weight": 0.5, "every": 1}
+    assert type(build(describe(Other(0.5)))) is Other
+
+
+@pytest.mark.parametrize("path", ["os.system", "torch.nn.Linear", "subprocess.Popen", "nowhere.X"])
+def test_only_known_parts_are_built(path: str) -> None:
+    with pytest.raises(WeightsError, match="import its module first"):
+        build({"class_path": path, "init_args": {"command": "echo"}})
+
+
+def test_all_parts_finds_every_depth() -> None:
+    assert {LinearCurve, CosineCurve} <= set(all_parts(Curve))
+    assert {Generator, MLPGenerator} <= set(all_parts())

@@ -1,0 +1,141 @@
+"""Other precisions than float32: they train, and what must be precise stays so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch.plugins.precision import MixedPrecision
+from tiny import distance, fit, picture_gan, points_gan, weights
+from torch import Tensor
+
+from lightning_gan.alternation import PerBatch
+from lightning_gan.augment import InstanceNoise
+from lightning_gan.batch import ScoredBatch
+from lightning_gan.networks import MLPDiscriminator, MLPGenerator
+from lightning_gan.objectives import NonSaturating, Objective, RelativisticPairing, Wasserstein
+from lightning_gan.progress import PLAYERS
+from lightning_gan.regularizers import R1, R2, GradientPenalty, Regularizer
+
+PENALISED: dict[str, tuple[Objective, list[Regularizer]]] = {
+    "gradient penalty": (Wasserstein(), [GradientPenalty()]),
+    "r1 and r2": (RelativisticPairing(), [R1(0.1), R2(0.1)]),
+}
+
+
+class Types(Regularizer):
+    """Notes the types that losses and penalties see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[torch.dtype] = set()
+
+    def discriminator_term(self, batch: ScoredBatch) -> None:
+        tensors = (batch.real, batch.fake, batch.real_logits, batch.fake_logits)
+        self.seen.update(tensor.dtype for tensor in tensors)
+
+    generator_term = discriminator_term
+
+
+@pytest.mark.parametrize("name", PENALISED)
+def test_bfloat16_trains_under_a_penalty(name: str) -> None:
+    objective, regularizers = PENALISED[name]
+    types = Types()
+    gan = picture_gan(objective, [*regularizers, types], augmentation=InstanceNoise(0.1))
+    start = weights(gan)
+    fit(gan, 3, precision="bf16-mixed")
+    end = weights(gan)
+    assert types.seen == {torch.float32}
+    assert all(torch.isfinite(value).all() for value in end.values())
+    for player in PLAYERS:
+        assert any(
+            not torch.equal(end[name], start[name]) for name in end if name.startswith(player)
+        )
+
+
+@pytest.mark.parametrize("name", PENALISED)
+def test_bfloat16_stays_near_float32(name: str) -> None:
+    objective, regularizers = PENALISED[name]
+    terms = [
+        fit(picture_gan(objective, regularizers), 1, precision=precision).updates[0]
+        for precision in ("32-true", "bf16-mixed")
+    ]
+    assert float(terms[1].loss) == pytest.approx(float(terms[0].loss), abs=0.05)
+    for key, value in terms[0].terms.items():
+        assert float(terms[1].terms[key]) == pytest.approx(float(value), rel=0.02)
+
+
+def test_under_autocast_every_update_of_a_batch_sees_the_weights_of_the_one_before() -> None:
+    # a cast that autocast remembers from the first update would be stale in the second
+    seen: list[float] = []
+
+    class Constant(MLPGenerator):
+        def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+            samples = super().forward(torch.ones_like(z), labels)
+            seen.append(float(samples.detach().float().sum()))
+            return samples
+
+    gan = points_gan(
+        generator=Constant(2, 0, width=8),
+        alternation=PerBatch(1, 3),
+        generator_optimizer=lambda p: torch.optim.SGD(p, lr=1.0),
+    )
+    fit(gan, 1, precision="bf16-mixed")
+    assert len(set(seen[1:])) == 3
+
+
+def test_an_update_with_a_penalty_on_gradients_stays_outside_autocast() -> None:
+    seen: list[bool] = []
+
+    class Noted(MLPDiscriminator):
+        def forward(self, samples: Tensor, labels: Tensor) -> Tensor:
+            seen.append(torch.is_autocast_enabled("cpu"))
+            return super().forward(samples, labels)
+
+    gan = points_gan(regularizers=[R1(every=2)], discriminator=Noted(2, 0, width=8))
+    fit(gan, 2, precision="bf16-mixed")
+    # reals and fakes of the first update, the generator's fakes; then an update without penalty
+    assert seen == [False, False, True, True, True, True]
+
+
+def half(**arguments: Any) -> dict[str, Any]:
+    """Trainer arguments for float16 on the CPU, with a scaler."""
+    scaler = torch.amp.GradScaler("cpu", **arguments)
+    return {"plugins": [MixedPrecision("16-mixed", "cpu", scaler=scaler)]}
+
+
+def test_float16_with_a_scaler_moves_both_players() -> None:
+    gan = points_gan()
+    start = weights(gan)
+    fit(gan, 5, **half())
+    end = weights(gan)
+    assert all(torch.isfinite(value).all() for value in end.values())
+    for player in PLAYERS:
+        names = [name for name in end if name.startswith(f"{player}.")]
+        assert max(float((end[n] - start[n]).abs().max()) for n in names) > 1e-4
+
+
+def test_clipping_acts_on_gradients_that_are_no_longer_scaled() -> None:
+    # clipping what is scaled by 65536 would let training stand still
+    def trained(**trainer: Any) -> tuple[dict[str, float], dict[str, Tensor]]:
+        gan = points_gan(
+            gradient_clip=0.05,
+            generator_optimizer=lambda p: torch.optim.SGD(p, lr=0.1),
+            discriminator_optimizer=lambda p: torch.optim.SGD(p, lr=0.1),
+        )
+        fit(gan, 3, **trainer)
+        return {player: float(norm) for player, norm in gan.gradient_norms.items()}, weights(gan)
+
+    norms, end = trained()
+    norms16, end16 = trained(**half(init_scale=1024.0))
+    assert norms16 == pytest.approx(norms, rel=0.02)
+    assert distance(end, end16) < 1e-3
+    assert distance(end, weights(points_gan())) > 5e-3
+
+
+def test_float64_is_float64_throughout() -> None:
+    types = Types()
+    gan = fit(points_gan(NonSaturating(), [types]), 2, precision="64-true")
+    assert types.seen == {torch.float64}
+    assert gan.sample(3).dtype == torch.float64

@@ -1,0 +1,63 @@
+"""What the README shows is run."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from lightning_gan.__main__ import main, recipe_names
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
+SHELL = [line for kind, text in BLOCKS if kind == "bash" for line in text.splitlines()]
+COMMANDS = [shlex.split(line, comments=True) for line in SHELL if "lightning-gan" in line]
+
+
+@pytest.mark.parametrize(
+    "command", [c for c in COMMANDS if "fit" in c or "test" in c], ids=" ".join
+)
+def test_every_command_of_the_readme_is_understood(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*command[1:], "--print_config"])
+    assert stop.value.code in (0, None), capsys.readouterr().err
+    assert "class_path: lightning_gan" in capsys.readouterr().out
+
+
+def test_every_script_of_the_readme_exists() -> None:
+    scripts = re.findall(r"(?:bash|python) (scripts/[\w./]+)", README)
+    assert {"scripts/quickstart.sh", "scripts/test.sh"} <= set(scripts)
+    for script in scripts:
+        assert (ROOT / script).is_file(), script
+
+
+def test_every_picture_and_recipe_of_the_readme_exists() -> None:
+    for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README):
+        assert (ROOT / picture).is_file(), picture
+    for name in re.findall(r"--config (\w+)", README):
+        assert name in recipe_names(), name
+
+
+def test_every_recipe_stands_in_the_readme() -> None:
+    for name in recipe_names():
+        assert f"`{name}`" in README, f"the README does not mention the recipe {name}"
+
+
+def test_the_python_of_the_readme_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (source,) = [text for kind, text in BLOCKS if kind == "python"]
+    assert "max_images=10_000" in source
+    monkeypatch.chdir(tmp_path)
+    short = source.replace("max_images=10_000", "max_images=128").replace(
+        "Trainer(", "Trainer(limit_val_batches=1, enable_progress_bar=False, logger=False, "
+    )
+    names: dict[str, object] = {}
+    exec(
+        compile(
+            short.replace("FrechetDistance()", "FrechetDistance(num_samples=50)"), "README", "exec"
+        ),
+        names,
+    )  # noqa: S102
+    assert tuple(names["images"].shape) == (64, 1, 28, 28)  # type: ignore[attr-defined]
