@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def usage() -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
+    is_program = arguments is None
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help"):
         sys.stdout.write(usage())
@@ -50,7 +52,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     from lightning_gan.cli import run
 
-    return run(arguments)
+    code = run(arguments)
+    asks = any(a.endswith("help") or a.startswith(("-h", "--print_config")) for a in arguments)
+    if is_program and asks:  # tearing torch down would take another second
+        sys.stdout.flush()
+        os._exit(code)
+    return code
 
 
 if __name__ == "__main__":

@@ -119,7 +119,9 @@ class CLI(LightningCLI):
         self.resumed = self._find_checkpoint(config)
         check_trainer(trainer)
         trainer.strategy = fitting_strategy(trainer)
-        if self.subcommand == "fit":
+        if self.subcommand != "fit":
+            self.save_config_callback = None  # measuring leaves the run as it is
+        else:
             check_budget(trainer, config.model.init_args.get("max_images"))
 
     def _find_checkpoint(self, config: Any) -> Path | None:  # noqa: ANN401 (a Namespace)
@@ -195,15 +197,8 @@ class CLI(LightningCLI):
             distances = [c.extractor for c in asked if isinstance(c, own.FrechetDistance)]
             classifier = next(filter(None, distances), classifier)
             defaults.append(own.LastCheckpoint())
-            defaults.append(
-                ModelCheckpoint(
-                    filename="best",
-                    monitor=f"fid/{classifier}",
-                    mode="min",
-                    enable_version_counter=False,
-                    auto_insert_metric_name=False,
-                )
-            )
+            if trainer.limit_val_batches != 0:
+                defaults.append(best_checkpoint(f"fid/{classifier}"))
         kinds = tuple(type(callback) for callback in asked)
         return asked + [default for default in defaults if not isinstance(default, kinds)]
 
@@ -232,6 +227,17 @@ class CLI(LightningCLI):
             sys.stdout.write(measured(self.trainer, self.model) + "\n")
 
     after_test = after_validate
+
+
+def best_checkpoint(distance: str) -> ModelCheckpoint:
+    """Keeps ``best.ckpt``, the generator with the smallest distance so far."""
+    return ModelCheckpoint(
+        filename="best",
+        monitor=distance,
+        mode="min",
+        enable_version_counter=False,
+        auto_insert_metric_name=False,
+    )
 
 
 def can_tell(classifier: str, data: RealData) -> bool:
@@ -289,6 +295,9 @@ def run(arguments: list[str]) -> int:
             return 0
         sys.stderr.write(f"lightning-gan: {stop}\n")
         return 128 + stop.signal_number
+    except KeyboardInterrupt:  # before or after the training, which has its own way to stop
+        sys.stderr.write("lightning-gan: Stopped by Ctrl-C; nothing was being trained.\n")
+        return 130
     except Exception as error:
         sentence = mendable(error)
         if sentence is None:

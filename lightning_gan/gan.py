@@ -22,6 +22,7 @@ from lightning_gan.checkpoint import check_finite, check_same, own_state
 from lightning_gan.compatibility import check_data, check_numbers, check_parts, check_precision
 from lightning_gan.curves import Curve, value_at
 from lightning_gan.networks.base import Discriminator, Generator
+from lightning_gan.networks.layers import batch_statistics
 from lightning_gan.noise import Noise, Rows, hashed_seed, latents
 from lightning_gan.objectives import Objective
 from lightning_gan.optimizers import GANAdam
@@ -31,6 +32,7 @@ from lightning_gan.regularizers import Regularizer
 from lightning_gan.strategy import on_all_processes, share_buffers
 
 Batch = tuple[Tensor, Tensor]
+PARTS = (*PLAYERS, "objective", "regularizers", "alternation", "augmentation", "learning_rate")
 
 
 class GAN(LightningModule):
@@ -255,7 +257,8 @@ class GAN(LightningModule):
         draws = self._noise.draws("held-out", batch_idx, rows, like=real)
         fake = self.generator(draws.normal(self.generator.latent_dim), labels).to(real.dtype)
         batch_ = ScoredBatch(self.discriminator, real, fake, labels, draws, self.progress.images)
-        loss = self.objective.discriminator_loss(batch_)
+        with batch_statistics(self.discriminator) if len(real) > 1 else nullcontext():
+            loss = self.objective.discriminator_loss(batch_)
         self.updates = [Update("discriminator", loss, batch_.real_logits, batch_.fake_logits)]
 
     test_step = validation_step
@@ -329,7 +332,7 @@ class GAN(LightningModule):
         checkpoint["lightning_gan"] = {
             "progress": asdict(self.progress),
             "images_in_average": self._images_in_average,
-            "parts": self._parts(),
+            "parts": {name: describe(getattr(self, name)) for name in PARTS},
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -343,8 +346,3 @@ class GAN(LightningModule):
             check_same(player, state["parts"][player], describe(getattr(self, player)))
         self.progress = Progress(**state["progress"])
         self._images_in_average = state["images_in_average"]
-
-    def _parts(self) -> dict[str, Any]:
-        """What :func:`lightning_gan.load` builds the model from."""
-        names = (*PLAYERS, "objective", "regularizers", "alternation", "augmentation")
-        return {name: describe(getattr(self, name)) for name in (*names, "learning_rate")}

@@ -236,7 +236,8 @@ class Exploding(Regularizer):
 
     def discriminator_term(self, batch: Any) -> torch.Tensor:
         factor = float("nan") if batch.images_seen >= 5120 else 0.0
-        return batch.real_logits.mean() * factor
+        term: torch.Tensor = batch.real_logits.mean() * factor
+        return term
 
 
 def test_a_diverging_run_names_itself_the_step_and_the_mend(
@@ -251,6 +252,17 @@ def test_a_diverging_run_names_itself_the_step_and_the_mend(
     saved = torch.load("runs/mlp_ring/version_0/checkpoints/last.ckpt", weights_only=True)
     assert saved["lightning_gan"]["progress"]["images"] == 5120
     assert all(torch.isfinite(value).all() for value in saved["state_dict"].values())
+
+
+def test_ctrl_c_outside_of_the_training_has_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.CLI, "before_instantiate_classes", interrupted)
+    assert cli.run(RING) == 130
+    assert "Stopped by Ctrl-C" in capsys.readouterr().err
 
 
 def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,12 @@ from lightning_gan.networks import (
     R3GANDiscriminator,
     R3GANGenerator,
 )
-from lightning_gan.networks.layers import halvings, has_batch_norm, has_spectral_norm
+from lightning_gan.networks.layers import (
+    batch_statistics,
+    halvings,
+    has_batch_norm,
+    has_spectral_norm,
+)
 from lightning_gan.networks.r3gan import ResidualBlock
 from lightning_gan.parts import all_parts
 
@@ -210,3 +216,15 @@ def test_projection_adds_the_inner_product_with_the_label() -> None:
     plain = network.head(features).squeeze(1)
     expected = plain + (network.projection.weight[LABELS] * features).sum(1)
     assert torch.allclose(network(points, LABELS), expected)
+
+
+def test_batch_statistics_score_as_in_training_and_remember_nothing() -> None:
+    network = DCGANDiscriminator(1, 28, width=4)
+    images, labels = torch.rand(8, 1, 28, 28) * 2 - 1, torch.zeros(8, dtype=torch.long)
+    wanted = copy.deepcopy(network).train()(images, labels)
+    network.eval()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    with batch_statistics(network):
+        torch.testing.assert_close(network(images, labels), wanted)
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    assert not torch.allclose(network(images, labels), wanted)

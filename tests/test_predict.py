@@ -20,8 +20,8 @@ from lightning_gan.objectives import NonSaturating
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run on pictures of two classes."""
     folder = tmp_path_factory.mktemp("pictures")
-    size = {"channels": 1, "image_size": 8, "num_classes": 2}
-    gan = GAN(MLPGenerator(**size), MLPDiscriminator(**size), NonSaturating())
+    generator = MLPGenerator(1, 8, num_classes=2)
+    gan = GAN(generator, MLPDiscriminator(1, 8, num_classes=2), NonSaturating())
     trainer = quiet_trainer(folder, max_epochs=1)
     trainer.fit(gan, Pictures(8))
     trainer.save_checkpoint(folder / "checkpoints" / "last.ckpt")

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from lightning_gan.errors import ConfigurationError
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
 
 def has_batch_norm(network: nn.Module) -> bool:
     """Whether any layer of ``network`` standardises over the batch."""
-    kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
-    return any(isinstance(module, kinds) for module in network.modules())
+    return any(isinstance(module, BATCH_NORMS) for module in network.modules())
+
+
+@contextmanager
+def batch_statistics(network: nn.Module) -> Iterator[None]:
+    """Lets batch norm standardise by the batch at hand, as in training, without remembering it.
+
+    A discriminator sees reals and fakes in batches of their own. Its running statistics are of
+    both together, under which it scores neither as it does in training.
+    """
+    norms = [module for module in network.modules() if isinstance(module, BATCH_NORMS)]
+    before = [(norm.training, norm.track_running_stats) for norm in norms]
+    for norm in norms:
+        norm.training, norm.track_running_stats = True, False
+    try:
+        yield
+    finally:
+        for norm, (training, tracked) in zip(norms, before, strict=True):
+            norm.training, norm.track_running_stats = training, tracked
 
 
 def has_spectral_norm(network: nn.Module) -> bool:
