@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import os
 import signal
 import subprocess
@@ -73,7 +74,7 @@ def go_on(folder: Path, before: list[int], *options: str) -> None:
     assert after == sorted(set(after))
     assert after[-1] <= saved_images(folder)
     assert images + 3200 <= saved_images(folder)
-    steps = {b - a for a, b in zip(after, after[1:], strict=False)}
+    steps = {b - a for a, b in itertools.pairwise(after)}
     assert len(steps) == 1  # no batch was lost or repeated at the cut
 
 
