@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import at_least_one
 from lightning_gan.parts import Part
 
 
@@ -38,7 +38,7 @@ class PerBatch(Alternation):
     """
 
     def __init__(self, discriminator_updates: int = 1, generator_updates: int = 1) -> None:
-        _at_least_one(
+        at_least_one(
             self,
             discriminator_updates=discriminator_updates,
             generator_updates=generator_updates,
@@ -64,7 +64,7 @@ class Phases(Alternation):
     """
 
     def __init__(self, discriminator_epochs: int = 1, generator_epochs: int = 1) -> None:
-        _at_least_one(
+        at_least_one(
             self, discriminator_epochs=discriminator_epochs, generator_epochs=generator_epochs
         )
         self.discriminator_epochs = discriminator_epochs
@@ -74,9 +74,3 @@ class Phases(Alternation):
         """One update of the player whose phase it is."""
         place = epoch % (self.discriminator_epochs + self.generator_epochs)
         return Moves(1, 0) if place < self.discriminator_epochs else Moves(0, 1)
-
-
-def _at_least_one(part: Part, **numbers: int) -> None:
-    for name, number in numbers.items():
-        if number < 1:
-            raise ConfigurationError(f"{type(part).__name__}: {name}={number} must be at least 1.")

@@ -11,3 +11,14 @@ class WeightsError(RuntimeError):
 
 class DivergenceError(ArithmeticError):
     """Training produced values that are not finite; the last good checkpoint is kept."""
+
+
+def at_least_one(part: object, **numbers: int) -> None:
+    """Refuses arguments of ``part`` that are smaller than one.
+
+    Raises:
+        ConfigurationError: If any of ``numbers`` is below 1, by its name.
+    """
+    for name, number in numbers.items():
+        if number < 1:
+            raise ConfigurationError(f"{type(part).__name__}: {name}={number} must be at least 1.")

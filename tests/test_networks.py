@@ -228,3 +228,19 @@ def test_batch_statistics_score_as_in_training_and_remember_nothing() -> None:
         torch.testing.assert_close(network(images, labels), wanted)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     assert not torch.allclose(network(images, labels), wanted)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: MLPGenerator(2, 0, width=0), "MLPGenerator: width=0 must be at least 1"),
+        (lambda: MLPDiscriminator(2, 0, depth=0), "MLPDiscriminator: depth=0"),
+        (lambda: DCGANGenerator(1, 28, width=0), "DCGANGenerator: width=0"),
+        (lambda: R3GANGenerator(1, 28, blocks=0), "R3GANGenerator: blocks=0"),
+        (lambda: R3GANDiscriminator(1, 28, widths=(8, 0, 4)), "must all be at least 1"),
+        (lambda: R3GANGenerator(1, 28, patch=3), "patch=3 must be a power of two below 4"),
+    ],
+)
+def test_networks_without_substance_are_refused(make: Callable[[], object], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        make()

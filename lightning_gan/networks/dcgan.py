@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from lightning_gan.errors import at_least_one
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.networks.layers import halvings, maybe_spectral
 
@@ -40,6 +41,7 @@ class DCGANGenerator(Generator):
         num_classes: int = 0,
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes)
+        at_least_one(self, width=width)
         steps, start = halvings(type(self).__name__, self.image_size)
         maps = width * 2 ** (steps - 1)
         layers: list[nn.Module] = [
@@ -89,6 +91,7 @@ class DCGANDiscriminator(Discriminator):
         spectral_norm: bool = False,
     ) -> None:
         super().__init__(channels, image_size, num_classes)
+        at_least_one(self, width=width)
         steps, size = halvings(type(self).__name__, self.image_size)
         layers: list[nn.Module] = []
         inputs, maps = self.channels, width

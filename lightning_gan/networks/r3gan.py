@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, at_least_one
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.networks.layers import halvings
 
@@ -81,6 +81,8 @@ def _smallest_map(name: str, image_size: int, patch: int, widths: Sequence[int])
             f"one for each map from {start} to {image_size // patch}, but widths={list(widths)} "
             f"has {len(widths)}."
         )
+    if min(widths) < 1:
+        raise ConfigurationError(f"{name}: widths={list(widths)} must all be at least 1.")
     return start
 
 
@@ -114,6 +116,7 @@ class R3GANGenerator(Generator):
         num_classes: int = 0,
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes)
+        at_least_one(self, blocks=blocks, expansion=expansion, group_size=group_size)
         start = _smallest_map(type(self).__name__, self.image_size, patch, widths)
         total = blocks * len(widths)
         self.basis = nn.Parameter(torch.randn(widths[0], start, start))
@@ -167,6 +170,7 @@ class R3GANDiscriminator(Discriminator):
         num_classes: int = 0,
     ) -> None:
         super().__init__(channels, image_size, num_classes)
+        at_least_one(self, blocks=blocks, expansion=expansion, group_size=group_size)
         start = _smallest_map(type(self).__name__, self.image_size, patch, widths)
         total = blocks * len(widths)
         self.fold = nn.PixelUnshuffle(patch)
