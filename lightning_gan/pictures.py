@@ -15,7 +15,7 @@ def to_uint8(images: Tensor) -> Tensor:
     return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
-def grid(images: Tensor, columns: int, border: int = 2, smallest: int = 56) -> Tensor:
+def grid(images: Tensor, columns: int, border: int = 2, smallest: int = 64) -> Tensor:
     """Lays images out in rows.
 
     Args:
