@@ -1,5 +1,6 @@
 """What every data module promises."""
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -74,7 +75,10 @@ class RealData(LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         """Reads the data once, whatever the ``stage``."""
         if not self._splits:
-            self._splits = self.read_splits()
+            splits = self.read_splits()
+            for name, split in splits.items():
+                check_split(self, name, split)
+            self._splits = splits
 
     def teardown(self, stage: str | None = None) -> None:
         """Frees the copies on the device."""
@@ -116,6 +120,7 @@ class RealData(LightningDataModule):
             shuffle=not overfits,
             rank=rank,
             world_size=world_size,
+            limit=lambda: getattr(self.trainer, "num_training_batches", math.inf),
         )
         if self._resumed is not None:
             self._training.load_state_dict(self._resumed)
@@ -156,6 +161,27 @@ def rows_of(images: Tensor, labels: Tensor, rows: Tensor) -> Split:
     """Copies ``rows``, in ascending order, out of all samples."""
     rows = rows.sort().values
     return Split(images[rows], labels[rows])
+
+
+def check_split(data: RealData, name: str, split: Split) -> None:
+    """Refuses what no training survives.
+
+    Raises:
+        DataError: If a number is not finite, or a label is missing or no class.
+    """
+    images, labels = split
+    of = f"the {name} split of {data.name}"
+    if len(images) != len(labels):
+        raise DataError(f"There are {len(images)} samples but {len(labels)} labels in {of}.")
+    if images.is_floating_point() and not torch.isfinite(images).all():
+        bad = int((~torch.isfinite(images)).flatten(1).any(1).int().argmax())
+        raise DataError(f"Sample {bad} in {of} is not finite: mend or remove it.")
+    wrong = labels[(labels < 0) | (labels >= data.num_classes)]
+    if data.num_classes and len(wrong):
+        raise DataError(
+            f"There is a label {int(wrong[0])} in {of}, whose classes are 0 to "
+            f"{data.num_classes - 1}: its files are damaged, so put whole ones in their place."
+        )
 
 
 def check_folder(root: Path) -> None:

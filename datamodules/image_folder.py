@@ -147,10 +147,11 @@ class ImageFolder(RealData):
         """Maps the cache, sharing its pages between processes; None if it is missing or cut."""
         try:
             images = np.load(path, mmap_mode="c")  # private: torch asks for writable memory
-        except (OSError, ValueError, EOFError):
+        except Exception:  # a damaged header is parsed as Python, and raises whatever that may
             return None
         shape = (count, self.channels, self.image_size, self.image_size)
-        return torch.from_numpy(images) if images.shape == shape else None
+        whole = isinstance(images, np.memmap) and images.dtype == np.uint8
+        return torch.from_numpy(images) if whole and images.shape == shape else None
 
     def _decode_all(self, pictures: list[Picture], path: Path) -> None:
         shape = (len(pictures), self.channels, self.image_size, self.image_size)

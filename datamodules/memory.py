@@ -7,7 +7,8 @@ processes see together, in order, what one process with batches of ``W B`` sees.
 """
 
 import hashlib
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -100,6 +101,10 @@ class TrainingBatches:
     was begun, finished or not, the next iterator plays the next epoch. ``position`` counts the
     batches handed out, so that a state saved while a batch is being handled counts that batch.
 
+    With a trainer, the next iterator goes on where an epoch was left before its end. Lightning 2.6
+    ends one early, counts one without batches, or begins to count its batches anew, depending on
+    what ended the run that it resumes; so its count says nothing here after a resume.
+
     Args:
         samples: The training split.
         batch_size: Samples a batch and process.
@@ -108,6 +113,7 @@ class TrainingBatches:
         shuffle: Whether the order changes; without it neither order nor flips do.
         rank: Number of this process among all.
         world_size: Number of processes.
+        limit: Tells, when asked, the largest number of batches in an epoch.
 
     Raises:
         DataError: If ``batch_size`` is not positive or the split is smaller than one batch.
@@ -122,6 +128,7 @@ class TrainingBatches:
         shuffle: bool = True,
         rank: int = 0,
         world_size: int = 1,
+        limit: Callable[[], float] = lambda: math.inf,
     ) -> None:
         check_batch_size(batch_size)
         self.samples = samples
@@ -133,9 +140,9 @@ class TrainingBatches:
         self.world_size = world_size
         self.epoch = 0
         self.position = 0
+        self._limit = limit
         self._begun = False
-        self._announced = False
-        self._empty_epochs = 0
+        self._placed = False
         if len(self) == 0:
             raise DataError(
                 f"The training split has {len(samples)} samples, fewer than one batch of "
@@ -157,12 +164,12 @@ class TrainingBatches:
         return len(self.samples) // self.global_batch_size
 
     def __iter__(self) -> Iterator[Batch]:
-        ended = self.position >= len(self) and not self._announced  # a trainer says so itself
-        if self._begun or ended:
+        end = int(min(len(self), self._limit()))
+        if self._begun or self.position >= end:
             self.epoch, self.position = self.epoch + 1, 0
-        self._begun = True
+        self._begun = self._placed = True
         order, mirrored = self._epoch_order()
-        for position in range(self.position, len(self)):
+        for position in range(self.position, end):
             start = position * self.global_batch_size + self.rank * self.batch_size
             rows = slice(start, start + self.batch_size)
             batch = self.samples.take(order[rows], None if mirrored is None else mirrored[rows])
@@ -173,17 +180,16 @@ class TrainingBatches:
         """Chooses the epoch that is played next; a position loaded for that epoch is kept."""
         if epoch != self.epoch or self._begun:
             self.epoch, self.position, self._begun = epoch, 0, False
+        self._placed = True
 
     def follow(self, trainer_epoch: int) -> None:
         """Hears from the trainer that its epoch of this number starts.
 
-        Lightning 2.6 with ``max_steps`` that resumes from an epoch's end counts an epoch without
-        batches before it goes on. Such epochs are left out of the count here.
+        The number counts only where nothing was played or loaded here before.
         """
-        if self._announced and not self._begun and self.position == 0:
-            self._empty_epochs += 1
-        self._announced = True
-        self.set_epoch(trainer_epoch - self._empty_epochs)
+        if not self._placed:
+            self.epoch = trainer_epoch
+        self._begun = False
 
     def state_dict(self) -> dict[str, int]:
         """Returns where the epoch stands: the same on every process, whatever their number."""
@@ -191,7 +197,6 @@ class TrainingBatches:
             "epoch": self.epoch,
             "position": self.position,
             "global_batch_size": self.global_batch_size,
-            "empty_epochs": self._empty_epochs,
         }
 
     def load_state_dict(self, state: dict[str, int]) -> None:
@@ -202,8 +207,7 @@ class TrainingBatches:
         """
         self.epoch = state["epoch"]
         self.position = state["position"] * state["global_batch_size"] // self.global_batch_size
-        self._empty_epochs = state["empty_epochs"]
-        self._begun = self._announced = False
+        self._begun, self._placed = False, True
 
     def _epoch_order(self) -> tuple[Tensor, Tensor | None]:
         """Returns this epoch's rows ``(N,)``, in order, and which are mirrored, bool ``(N,)``."""

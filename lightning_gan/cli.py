@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import warnings
 from pathlib import Path
@@ -19,12 +18,16 @@ from lightning.pytorch.utilities import rank_zero_info
 import datamodules
 from datamodules import DataError, RealData
 from lightning_gan import callbacks as own
-from lightning_gan import strategy as _registers_gan_ddp  # noqa: F401 (named by --trainer.strategy)
-from lightning_gan.callbacks import Interrupted
+from lightning_gan.callbacks.preemption import (
+    let_slurm_be,
+    outlasting,
+    refuse_torn_checkpoints,
+)
 from lightning_gan.callbacks.run import is_dry, run_folder
 from lightning_gan.checkpoint import read_checkpoint
 from lightning_gan.cli_config import (
     check_budget,
+    check_processes,
     check_trainer,
     fill_sizes,
     fitting_strategy,
@@ -33,12 +36,19 @@ from lightning_gan.cli_config import (
     run_name,
     with_recipes,
 )
-from lightning_gan.cli_errors import HelpFormatter, Parser, plain
+from lightning_gan.cli_errors import HelpFormatter, Parser, disk_full, misfit, plain, refused
 from lightning_gan.cli_help import help_text
-from lightning_gan.errors import ConfigurationError, DivergenceError, WeightsError
+from lightning_gan.cli_lock import hold, release
+from lightning_gan.errors import (
+    ConfigurationError,
+    DivergenceError,
+    ProcessLostError,
+    WeightsError,
+)
 from lightning_gan.gan import GAN
 from lightning_gan.loggers import CSVCurve
 from lightning_gan.metrics.extractors import default_extractor, get_extractor
+from lightning_gan.strategy import lost_process
 from lightning_gan.summary import measured, summary
 
 MENDABLE = (
@@ -46,6 +56,7 @@ MENDABLE = (
     WeightsError,
     DivergenceError,
     DataError,
+    ProcessLostError,
     MisconfigurationException,
 )
 
@@ -119,10 +130,12 @@ class CLI(LightningCLI):
         trainer.default_root_dir = trainer.default_root_dir or f"runs/{self.name}"
         self.resumed = self._find_checkpoint(config)
         check_trainer(trainer)
+        check_processes(trainer)
         trainer.strategy = fitting_strategy(trainer)
         if self.subcommand != "fit":
             self.save_config_callback = None  # measuring leaves the run as it is
         else:
+            refuse_torn_checkpoints(trainer.default_root_dir, config.get("ckpt_path"))
             check_budget(trainer, config.model.init_args.get("max_images"))
 
     def _find_checkpoint(self, config: Any) -> Path | None:  # noqa: ANN401 (a Namespace)
@@ -154,7 +167,10 @@ class CLI(LightningCLI):
             kwargs["logger"] = self._loggers()
         asked = config.callbacks or []
         kwargs["callbacks"] = self._callbacks(asked if isinstance(asked, list) else [asked])
-        return super().instantiate_trainer(**kwargs)
+        trainer = super().instantiate_trainer(**kwargs)
+        if not config.plugins:
+            let_slurm_be(trainer)
+        return trainer
 
     def _loggers(self) -> list[Logger]:
         """CSV for a training; TensorBoard and W&B where asked for."""
@@ -209,9 +225,12 @@ class CLI(LightningCLI):
         return super()._prepare_subcommand_kwargs(subcommand) | {"weights_only": True} | own_words
 
     def before_fit(self) -> None:
-        """Says where the run is written."""
+        """Says where the run is written, and keeps other runs out."""
         if not is_dry(self.trainer):
-            rank_zero_info(f"Writing to {run_folder(self.trainer)}")
+            folder = run_folder(self.trainer)
+            if self.trainer.is_global_zero:
+                hold(folder)
+            rank_zero_info(f"Writing to {folder}")
 
     def after_fit(self) -> None:
         """Measures the final generator and prints what came out of the run."""
@@ -288,14 +307,10 @@ def run(arguments: list[str]) -> int:
         else:
             # Lightning starts further processes with sys.argv, so they must see the same.
             sys.argv[1:] = with_recipes(arguments)
-            CLI(sys.argv[1:])
-    except SystemExit as end:  # help was shown, or the parser has said what is wrong
+            with outlasting():
+                CLI(sys.argv[1:])
+    except SystemExit as end:  # help was shown, an error was named, or a signal has come
         return int(end.code or 0)
-    except Interrupted as stop:
-        if is_helper():
-            return 0
-        sys.stderr.write(f"lightning-gan: {stop}\n")
-        return 128 + stop.signal_number
     except KeyboardInterrupt:  # before or after the training, which has its own way to stop
         sys.stderr.write("lightning-gan: Stopped by Ctrl-C; nothing was being trained.\n")
         return 130
@@ -307,21 +322,16 @@ def run(arguments: list[str]) -> int:
             sentence = f"{run_name(arguments)}: {sentence}"
         sys.stderr.write(f"lightning-gan: error: {sentence}\n")
         return 2
+    finally:
+        release()
     return 0
-
-
-def is_helper() -> bool:
-    """Whether this is a process that Lightning started beside the one that the user did.
-
-    Such a one ends quietly with 0: Lightning kills the whole run if it sees another exit code.
-    """
-    outside = "RANK" in os.environ or "SLURM_PROCID" in os.environ  # torchrun or srun started all
-    return int(os.environ.get("LOCAL_RANK", "0")) > 0 and not outside
 
 
 def mendable(error: Exception) -> str | None:
     """What the user can do about an exception, in one sentence; None for what is a defect."""
-    cause: BaseException | None = error
+    cause: BaseException | None = (
+        lost_process(error) or disk_full(error) or misfit(error) or refused(error) or error
+    )
     if type(error) is ValueError and str(error).startswith("Does not validate against"):
         # jsonargparse's, around what the constructor of a part has raised
         while cause is not None and not isinstance(cause, MENDABLE):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,12 @@ from lightning.pytorch.strategies import StrategyRegistry
 
 from datamodules import Mixture
 from lightning_gan.__main__ import RECIPES, recipe_names
+from lightning_gan.callbacks.preemption import under_slurm
 from lightning_gan.cli_errors import did_you_mean, nearest
 from lightning_gan.errors import ConfigurationError
+
+SHARDED = ("fsdp", "deepspeed", "modelparallel")
+"""Beginnings of the names of strategies that cut a network into pieces."""
 
 DESCRIPTION = """Options come from a recipe, then from here; a later one wins.
 
@@ -35,8 +41,9 @@ def fill_sizes(config: Any) -> None:  # noqa: ANN401 (a Namespace)
     """
     if not config.data:
         raise ConfigurationError("There are no data: give --config NAME or --data NAME.")
-    module, _, name = config.data.class_path.rpartition(".")
-    data = getattr(sys.modules[module], name)(**config.data.init_args.as_dict())
+    check_nulls(config.model, "model")
+    check_nulls(config.data, "data")
+    data = _class_of(config.data)(**config.data.init_args.as_dict())
     for player in ("generator", "discriminator"):
         arguments = config.model.init_args[player].init_args
         for size in ("channels", "image_size"):
@@ -48,6 +55,32 @@ def fill_sizes(config: Any) -> None:  # noqa: ANN401 (a Namespace)
                 )
             if size in arguments:
                 arguments[size] = actual
+
+
+def check_nulls(settings: Any, option: str) -> None:  # noqa: ANN401 (a Namespace, or anything)
+    """Refuses null where an argument must have a value, which jsonargparse lets pass.
+
+    Raises:
+        ConfigurationError: With the option.
+    """
+    if isinstance(settings, list):
+        for part in settings:
+            check_nulls(part, option)
+    if not hasattr(settings, "class_path") or not hasattr(settings, "init_args"):
+        return
+    parameters = inspect.signature(_class_of(settings)).parameters
+    for name, value in vars(settings.init_args).items():
+        known = parameters.get(name)
+        if value is None and known is not None and known.default not in (None, known.empty):
+            if not re.search("None|Optional", str(known.annotation)):
+                raise ConfigurationError(f"--{option}.{name} must have a value, not null.")
+        else:
+            check_nulls(value, f"{option}.{name}")
+
+
+def _class_of(settings: Any) -> Any:  # noqa: ANN401 (a Namespace, and the class it names)
+    module, _, name = settings.class_path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
 
 
 def parser_options(subcommand: str, arguments: list[str]) -> dict[str, Any]:
@@ -76,6 +109,12 @@ def check_trainer(trainer: Any) -> None:  # noqa: ANN401 (a Namespace)
     if trainer.accumulate_grad_batches != 1:
         raise ConfigurationError(
             "--trainer.accumulate_grad_batches is for one player only: take --model.accumulate."
+        )
+    if trainer.sync_batchnorm:
+        raise ConfigurationError(
+            "--trainer.sync_batchnorm is not for two players: held-out batches that are shared out "
+            "unevenly would wait for each other forever; leave it out (each process normalises its "
+            "own batch), or take networks without batch norm."
         )
     for name in ("log_every_n_steps", "check_val_every_n_epoch"):
         number = getattr(trainer, name)
@@ -106,18 +145,59 @@ def fitting_strategy(trainer: Any) -> Any:  # noqa: ANN401 (a Namespace; a name 
     asked = trainer.strategy
     if asked == "auto":
         return "gan_ddp" if _devices(trainer) * trainer.num_nodes > 1 else "auto"
-    if not isinstance(asked, str):
-        return asked
-    if re.fullmatch(r"ddp(_spawn|_fork|_notebook)?", asked):
+    is_name = isinstance(asked, str)
+    name = asked if is_name else str(asked.get("class_path", "")).rpartition(".")[2]
+    if name.lower().replace("_", "").startswith(SHARDED):
         raise ConfigurationError(
-            f"--trainer.strategy {asked} waits for gradients of the player that is frozen and "
+            f"--trainer.strategy {name} cuts networks into pieces, which go astray when one player "
+            "is frozen while the other moves, and a GAN fits one device: leave it out, or take "
+            "gan_ddp."
+        )
+    arguments = {} if is_name else asked.get("init_args") or {}
+    waits = name == "DDPStrategy" and not arguments.get("find_unused_parameters")
+    if waits or re.fullmatch(r"ddp(_spawn|_fork|_notebook)?(_find_unused_parameters_false)?", name):
+        raise ConfigurationError(
+            f"--trainer.strategy {name} waits for gradients of the player that is frozen and "
             "fails: leave it out, or take gan_ddp."
         )
+    if not is_name:
+        return asked
     known = ["auto", *StrategyRegistry.available_strategies()]
     if asked not in known:
         hint = f"did you mean {near}?" if (near := nearest(asked, known)) else "take gan_ddp."
         raise ConfigurationError(f"There is no --trainer.strategy {asked}: {hint}")
     return asked
+
+
+def check_processes(trainer: Any) -> None:  # noqa: ANN401 (a Namespace)
+    """Refuses other numbers of devices than of the processes that torchrun or srun started.
+
+    Each of them would train a model of its own, or wait for processes that never come.
+
+    Raises:
+        ConfigurationError: With the numbers to take.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        by, each = "torchrun", os.environ.get("LOCAL_WORLD_SIZE", "1")
+        total = int(os.environ.get("WORLD_SIZE", "1"))
+    elif under_slurm():
+        by, total = "srun", int(os.environ["SLURM_NTASKS"])
+        each = os.environ.get("SLURM_NTASKS_PER_NODE", "1" if total == 1 else "")
+        if not each.isdecimal():
+            raise ConfigurationError(
+                f"SLURM was asked for --ntasks={total}, which leaves open how many run on a node: "
+                "ask for --nodes and --ntasks-per-node."
+            )
+    else:
+        return
+    on_a_node = min(int(each), total)
+    devices = _devices(trainer)
+    if (devices, devices * trainer.num_nodes) != (on_a_node, total):
+        raise ConfigurationError(
+            f"{by} started {total} processes, {on_a_node} on a node, but --trainer.devices "
+            f"{devices} and --trainer.num_nodes {trainer.num_nodes} ask for others: give "
+            f"--trainer.devices {on_a_node} --trainer.num_nodes {-(-total // on_a_node)}."
+        )
 
 
 def _devices(trainer: Any) -> int:  # noqa: ANN401 (a Namespace)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import inspect
 import re
 import sys
+import traceback
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from jsonargparse import DefaultHelpFormatter
 from lightning.pytorch.cli import LightningArgumentParser
+
+from lightning_gan.errors import ConfigurationError, WeightsError
 
 NUMBERS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
@@ -104,7 +109,7 @@ def explain(parser: Parser, message: str) -> Failure:
     for pattern, write in (
         (r"Option '([^']+)' is not accepted", _unknown_option),
         (r"does not accept option '([^']+)'", _unknown_option),
-        (r"unrecognized arguments: (\S+)", _unknown_option),
+        (r"unrecognized arguments:\s+(\S+)", _unknown_option),
         (r"arguments are required: (\S+)", _missing),
         (r"argument (?:-\w/)?-*([\w.]+): expected one argument", _no_value),
         (r"invalid choice: '([^']+)'", _unknown_command),
@@ -117,7 +122,7 @@ def explain(parser: Parser, message: str) -> Failure:
     hint = getattr(action, "_typehint", getattr(action, "type", None))
     value = re.search(r"(?:dot import path string: |Given value: |Got value: )(.*)", message)
     if hint is None or value is None:
-        return Failure(key, lambda option: plain(message))
+        return Failure(key, lambda option: _other(option, message))
     return _wrong_value(key, hint, value.group(1).strip())
 
 
@@ -156,6 +161,16 @@ def _no_value(parser: Parser, name: str) -> Failure:
 def _unknown_command(parser: Parser, name: str) -> Failure:
     known = ["fit", "validate", "test", "predict"]
     return Failure(name, lambda _: f"There is no command {name}: {did_you_mean(name, known)}")
+
+
+def _other(option: str, message: str) -> str:
+    """What jsonargparse or Python says of settings that have not even the right form."""
+    said = re.sub(r'^(Parser key "[^"]*":\s*)+', "", plain(message))
+    if re.search(r"has no attribute 'keys'|unhashable|not iterable|not subscriptable", said):
+        said = "must be the name of a class, or class_path and init_args with lines of name: value."
+    elif found := re.match(r'Unable to load config "(.*)"', said):
+        said = f"must be lines of name: value, not {found.group(1)}."
+    return f"{option}: {said}" if option != "--" else said
 
 
 def _wrong_value(key: str, hint: Any, value: str) -> Failure:  # noqa: ANN401 (any annotation)
@@ -232,10 +247,60 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"did you mean {near}?" if near else f"there are {', '.join(known)}."
 
 
+def disk_full(error: Exception) -> WeightsError | None:
+    """What to say if ``error`` comes from a disk without room; None if it does not.
+
+    Where a checkpoint did not fit either, what was said of it, which names the one to go on from.
+    """
+    full = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
+    if not isinstance(error, OSError) or error.errno not in full:
+        return None
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, WeightsError):
+        cause = cause.__context__
+    return cause or WeightsError(
+        f"{error.filename or 'A file of the run'} could not be written ({error.strerror}): make "
+        "room, and go on with --ckpt_path last."
+    )
+
+
+def misfit(error: Exception) -> WeightsError | None:
+    """What to say if ``error`` arose while a checkpoint was restored; None if it did not."""
+    restoring = r"checkpoint_connector.py:_*(restore|resume)|(fit_loop|combined_loader).py:_load_"
+    own = isinstance(error, (ConfigurationError, WeightsError))
+    if own or not re.search(restoring, _passed_through(error)):
+        return None
+    reason = " ".join(str(error).split())[:200].rstrip(".")
+    return WeightsError(
+        f"The checkpoint cannot be restored ({type(error).__name__}: {reason}): take another "
+        "checkpoint of the run, or build the model as it was."
+    )
+
+
+def refused(error: Exception) -> ConfigurationError | None:
+    """What to say if the Trainer or an optimizer objects to an option; None if it does not."""
+    if not isinstance(error, (TypeError, ValueError)) or isinstance(error, ConfigurationError):
+        return None
+    through, said = _passed_through(error), " ".join(str(error).split()).rstrip(".")
+    if "cli.py:_instantiate_trainer" in through:
+        return ConfigurationError(f"The Trainer refuses an option of --trainer: {said}.")
+    if "gan.py:configure_optimizers" in through:
+        return ConfigurationError(f"One of --model's two optimizers refuses an option: {said}.")
+    return None
+
+
+def _passed_through(error: Exception) -> str:
+    """``file:function`` of all calls between where an exception was raised and caught, in lines."""
+    codes = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return "\n".join(f"{Path(code.co_filename).name}:{code.co_name}" for code in codes)
+
+
 def plain(message: str) -> str:
     """Any message in one line; of jsonargparse's lists of attempts, the one that says most."""
     mark = re.search(r"\[failure (\d+)\]", message)
     if mark is not None:
         return Parser.failures[int(mark.group(1))].sentence()
-    attempts = re.findall(r"^\s*- (?!Expected a )(.*)$", message, flags=re.MULTILINE)
-    return " ".join((attempts[0] if attempts else message).split())
+    usual = "Expected a |Does not validate against "
+    attempts = re.findall(rf"^\s*- (?!{usual})(.*)$", message, flags=re.MULTILINE)
+    line = " ".join((attempts[0] if attempts else message).split())
+    return line if line.endswith((".", "?", "!")) else f"{line}."

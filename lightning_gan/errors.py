@@ -13,6 +13,10 @@ class DivergenceError(ArithmeticError):
     """Training produced values that are not finite; the last good checkpoint is kept."""
 
 
+class ProcessLostError(RuntimeError):
+    """Another process of the run has died or does not answer."""
+
+
 def at_least_one(part: object, **numbers: int) -> None:
     """Refuses arguments of ``part`` that are smaller than one.
 

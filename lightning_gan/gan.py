@@ -18,7 +18,8 @@ from lightning_gan.alternation import Alternation, PerBatch
 from lightning_gan.augment import Augmentation
 from lightning_gan.average import follow
 from lightning_gan.batch import ScoredBatch, scorer
-from lightning_gan.checkpoint import check_finite, check_same, own_state
+from lightning_gan.checkpoint import check_finite, fitting_state
+from lightning_gan.checkpoint_io import epoch_of, made_by, warn_if_moved, write_whole_files
 from lightning_gan.compatibility import check_data, check_numbers, check_parts, check_precision
 from lightning_gan.curves import Curve, value_at
 from lightning_gan.networks.base import Discriminator, Generator
@@ -126,13 +127,12 @@ class GAN(LightningModule):
         if self.channels_last and real.ndim == 4:
             real = real.contiguous(memory_format=torch.channels_last)
         self.updates.clear()
-        moves = self.alternation.moves(self.progress.batches, self.current_epoch)
+        moves = self.alternation.moves(self.progress.batches, epoch_of(self.trainer))
         for _ in range(moves.discriminator):
             self._move("discriminator", real, labels)
         for _ in range(moves.generator):
             self._move("generator", real, labels)
-        self.progress.batches += 1
-        self.progress.images += len(real) * self.trainer.world_size
+        self.progress.saw(len(real) * self.trainer.world_size)
         if moves.generator:
             self._average()
         self._stop_if_spent()
@@ -306,6 +306,7 @@ class GAN(LightningModule):
     def setup(self, stage: str) -> None:
         """Checks that the data fit the networks; a model that was sampled from trains again."""
         self.train(stage == "fit")
+        write_whole_files(self.trainer)
         check_data(self.generator, getattr(self.trainer, "datamodule", None))
         check_precision(self.trainer.precision, self.regularizers)
         if self.channels_last and self.generator.image_size:
@@ -333,6 +334,7 @@ class GAN(LightningModule):
             "progress": asdict(self.progress),
             "images_in_average": self._images_in_average,
             "parts": {name: describe(getattr(self, name)) for name in PARTS},
+            "made_by": made_by(self.trainer),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -341,8 +343,8 @@ class GAN(LightningModule):
         Raises:
             WeightsError: If it was made by something else, or with other networks.
         """
-        state = own_state(checkpoint, "The checkpoint")
-        for player in PLAYERS:
-            check_same(player, state["parts"][player], describe(getattr(self, player)))
+        players = {player: describe(getattr(self, player)) for player in PLAYERS}
+        state = fitting_state(checkpoint, players, self.state_dict(), self.training)
+        warn_if_moved(state, self.trainer)
         self.progress = Progress(**state["progress"])
         self._images_in_average = state["images_in_average"]

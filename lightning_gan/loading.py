@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from lightning_gan.checkpoint import own_state, read_checkpoint
-from lightning_gan.errors import WeightsError
+from lightning_gan.errors import ConfigurationError, WeightsError
 from lightning_gan.gan import GAN
 from lightning_gan.parts import build
 from lightning_gan.progress import Progress
@@ -27,12 +27,14 @@ def load(path: str | Path, map_location: str | torch.device = "cpu") -> GAN:
     """
     checkpoint = read_checkpoint(path, map_location)
     state = own_state(checkpoint, str(path))
-    parts = {name: build(part) for name, part in state["parts"].items()}
     try:
+        parts = {name: build(part) for name, part in state["parts"].items()}
         model = GAN(**parts)
         model.load_state_dict(checkpoint["state_dict"])
         model.progress = Progress(**state["progress"])
-    except (KeyError, RuntimeError, TypeError) as error:
+    except (ConfigurationError, WeightsError):
+        raise
+    except Exception as error:  # whatever a description that was changed makes a part do
         raise WeightsError(
             f"The weights in {path} do not fit the parts that it names "
             f"({type(error).__name__}): take another checkpoint of the run."

@@ -8,6 +8,9 @@ from pathlib import Path
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+from lightning.pytorch.utilities import rank_zero_only
+
+from lightning_gan.errors import ConfigurationError
 
 
 class _Continued(ExperimentWriter):
@@ -27,10 +30,30 @@ class CSVCurve(CSVLogger):
         save_dir: Folder of all runs of one kind.
         name: Folder in it; empty for none.
         version: Folder of the run; the next ``version_N`` where None.
+
+    Raises:
+        ConfigurationError: If no folder can be made there.
     """
 
     def __init__(self, save_dir: str, name: str = "", version: str | None = None) -> None:
         super().__init__(save_dir, name=name, version=version)
+
+    def _get_next_version(self) -> int:
+        """A number that no other run gets, even one that starts at the same moment."""
+        version = super()._get_next_version()
+        while getattr(rank_zero_only, "rank", 0) == 0:
+            folder = Path(self.root_dir, f"version_{version}")
+            try:
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                folder.mkdir()
+                break
+            except FileExistsError as error:
+                if not folder.exists():  # it is the parent that is no folder
+                    raise _no_folder(folder, error) from error
+                version += 1
+            except OSError as error:
+                raise _no_folder(folder, error) from error
+        return version
 
     @property
     @rank_zero_experiment
@@ -39,3 +62,10 @@ class CSVCurve(CSVLogger):
         if not isinstance(self._experiment, _Continued):
             self._experiment = _Continued(log_dir=self.log_dir)
         return self._experiment
+
+
+def _no_folder(folder: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"The folder {folder} of the run cannot be made ({error.strerror}): give another "
+        "--trainer.default_root_dir."
+    )

@@ -23,6 +23,11 @@ class Progress:
     discriminator_updates: int = 0
     generator_updates: int = 0
 
+    def saw(self, images: int) -> None:
+        """Counts a batch of so many images over all processes."""
+        self.batches += 1
+        self.images += images
+
     def updates(self, player: Player) -> int:
         """Updates that ``player`` has made."""
         count: int = getattr(self, f"{player}_updates")

@@ -1,6 +1,7 @@
 """What the Trainer costs: our update against a bare PyTorch loop of the same arithmetic.
 
     python scripts/benchmark.py overhead
+    python scripts/benchmark.py scaling     one process against two, see benchmark_scaling.py
 
 Both sides do the same updates on the same batches: fresh latents, a discriminator's step, a
 generator's step through the frozen discriminator, Adam, the averaged generator. Ours runs under the
@@ -53,7 +54,7 @@ class Case:
     data: Callable[[], RealData]
     networks: Callable[[], tuple[Generator, Discriminator]]
     window: int
-    """Steps in a window: a multiple of the 50 between two reports, so that every window has them."""
+    """Steps in a window: a multiple of the 50 between two reports, so that each window has them."""
     windows: int
     aim: float
 
@@ -128,11 +129,11 @@ class TakeTurns(Callback):
         self.ours: list[float] = []
         self.theirs: list[float] = []
 
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: GAN) -> None:
         """Starts the clock."""
         self._clock = time.perf_counter()
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: GAN, *_: object) -> None:
         """Changes sides at the end of a window."""
         if pl_module.progress.batches % self.window != 0:
             return
@@ -208,13 +209,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("what", choices=["overhead"])
+    parser.add_argument("what", choices=["overhead", "scaling"])
     parser.add_argument("--threads", type=int, default=1, help="threads of torch")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
-    overhead()
+    if options.what == "scaling":
+        from benchmark_scaling import scaling
+
+        scaling()
+    else:
+        overhead()
 
 
 if __name__ == "__main__":

@@ -1,22 +1,26 @@
 """Trains and evaluates every configuration in one group of processes; run by test_distributed.
 
-Usage: ``python distributed_worker.py STRATEGY FOLDER``. Every process writes what it ended with to
-``FOLDER/<rank>.pt``.
+Usage: ``python distributed_worker.py STRATEGY FOLDER PROCESSES``. Every process writes what it
+ended with to ``FOLDER/<rank>.pt``. Two processes do everything, three do the matrix of parts alone.
 """
 
 from __future__ import annotations
 
+import inspect
+import os
+import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch import Callback, Trainer
 from tiny import Pictures, Points, picture_gan, points_gan, quiet_trainer, weights
 
-from lightning_gan import strategy as _registers_gan_ddp  # noqa: F401 (named on the command line)
-from lightning_gan.alternation import PerBatch
-from lightning_gan.augment import InstanceNoise
+from lightning_gan.alternation import Alternation, PerBatch, Phases
+from lightning_gan.augment import Augmentation, InstanceNoise
 from lightning_gan.callbacks import (
     Balance,
     FrechetDistance,
@@ -25,16 +29,20 @@ from lightning_gan.callbacks import (
     SampleGrid,
     StopOnDivergence,
 )
+from lightning_gan.curves import LinearCurve
 from lightning_gan.gan import GAN
-from lightning_gan.networks import MLPGenerator
+from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.objectives import (
     Hinge,
     LeastSquares,
     NonSaturating,
+    Objective,
     RelativisticPairing,
     Wasserstein,
 )
-from lightning_gan.regularizers import R1, R2, GradientPenalty, WeightClipping
+from lightning_gan.parts import Part, all_parts
+from lightning_gan.regularizers import R1, R2, GradientPenalty, Regularizer, WeightClipping
+from lightning_gan.strategy import average_gradients  # which registers gan_ddp
 
 BATCH = 8
 """Samples over all processes."""
@@ -63,15 +71,98 @@ CONFIGURATIONS: dict[str, Callable[[], GAN]] = {
 }
 
 
-def train(name: str, trainer: dict[str, Any], processes: int) -> dict[str, Any]:
+class Sometimes(MLPDiscriminator):
+    """Has a weight that takes part in every other batch only, so that its gradient is missing."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(4)
+        super().__init__(2, 0, width=8, depth=2)
+        self.scale = torch.nn.Parameter(torch.ones(1))
+        self.calls = 0
+
+    def features(self, samples: torch.Tensor) -> torch.Tensor:
+        self.calls += 1  # three in a batch: reals and fakes, and fakes again
+        features = super().features(samples)
+        return features * self.scale if (self.calls - 1) // 3 % 2 == 0 else features
+
+
+def own(base: type[Part]) -> list[type[Any]]:
+    """The library's parts that can be built; a new one joins the matrix by being written."""
+    known = (part for part in all_parts(base) if part.__module__.startswith("lightning_gan."))
+    return [part for part in known if not part.__name__.startswith("_")]
+
+
+def matrix() -> dict[str, Callable[[], GAN]]:
+    """Every part and every option of the training, one at a time."""
+    bounded: dict[bool, Callable[[], list[Regularizer]]] = {
+        False: lambda: [],
+        True: lambda: [GradientPenalty()],
+    }
+    found: dict[str, Callable[[], GAN]] = {}
+    for kind in own(Objective):
+        found[kind.__name__] = lambda o=kind: points_gan(o(), bounded[o.needs_lipschitz]())
+        if "real_label" in inspect.signature(kind.__init__).parameters:
+            found[f"{kind.__name__} smoothed"] = lambda o=kind: points_gan(o(real_label=0.8))
+    for kind in own(Regularizer):
+        found[kind.__name__] = lambda r=kind: points_gan(Hinge(), [r()])
+        if "every" in inspect.signature(kind.__init__).parameters:
+            found[f"lazy {kind.__name__}"] = lambda r=kind: points_gan(Hinge(), [r(every=3)])
+    for kind in own(Augmentation):
+        found[kind.__name__] = lambda a=kind: points_gan(augmentation=a())
+    for kind in own(Alternation):
+        found[kind.__name__] = lambda a=kind: points_gan(alternation=a())
+    wgan = {"objective": Wasserstein(), "regularizers": [GradientPenalty()]}
+    options: dict[str, dict[str, Any]] = {
+        "five critic updates": wgan | {"alternation": PerBatch(5)},
+        "two generator updates": {"alternation": PerBatch(1, 2)},
+        "phases of different lengths": {"alternation": Phases(2, 1)},
+        "two pieces": wgan | {"accumulate": 2},
+        "short average": {"ema_half_life": 20, "ema_rampup": 1},
+        "no average": {"ema_half_life": 0},
+        "classes": {"num_classes": 3},
+        "classes and a penalty": wgan | {"num_classes": 3},
+        "clipped gradient": {"gradient_clip": 0.05},
+        "falling rate": {"learning_rate": LinearCurve(1, 0.1, 100)},
+        "moving weight": {"regularizers": [R1(LinearCurve(1, 0, 100))]},
+        "annealed noise": {"augmentation": InstanceNoise(LinearCurve(0.5, 0, 100))},
+    }
+    for name, arguments in options.items():
+        found[name] = lambda arguments=arguments: points_gan(**arguments)
+    found["a weight at rest"] = lambda: points_gan(discriminator=Sometimes())
+    paired = RelativisticPairing
+    found["pictures"] = lambda: picture_gan(paired(), [R1(0.5), R2(0.5)], channels_last=True)
+    return found
+
+
+MATRIX = matrix()
+MATRIX_BATCH, MATRIX_BATCHES = 12, 10
+"""Samples over all processes, a multiple of 1, 2, 3 and of two pieces of each; and batches."""
+
+
+def train_matrix(trainer: dict[str, Any], processes: int) -> dict[str, dict[str, Any]]:
+    """The weights of every entry of the matrix after ten batches in epochs of two."""
+    short = trainer | {"limit_train_batches": 2}
+    return {
+        name: train(make, short, processes, MATRIX_BATCH, MATRIX_BATCHES)
+        for name, make in MATRIX.items()
+    }
+
+
+def train(
+    make: Callable[[], GAN],
+    trainer: dict[str, Any],
+    processes: int,
+    batch: int = BATCH,
+    batches: int = BATCHES,
+) -> dict[str, Any]:
     """The weights and counters after a few batches, in float64."""
-    gan = CONFIGURATIONS[name]()
+    gan = make()
     if torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
         with torch.no_grad():  # processes that start apart must be brought together
             gan.discriminator.head.weight.add_(1)  # type: ignore[union-attr, operator, arg-type]
-    gan.max_images = BATCH * BATCHES
+    gan.max_images = batch * batches
     kind = Pictures if gan.generator.image_size else Points
-    quiet_trainer(precision="64-true", **trainer).fit(gan, kind(BATCH // processes))
+    quiet_trainer(precision="64-true", **trainer).fit(gan, kind(batch // processes))
     return {
         "weights": weights(gan),
         "progress": vars(gan.progress),
@@ -111,15 +202,52 @@ def statistics(trainer: dict[str, Any]) -> dict[str, torch.Tensor]:
     return {name: buffer.clone() for name, buffer in gan.named_buffers()}
 
 
-def main(strategy: str, folder: Path) -> None:
-    """Runs everything on two processes and writes it down."""
+def averaged() -> list[torch.Tensor]:
+    """Gradients that differ between two processes, after they were averaged."""
+    rank = torch.distributed.get_rank()
+    values = [(1.0, 3.0), (2.0, None), (None, None), (torch.nan, 1.0), (1.0, torch.inf)]
+    parameters = [torch.nn.Parameter(torch.ones(2, 3)) for _ in values]
+    for parameter, value in zip(parameters, values, strict=True):
+        number = value[rank]
+        parameter.grad = None if number is None else torch.full((3, 2), number).t()
+    average_gradients(torch.optim.SGD(parameters))
+    return [torch.empty(0) if p.grad is None else p.grad for p in parameters]
+
+
+class Fails(Callback):
+    """Ends, stops or breaks the second process in the midst of a training.
+
+    Args:
+        how: "SIGKILL", "SIGSTOP", or "exception".
+    """
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
+        """Fails after some batches."""
+        if trainer.global_rank == 1 and pl_module.progress.batches == 25:
+            sys.stderr.write(f"failing at {time.time():.3f}\n")
+            sys.stderr.flush()
+            if self.how == "exception":
+                raise KeyError("a defect")
+            os.kill(os.getpid(), signal.Signals[self.how])
+
+
+def main(strategy: str, folder: Path, processes: int) -> None:
+    """Runs everything on two processes and writes it down; on more of them only the matrix."""
     torch.set_num_threads(1)
-    trainer = {"strategy": strategy, "devices": 2}
-    found: dict[str, Any] = {name: train(name, trainer, 2) for name in CONFIGURATIONS}
-    found["watched"] = watch(folder, trainer, 2)
-    found["statistics"] = statistics(trainer)
+    trainer = {"strategy": strategy, "devices": processes}
+    found: dict[str, Any] = {}
+    if strategy == "gan_ddp":
+        found["matrix"] = train_matrix(trainer, processes)
+    if processes == 2:
+        found |= {name: train(CONFIGURATIONS[name], trainer, 2) for name in CONFIGURATIONS}
+        found["watched"] = watch(folder, trainer, 2)
+        found["statistics"] = statistics(trainer)
+        found["averaged"] = averaged()
     torch.save(found, folder / f"{torch.distributed.get_rank()}.pt")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

@@ -101,7 +101,7 @@ def test_short_names_take_the_place_of_a_recipes_parts(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     options = "--model.objective Hinge --model.regularizers+=R1 --model.regularizers.weight 7"
-    arguments = ["fit", "--config", "dcgan_mnist", "--data", "FashionMNIST", *options.split()]
+    arguments = ["fit", "--config", "lsgan_mnist", "--data", "FashionMNIST", *options.split()]
     run(*arguments, "--print_config")
     config = yaml.safe_load(capsys.readouterr().out)
     assert config["data"]["class_path"].endswith("FashionMNIST")

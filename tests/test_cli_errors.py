@@ -107,11 +107,11 @@ def test_a_mistake_on_the_ring_is_answered(
         ("validate --config mlp_ring", "validate measures a trained generator: give --ckpt_path"),
         ("test --config mlp_ring --ckpt_path best", "no best.ckpt below runs/mlp_ring"),
         (
-            "fit --config dcgan_mnist --model.regularizers+=GradientPenalty",
+            "fit --config lsgan_mnist --model.regularizers+=GradientPenalty",
             "batch norm",
         ),
-        ("fit --config dcgan_mnist --model.objective RelativisticPairing", "batch norm"),
-        ("fit --config dcgan_mnist --model.objective Wasserstein", "needs a critic of bounded"),
+        ("fit --config lsgan_mnist --model.objective RelativisticPairing", "batch norm"),
+        ("fit --config lsgan_mnist --model.objective Wasserstein", "needs a critic of bounded"),
         ("fit --config dcgan_digits --data.image_size 30", "30"),
     ],
 )
@@ -148,7 +148,7 @@ def test_data_that_cannot_be_downloaded_are_named(
         raise urllib.error.URLError("no network")
 
     monkeypatch.setattr(urllib.request, "urlopen", unreachable)
-    said = sentence(capsys, "fit", "--config", "dcgan_mnist")
+    said = sentence(capsys, "fit", "--config", "lsgan_mnist")
     assert "mnist" in said
     assert "connect to the network" in said
 
@@ -160,7 +160,7 @@ def test_a_truncated_data_file_is_named(capsys: pytest.CaptureFixture[str], tmp_
         head = struct.pack(">IIII", 0x803, 10, 28, 28)
         (raw / f"{part}-images-idx3-ubyte").write_bytes(head + b"\0" * 100)
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, 10) + bytes(10))
-    said = sentence(capsys, "fit", "--config", "dcgan_mnist")
+    said = sentence(capsys, "fit", "--config", "lsgan_mnist")
     assert "train-images-idx3-ubyte' is damaged" in said
 
 

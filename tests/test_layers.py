@@ -28,7 +28,7 @@ LAYERS: list[tuple[str, ...]] = [
     ),
     ("recipes", "weights"),  # data and the way to them
     ("networks", "objectives", "regularizers", "augment", "alternation", "metrics"),
-    ("compatibility",),
+    ("compatibility", "checkpoint_io"),
     ("gan", "strategy", "loading"),
     ("callbacks", "loggers"),
     ("",),  # lightning_gan/__init__.py: what the package offers
@@ -37,6 +37,7 @@ LAYERS: list[tuple[str, ...]] = [
 HOSTS = (
     "gan",
     "strategy",
+    "checkpoint_io",
     "callbacks",
     "loggers",
     "summary",

@@ -57,5 +57,5 @@ def test_the_python_of_the_readme_trains(tmp_path: Path, monkeypatch: pytest.Mon
             short.replace("FrechetDistance()", "FrechetDistance(num_samples=50)"), "README", "exec"
         ),
         names,
-    )  # noqa: S102
+    )
     assert tuple(names["images"].shape) == (64, 1, 28, 28)  # type: ignore[attr-defined]

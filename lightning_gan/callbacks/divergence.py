@@ -1,4 +1,4 @@
-"""Stops a training whose losses are no longer numbers."""
+"""Stops a training whose samples or losses are no longer numbers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
+from torch import Tensor
 
 from lightning_gan.errors import DivergenceError
 
 
 class StopOnDivergence(Callback):
-    """Ends the training when a loss is NaN or infinite; the last good checkpoint stays.
+    """Ends the training when a sample or loss is NaN or infinite; the last good checkpoint stays.
 
     Args:
         every: Batches between two looks; the Trainer's ``log_every_n_steps`` where None. A look
@@ -20,20 +21,34 @@ class StopOnDivergence(Callback):
 
     def __init__(self, every: int | None = None) -> None:
         self.every = every
+        self._samples: Tensor | None = None
+        """A sum that stays finite while all samples since the last look are."""
 
     def on_train_batch_end(
         self,
         trainer: Trainer,
         pl_module: Any,  # noqa: ANN401
+        outputs: Any,  # noqa: ANN401
+        batch: tuple[Tensor, Tensor],
         *_: Any,  # noqa: ANN401
     ) -> None:
-        """Looks at the losses of the batch."""
+        """Looks at the losses of the batch, and at the samples of all since the last look."""
+        total = batch[0].detach().mean().double()
+        self._samples = total if self._samples is None else self._samples + total
         every = self.every or trainer.log_every_n_steps  # type: ignore[attr-defined]
         if pl_module.progress.batches % every != 0 or not pl_module.updates:
             return
         losses = torch.stack([update.loss.double() for update in pl_module.updates])
-        finite = torch.isfinite(losses).all().double()
-        if float(trainer.strategy.reduce(finite, reduce_op="mean")) == 1:
+        checked = torch.stack([torch.isfinite(losses).all(), torch.isfinite(self._samples)])
+        self._samples = None
+        finite, samples_finite = trainer.strategy.reduce(checked.double(), reduce_op="mean")
+        if samples_finite < 1:
+            raise DivergenceError(
+                f"A sample among the last {every} batches, before image "
+                f"{pl_module.progress.images}, is not finite: mend or remove it, and go on from "
+                "the last checkpoint."
+            )
+        if finite == 1:
             return
         player = next((u.player for u in pl_module.updates if not torch.isfinite(u.loss)), "other")
         raise DivergenceError(

@@ -87,7 +87,7 @@ class SaveEverywhere(Callback):
         self._save(trainer, pl_module, "epoch")
 
 
-def make_trainer(folder: Path, *callbacks: Callback, **settings: Any) -> Trainer:  # noqa: ANN401 - Trainer's own
+def make_trainer(folder: Path, *callbacks: Callback, **settings: Any) -> Trainer:
     quiet = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
     return Trainer(
         accelerator="cpu",

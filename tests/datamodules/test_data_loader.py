@@ -171,7 +171,7 @@ def test_after_an_abandoned_epoch_the_next_one_begins(numbered: Numbered) -> Non
 
 
 def test_setting_the_epoch_keeps_a_loaded_position_only_for_that_epoch(numbered: Numbered) -> None:
-    state = {"epoch": 1, "position": 3, "global_batch_size": 4, "empty_epochs": 0}
+    state = {"epoch": 1, "position": 3, "global_batch_size": 4}
     batches = TrainingBatches(numbered(20), 4)
     batches.load_state_dict(state)
     batches.set_epoch(1)

@@ -1,0 +1,69 @@
+"""One process writes into the folder of a run."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import IO
+
+from lightning_gan.errors import ConfigurationError
+
+try:
+    import fcntl
+except ImportError:  # Windows, where nothing is locked
+    fcntl = None  # type: ignore[assignment]
+
+_HELD: dict[Path, IO[str]] = {}
+
+
+def hold(folder: Path) -> None:
+    """Keeps other runs out of ``folder`` until :func:`release`, or until this process ends.
+
+    The system gives the lock back with the death of the process, so that a killed run leaves none.
+
+    Raises:
+        ConfigurationError: If a living process writes there, with its number and machine.
+    """
+    path = (folder / "run.lock").absolute()
+    if fcntl is None or path in _HELD:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    while True:
+        file = path.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            owner = file.read().strip() or "another process"
+            file.close()
+            raise ConfigurationError(
+                f"{folder} is being written by {owner}: wait for its end or stop it, or start a "
+                "run of its own without --ckpt_path last."
+            ) from error
+        except OSError:  # a file system without locks
+            file.close()
+            return
+        if _is_at(path, file):
+            break
+        file.close()  # the file was released, and removed, in between
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    file.flush()
+    _HELD[path] = file
+
+
+def release() -> None:
+    """Lets other runs into the folders that this process holds."""
+    for path, file in _HELD.items():
+        path.unlink(missing_ok=True)
+        file.close()
+    _HELD.clear()
+
+
+def _is_at(path: Path, file: IO[str]) -> bool:
+    """Whether an open file is still the one at ``path``."""
+    try:
+        return path.stat().st_ino == os.fstat(file.fileno()).st_ino
+    except FileNotFoundError:
+        return False

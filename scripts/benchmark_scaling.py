@@ -1,0 +1,152 @@
+"""Weak scaling from one to two gloo processes; run as ``python scripts/benchmark.py scaling``.
+
+Every process keeps its batch, so that two see twice as many images a step. Runs of one and of two
+processes take turns, each under the Trainer with the strategy that the command line chooses; of
+each the fastest window counts, since a shared machine only ever adds time. The share of reduction
+is the time inside the averaging of gradients, waiting for the slower process included.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from benchmark import CASES, Case
+from lightning.pytorch import Callback, Trainer
+
+from lightning_gan import strategy
+from lightning_gan.gan import GAN
+from lightning_gan.objectives import NonSaturating
+
+PROCESSES = (1, 2)
+ROUNDS = 2
+WINDOWS = 3
+"""Windows of a run; the first one warms up."""
+STEPS = {"DCGAN, 28 px, batch 64": 15, "MLP in the plane, batch 256": 200}
+"""Steps in a window."""
+
+
+class Watch(Callback):
+    """Times windows of steps, and what of them is spent in reduction."""
+
+    def __init__(self, window: int) -> None:
+        self.window = window
+        self.seconds: list[float] = []
+        self.reducing: list[float] = []
+        self._reducing = 0.0
+        average = strategy.average_gradients
+
+        def timed(optimizer: torch.optim.Optimizer) -> None:
+            started = time.perf_counter()
+            average(optimizer)
+            self._reducing += time.perf_counter() - started
+
+        strategy.average_gradients = timed
+
+    def on_train_start(self, trainer: Trainer, pl_module: GAN) -> None:
+        """Starts the clock."""
+        self._clock = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: GAN, *_: object) -> None:
+        """Ends a window, and the run after the last one."""
+        if pl_module.progress.batches % self.window:
+            return
+        now = time.perf_counter()
+        self.seconds.append((now - self._clock) / self.window)
+        self.reducing.append(self._reducing / self.window)
+        self._clock, self._reducing = now, 0.0
+        trainer.should_stop = len(self.seconds) >= WINDOWS
+
+
+def work(case: Case, processes: int, path: Path) -> None:
+    """Trains in this process, and in those that Lightning starts beside it; writes the times."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    watch = Watch(STEPS[case.name])
+    trainer = Trainer(
+        accelerator="cpu",
+        devices=processes,
+        strategy="gan_ddp" if processes > 1 else "auto",
+        max_epochs=-1,
+        logger=False,
+        limit_val_batches=0,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        enable_checkpointing=False,
+        callbacks=[watch],
+    )
+    model = GAN(*case.networks(), objective=NonSaturating(), max_images=10**12)
+    trainer.fit(model, datamodule=case.data())
+    if trainer.is_global_zero:
+        times = {"seconds": watch.seconds[1:], "reducing": watch.reducing[1:]}
+        path.write_text(json.dumps(times), encoding="utf-8")
+
+
+def run(case: Case, processes: int) -> list[tuple[float, float]]:
+    """Seconds a step, and of it in reduction, of every window of one run."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "times.json"
+        arguments = [str(CASES.index(case)), str(processes), str(path)]
+        subprocess.run(
+            [sys.executable, __file__, *arguments],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            check=True,
+        )
+        times = json.loads(path.read_text(encoding="utf-8"))
+    return list(zip(times["seconds"], times["reducing"], strict=True))
+
+
+def measure(case: Case) -> dict[str, Any]:
+    """One row of the table."""
+    found: dict[int, list[tuple[float, float]]] = {processes: [] for processes in PROCESSES}
+    for _ in range(ROUNDS):
+        for processes in PROCESSES:
+            found[processes] += run(case, processes)
+    (one, _), (two, reducing) = (min(found[processes]) for processes in PROCESSES)
+    return {
+        "case": case.name,
+        "one_ms": 1e3 * one,
+        "two_ms": 1e3 * two,
+        "reduction_ms": 1e3 * reducing,
+        "reduction_share": reducing / two,
+        "throughput_factor": 2 * one / two,
+        "efficiency": one / two,
+        "windows_of_each": len(found[1]),
+        "steps_a_window": STEPS[case.name],
+    }
+
+
+def scaling() -> None:
+    """Prints the table of all cases, and the same as JSON; takes two to four minutes."""
+    before = os.getloadavg()[0]
+    rows = [measure(case) for case in CASES]
+    cores = os.cpu_count()
+    print(
+        f"\ntorch {torch.__version__}, 1 thread a process, {cores} cores, {platform.machine()}; "
+        f"load before: {before:.1f}"
+    )
+    print(f"{'':30}{'one':>10}{'two':>10}{'reduction':>12}{'throughput':>12}{'efficiency':>12}")
+    for row in rows:
+        print(
+            f"{row['case']:30}{row['one_ms']:8.2f}ms{row['two_ms']:8.2f}ms"
+            f"{row['reduction_share']:12.1%}{row['throughput_factor']:11.2f}x"
+            f"{row['efficiency']:12.1%}"
+        )
+    if before > 0.5:
+        print("Other work was running: two processes had less than two cores, so this is a floor.")
+    print(json.dumps({"cores": cores, "load_before": before, "rows": rows}))
+
+
+if __name__ == "__main__":
+    warnings.filterwarnings("ignore")
+    work(CASES[int(sys.argv[1])], int(sys.argv[2]), Path(sys.argv[3]))

@@ -1,0 +1,321 @@
+"""Training N batches, stopping, and training N more ends in the bits of training 2N at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch.plugins.precision import MixedPrecision
+from tiny import Pictures, Points, picture_gan, points_gan, quiet_trainer
+from torch import Tensor
+
+from datamodules import CIFAR10, MNIST, RealData, Split
+from datamodules.mixtures import Mixture
+from lightning_gan import cli
+from lightning_gan.__main__ import RECIPES, recipe_names
+from lightning_gan.alternation import PerBatch, Phases
+from lightning_gan.augment import InstanceNoise
+from lightning_gan.callbacks import LastCheckpoint
+from lightning_gan.curves import LinearCurve
+from lightning_gan.gan import GAN
+from lightning_gan.networks import MLPGenerator
+from lightning_gan.objectives import NonSaturating, Wasserstein
+from lightning_gan.regularizers import R1, GradientPenalty
+
+BATCH, EPOCH = 8, 8
+"""Samples in a batch, and batches in an epoch of every data set here."""
+CHAINS = [(5, 8, 13, 20), (8, 11, 16, 20)]
+"""Batches after which a run stops: within an epoch, at its end, after a resume from one."""
+SMALL = {
+    "DCGAN": {"width": "4"},
+    "MLP": {"width": "8"},
+    "R3GAN": {"widths": "[8,4]", "group_size": "4"},
+}
+
+
+def made_up(self: RealData) -> dict[str, Split]:
+    """Eight batches of random samples of the right shape in place of files."""
+    count = BATCH * EPOCH
+    random = torch.Generator().manual_seed(1)
+    labels = torch.arange(count) % self.num_classes
+    if self.image_size == 0:
+        points = torch.randn(count, 2, generator=random)
+        return dict.fromkeys(("train", "val", "test"), Split(points, labels))
+    shape = (count, self.channels, self.image_size, self.image_size)
+    images = torch.randint(256, shape, dtype=torch.uint8, generator=random)
+    return dict.fromkeys(("train", "val", "test"), Split(images, labels))
+
+
+def bits(path: Path) -> dict[str, Any]:
+    """Everything in a checkpoint that the training depends on."""
+    checkpoint = torch.load(path, weights_only=True)
+    (data,) = (value for value in checkpoint.values() if "global_batch_size" in dict_of(value))
+    position = {name: data[name] for name in ("epoch", "position")}
+    names = ("state_dict", "optimizer_states", "global_step", "lightning_gan", "MixedPrecision")
+    return {name: checkpoint.get(name) for name in names} | {"position": position}
+
+
+def dict_of(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def differences(one: Any, other: Any, where: str = "") -> list[str]:
+    """Where two nested values differ in a single bit."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        if one.keys() != other.keys():
+            return [f"{where}: {sorted(map(str, one.keys() ^ other.keys()))}"]
+        return [d for key in one for d in differences(one[key], other[key], f"{where}/{key}")]
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        if len(one) != len(other):
+            return [f"{where}: {len(one)} and {len(other)}"]
+        pairs = enumerate(zip(one, other, strict=True))
+        return [d for i, (a, b) in pairs for d in differences(a, b, f"{where}/{i}")]
+    same = torch.equal(one, other) if isinstance(one, Tensor) else one == other
+    return [] if same and type(one) is type(other) else [f"{where}: {one} and {other}"]
+
+
+# ------------------------------------------------------------------------------------- recipes
+
+
+def shrunken(name: str) -> list[str]:
+    """Options that make a recipe small."""
+    text = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8")
+    family = next(family for family in ("R3GAN", "DCGAN", "MLP") if f"{family}Generator" in text)
+    return [
+        word
+        for player in ("generator", "discriminator")
+        for option, value in SMALL[family].items()
+        for word in (f"--model.{player}.{option}", value)
+    ]
+
+
+@pytest.fixture
+def _no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["lightning-gan"])
+    for data in (MNIST, CIFAR10, Mixture):
+        monkeypatch.setattr(data, "read_splits", made_up)
+        monkeypatch.setattr(data, "prepare_data", lambda self: None)
+    monkeypatch.setattr(cli.CLI, "after_fit", lambda self: None)
+
+
+@pytest.mark.usefixtures("_no_files")
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_resumes_bit_for_bit_from_wherever_it_was_stopped(name: str) -> None:
+    quiet = ["--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu"]
+    options = [*quiet, "--data.batch_size", str(BATCH), "--trainer.limit_val_batches", "0"]
+    if name == "dcgan_digits":
+        options += ["--trainer.limit_train_batches", str(EPOCH)]  # real digits, in the package
+
+    def run(folder: str, batches: int, *more: str) -> Path:
+        budget = ["--model.max_images", str(batches * BATCH)]
+        place = ["--trainer.default_root_dir", folder]
+        arguments = ["fit", "--config", name, *shrunken(name), *options, *budget, *place, *more]
+        assert cli.run(arguments) == 0
+        return Path(folder, "version_0", "checkpoints", "last.ckpt")
+
+    straight = bits(run("straight", 20))
+    for seed, batches in enumerate((5, 8, 11, 20)):
+        torch.manual_seed(seed)  # whatever the process drew before does not matter
+        stopped = run("stopped", batches, "--ckpt_path", "last")
+    assert differences(straight, bits(stopped)) == []
+    assert straight["lightning_gan"]["progress"]["images"] == 20 * BATCH
+
+
+# ------------------------------------------------------------------- what moves while it trains
+
+
+def over_phases() -> GAN:
+    return points_gan(alternation=Phases(1, 1))
+
+
+def over_long_phases() -> GAN:
+    return points_gan(alternation=Phases(2, 1), ema_half_life=50, ema_rampup=1)
+
+
+def over_curves() -> GAN:
+    return points_gan(
+        NonSaturating(0.9),
+        [R1(LinearCurve(1, 0.1, 150), every=3)],
+        augmentation=InstanceNoise(LinearCurve(0.5, 0, 120)),
+        learning_rate=LinearCurve(1, 0, 200),
+        num_classes=3,
+    )
+
+
+def over_pieces() -> GAN:
+    return points_gan(accumulate=3, gradient_clip=0.1, alternation=PerBatch(3, 2))
+
+
+def over_rounds() -> GAN:
+    return picture_gan(Wasserstein(), [GradientPenalty()], alternation=PerBatch(5))
+
+
+def over_running_statistics() -> GAN:
+    torch.manual_seed(3)
+    return points_gan(generator=MLPGenerator(2, 0, width=8, batch_norm=True))
+
+
+def with_scaler() -> list[MixedPrecision]:
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0, growth_interval=3)
+    return [MixedPrecision("16-mixed", "cpu", scaler)]
+
+
+MAKERS: list[Callable[[], GAN]] = [
+    over_phases,
+    over_long_phases,
+    over_curves,
+    over_pieces,
+    over_rounds,
+    over_running_statistics,
+]
+
+
+class Small(Points):
+    """Points of which eight batches make an epoch."""
+
+    def read_splits(self) -> dict[str, Split]:
+        splits = super().read_splits()
+        train = Split(*(tensor[: BATCH * EPOCH] for tensor in splits["train"]))
+        return splits | {"train": train}
+
+
+def train(
+    make: Callable[[], GAN], folder: Path, batches: int, resume: bool = False, **arguments: Any
+) -> Path:
+    """Trains until so many batches have been seen in all; returns the checkpoint."""
+    gan = make()
+    if not {"max_steps", "max_epochs"} & arguments.keys():
+        gan.max_images = batches * BATCH
+    path = folder / "checkpoints" / "last.ckpt"
+    trainer = quiet_trainer(folder, callbacks=[LastCheckpoint()], **arguments)
+    data = Pictures(BATCH) if gan.generator.image_size else Small(BATCH)
+    trainer.fit(gan, data, ckpt_path=path if resume else None, weights_only=True)
+    assert gan.progress.batches == batches
+    return path
+
+
+@pytest.mark.parametrize("chain", CHAINS, ids=["from within", "from the end"])
+@pytest.mark.parametrize("make", MAKERS)
+def test_whatever_moves_while_it_trains_goes_on_bit_for_bit(
+    make: Callable[[], GAN], chain: tuple[int, ...], tmp_path: Path
+) -> None:
+    straight = bits(train(make, tmp_path / "straight", chain[-1]))
+    for number, batches in enumerate(chain):
+        stopped = train(make, tmp_path / "stopped", batches, resume=number > 0)
+    assert differences(straight, bits(stopped)) == []
+
+
+def test_the_scale_of_half_precision_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    chain = CHAINS[0]
+    straight = bits(train(over_pieces, tmp_path / "a", chain[-1], plugins=with_scaler()))
+    for number, batches in enumerate(chain):
+        stopped = train(over_pieces, tmp_path / "b", batches, number > 0, plugins=with_scaler())
+    assert differences(straight, bits(stopped)) == []
+    assert straight["MixedPrecision"]["scale"] != 4
+
+
+@pytest.mark.parametrize("make", [over_phases, over_long_phases])
+def test_phases_do_not_slip_where_the_budget_is_in_epochs(
+    make: Callable[[], GAN], tmp_path: Path
+) -> None:
+    straight = bits(train(make, tmp_path / "straight", 6 * EPOCH, max_epochs=6))
+    for number, epochs in enumerate((1, 3, 4, 6)):
+        stopped = train(
+            make, tmp_path / "stopped", epochs * EPOCH, resume=number > 0, max_epochs=epochs
+        )
+    assert differences(straight, bits(stopped)) == []
+
+
+def test_phases_do_not_slip_where_the_budget_is_in_steps(tmp_path: Path) -> None:
+    # the generator moves in epochs 1 and 3, so that its 4th and 8th step halve and end an epoch
+    arguments: dict[str, Any] = {"max_epochs": -1}
+    straight = bits(train(over_phases, tmp_path / "a", 4 * EPOCH, max_steps=16, **arguments))
+    for number, (steps, batches) in enumerate(((4, 12), (8, 16), (12, 28), (16, 32))):
+        stopped = train(
+            over_phases, tmp_path / "b", batches, number > 0, max_steps=steps, **arguments
+        )
+    assert differences(straight, bits(stopped)) == []
+    assert straight["position"] == {"epoch": 3, "position": EPOCH}
+
+
+@pytest.mark.parametrize("chain", CHAINS, ids=["from within", "from the end"])
+def test_a_budget_in_steps_loses_no_batch(chain: tuple[int, ...], tmp_path: Path) -> None:
+    arguments: dict[str, Any] = {"max_epochs": -1}
+    straight = bits(train(over_curves, tmp_path / "a", 20, max_steps=20, **arguments))
+    for number, steps in enumerate(chain):
+        stopped = train(
+            over_curves, tmp_path / "b", steps, number > 0, max_steps=steps, **arguments
+        )
+    assert differences(straight, bits(stopped)) == []
+
+
+def test_shortened_epochs_go_on_bit_for_bit(tmp_path: Path) -> None:
+    arguments: dict[str, Any] = {"limit_train_batches": 3}
+    straight = bits(train(over_phases, tmp_path / "a", 11, **arguments))
+    for number, batches in enumerate((3, 5, 6, 8, 11)):
+        stopped = train(over_phases, tmp_path / "b", batches, number > 0, **arguments)
+    assert differences(straight, bits(stopped)) == []
+
+
+def test_differences_sees_a_single_bit(tmp_path: Path) -> None:
+    path = train(over_curves, tmp_path, 3)
+    one, other = bits(path), bits(path)
+    assert differences(one, other) == []
+    name = next(iter(other["state_dict"]))
+    other["state_dict"][name].view(torch.int32)[0, 0] ^= 1
+    (found,) = differences(one, other)
+    assert found.startswith(f"/state_dict/{name}")
+
+
+# ----------------------------------------------------------------------------------- processes
+
+
+def test_going_on_with_another_batch_works_with_one_warning(tmp_path: Path) -> None:
+    path = train(over_curves, tmp_path, 3)
+    gan = over_curves()
+    gan.max_images = 3 * BATCH + 4 * 2 * BATCH
+    with pytest.warns(UserWarning, match="batches of 8, and goes on with 1 and 16") as caught:
+        quiet_trainer(tmp_path).fit(gan, Small(2 * BATCH), ckpt_path=path, weights_only=True)
+    assert len([w for w in caught if "bit for bit" in str(w.message)]) == 1
+    assert gan.progress.batches == 7
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="torch is built without it")
+def test_two_processes_go_on_bit_for_bit_and_one_after_them_with_a_warning(tmp_path: Path) -> None:
+    fit = "fit --config mlp_ring --data.batch_size 32 --trainer.limit_val_batches 0"
+    small = "--model.generator.width 8 --model.discriminator.width 8"
+    quiet = "--trainer.enable_progress_bar false --trainer.accelerator cpu"
+
+    def run(folder: str, batches: int, devices: int) -> tuple[Path, str]:
+        budget = f"--model.max_images {batches * 64} --trainer.devices {devices}"
+        place = f"--trainer.default_root_dir {folder} --ckpt_path last"
+        words = f"{fit} {small} {quiet} {budget} {place}".split()
+        done = subprocess.run(
+            [sys.executable, "-m", "lightning_gan", *words],
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return tmp_path / folder / "version_0" / "checkpoints" / "last.ckpt", done.stderr
+
+    straight, _ = run("straight", 60, 2)
+    run("stopped", 25, 2)
+    stopped, said = run("stopped", 60, 2)
+    assert differences(bits(straight), bits(stopped)) == []
+    assert "bit for bit" not in said
+    alone, said = run("stopped", 70, 1)
+    assert said.count("bit for bit") == 1
+    progress = bits(alone)["lightning_gan"]["progress"]
+    assert progress["images"] == 70 * 64
