@@ -108,7 +108,7 @@ class GAN(LightningModule):
         self.measure_gradients = False
         self.gradient_norms: dict[Player, Tensor] = {}
         self._noise = Noise(seed)
-        self._images_in_average = 0
+        self.images_in_average = 0
         positive = {"accumulate": accumulate, "max_images": max_images}
         not_negative = {"ema_half_life": ema_half_life, "ema_rampup": ema_rampup}
         check_numbers(positive, not_negative | {"gradient_clip": gradient_clip})
@@ -225,10 +225,10 @@ class GAN(LightningModule):
 
     def _average(self) -> None:
         """Moves the averaged generator towards the generator."""
-        images = self.progress.images - self._images_in_average
-        half_life = min(self.ema_half_life, self.ema_rampup * self._images_in_average)
+        images = self.progress.images - self.images_in_average
+        half_life = min(self.ema_half_life, self.ema_rampup * self.images_in_average)
         follow(self.generator_ema, self.generator, images, half_life)
-        self._images_in_average = self.progress.images
+        self.images_in_average = self.progress.images
 
     def configure_optimizers(self) -> list[Optimizer]:
         """One optimizer for each player, the discriminator's first."""
@@ -332,7 +332,7 @@ class GAN(LightningModule):
         check_finite(self.named_parameters(), self.progress.images)
         checkpoint["lightning_gan"] = {
             "progress": asdict(self.progress),
-            "images_in_average": self._images_in_average,
+            "images_in_average": self.images_in_average,
             "parts": {name: describe(getattr(self, name)) for name in PARTS},
             "made_by": made_by(self.trainer),
         }
@@ -347,4 +347,4 @@ class GAN(LightningModule):
         state = fitting_state(checkpoint, players, self.state_dict(), self.training)
         warn_if_moved(state, self.trainer)
         self.progress = Progress(**state["progress"])
-        self._images_in_average = state["images_in_average"]
+        self.images_in_average = state["images_in_average"]

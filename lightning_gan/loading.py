@@ -32,6 +32,7 @@ def load(path: str | Path, map_location: str | torch.device = "cpu") -> GAN:
         model = GAN(**parts)
         model.load_state_dict(checkpoint["state_dict"])
         model.progress = Progress(**state["progress"])
+        model.images_in_average = state["images_in_average"]
     except (ConfigurationError, WeightsError):
         raise
     except Exception as error:  # whatever a description that was changed makes a part do
