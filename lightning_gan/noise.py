@@ -7,6 +7,9 @@ what one would, and a resumed run draws what the undisturbed one would, with no 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import torch
@@ -60,6 +63,38 @@ class Draws:
 
     def _own(self, whole: Tensor) -> Tensor:
         return whole[self.rows.first : self.rows.first + self.rows.count].to(self._dtype)
+
+
+_SHARED: ContextVar[Draws | None] = ContextVar("draws", default=None)
+
+
+@contextmanager
+def shared_with_layers(draws: Draws | None) -> Iterator[None]:
+    """Lets layers inside networks draw from ``draws`` by :func:`layer_normal` and its like."""
+    token = _SHARED.set(draws)
+    try:
+        yield
+    finally:
+        _SHARED.reset(token)
+
+
+def layer_normal(rows: Tensor, *size: int) -> Tensor:
+    """Standard normal numbers (N, *size) for a layer that sees ``rows`` (N, ...).
+
+    From the draws of the update in a training, from torch's own generator in a plain loop.
+    """
+    draws = _SHARED.get()
+    if draws is None or draws.rows.count != len(rows):
+        return torch.randn(len(rows), *size, device=rows.device, dtype=rows.dtype)
+    return draws.normal(*size).to(rows.dtype)
+
+
+def layer_uniform(rows: Tensor, *size: int) -> Tensor:
+    """Numbers uniform on [0, 1) for a layer, as :func:`layer_normal`."""
+    draws = _SHARED.get()
+    if draws is None or draws.rows.count != len(rows):
+        return torch.rand(len(rows), *size, device=rows.device, dtype=rows.dtype)
+    return draws.uniform(*size).to(rows.dtype)
 
 
 class Noise:

@@ -17,6 +17,7 @@ LAYERS: list[tuple[str, ...]] = [
         "errors",
         "noise",
         "parts",
+        "processes",
         "batch",
         "curves",
         "optimizers",

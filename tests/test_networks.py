@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from small_networks import SMALL
 from torch import Tensor, nn
 
 from lightning_gan.errors import ConfigurationError
@@ -29,15 +30,6 @@ from lightning_gan.networks.layers import (
 )
 from lightning_gan.networks.r3gan import ResidualBlock
 from lightning_gan.parts import all_parts
-
-SMALL: dict[type[Generator] | type[Discriminator], dict[str, Any]] = {
-    MLPGenerator: {"width": 8, "depth": 2, "latent_dim": 4},
-    MLPDiscriminator: {"width": 8, "depth": 2},
-    DCGANGenerator: {"width": 4, "latent_dim": 4},
-    DCGANDiscriminator: {"width": 4},
-    R3GANGenerator: {"widths": (8, 4), "group_size": 4, "latent_dim": 4},
-    R3GANDiscriminator: {"widths": (8, 4), "group_size": 4},
-}
 
 
 def own(base: type[Generator] | type[Discriminator]) -> list[Any]:
@@ -130,7 +122,19 @@ def test_dcgan_fits_the_usual_sizes(kind: Any, size: int) -> None:
 
 def test_images_are_halved_down_to_four_to_seven_pixels() -> None:
     expected = {28: (2, 7), 32: (3, 4), 64: (4, 4), 8: (1, 4), 48: (3, 6), 14: (1, 7)}
-    assert {size: halvings("X", size) for size in expected} == expected
+    found = {size: halvings("X", (size, size)) for size in expected}
+    assert found == {size: (steps, (side, side)) for size, (steps, side) in expected.items()}
+
+
+@pytest.mark.parametrize("size", [(32, 64), (64, 32), (28, 56), (16, 80)])
+def test_the_shorter_side_of_an_oblong_image_says_how_often_it_is_halved(
+    size: tuple[int, int],
+) -> None:
+    steps, smallest = halvings("X", size)
+    assert tuple(side * 2**steps for side in smallest) == size
+    assert 4 <= min(smallest) <= 7
+    with pytest.raises(ConfigurationError, match="multiples of"):
+        halvings("X", (32, 44))
 
 
 @pytest.mark.parametrize(

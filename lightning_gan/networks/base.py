@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -9,11 +11,17 @@ from lightning_gan.errors import ConfigurationError
 from lightning_gan.parts import Part
 
 
-def sample_shape(part: object, channels: int | None, image_size: int | None) -> tuple[int, int]:
-    """The size of a sample, complete.
+ImageSize = int | tuple[int, int] | None
+"""Height and width in pixels where they are equal, or both; 0 for points; None for the data's."""
+
+
+def sample_shape(
+    part: object, channels: int | None, image_size: int | Sequence[int] | None
+) -> tuple[int, tuple[int, int]]:
+    """The channels, and the height and width, of a sample.
 
     Raises:
-        ConfigurationError: If either number is missing or out of range.
+        ConfigurationError: If a number is missing or out of range.
     """
     name = type(part).__name__
     if channels is None or image_size is None:
@@ -21,26 +29,36 @@ def sample_shape(part: object, channels: int | None, image_size: int | None) -> 
             f"{name} does not know the size of the data: pass channels and image_size, "
             f"for instance {name}(channels=1, image_size=28)."
         )
-    if channels < 1 or image_size < 0:
+    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    if channels < 1 or len(sides) != 2 or min(sides) < 0:
         raise ConfigurationError(
             f"{name}: channels={channels} must be positive and image_size={image_size} must not be "
             "negative (0 stands for points)."
         )
-    return channels, image_size
+    return channels, (sides[0], sides[1])
+
+
+def as_image_size(size: tuple[int, int]) -> int | tuple[int, int]:
+    """Height and width as one number where they are equal."""
+    return size[0] if size[0] == size[1] else size
 
 
 class Generator(Part, nn.Module):
     """A network from latents to samples.
 
     Subclasses define ``forward(z, labels)`` on latents (N, latent_dim) and class indices (N,), and
-    return images (N, channels, image_size, image_size) in [-1, 1], or points (N, channels) where
+    return images (N, channels, height, width) in [-1, 1], or points (N, channels) where
     ``image_size`` is 0. The labels are always passed; an unconditional generator ignores them.
+    ``size`` is the height and width, (0, 0) for points.
 
     Args:
         latent_dim: Length of a latent.
         channels: Channels of an image, or coordinates of a point; None to take it from the data.
-        image_size: Height and width in pixels, 0 for points; None to take it from the data.
+        image_size: Height and width in pixels, one number where they are equal, 0 for points; None
+            to take it from the data.
         num_classes: Number of classes that it is conditioned on; 0 for none.
+        embed: Whether the embedding of the label joins the latent where there are classes (cGAN,
+            Mirza & Osindero 2014); off for generators that use it elsewhere.
 
     Raises:
         ConfigurationError: If a size is missing or does not fit.
@@ -50,8 +68,9 @@ class Generator(Part, nn.Module):
         self,
         latent_dim: int,
         channels: int | None,
-        image_size: int | None,
+        image_size: ImageSize,
         num_classes: int = 0,
+        embed: bool = True,
     ) -> None:
         super().__init__()
         if latent_dim < 1 or num_classes < 0:
@@ -59,12 +78,13 @@ class Generator(Part, nn.Module):
                 f"{type(self).__name__}: latent_dim={latent_dim} must be positive and "
                 f"num_classes={num_classes} not negative."
             )
-        self.channels, self.image_size = sample_shape(self, channels, image_size)
+        self.channels, self.size = sample_shape(self, channels, image_size)
+        self.image_size = as_image_size(self.size)
         self.latent_dim = latent_dim
         self.num_classes = num_classes
-        # The embedding of the label joins the latent (cGAN, Mirza & Osindero 2014).
-        self.input_dim = latent_dim * (2 if num_classes else 1)
-        self.embedding = nn.Embedding(num_classes, latent_dim) if num_classes else None
+        joins = embed and num_classes > 0
+        self.input_dim = latent_dim * (2 if joins else 1)
+        self.embedding = nn.Embedding(num_classes, latent_dim) if joins else None
 
     def conditioned(self, z: Tensor, labels: Tensor) -> Tensor:
         """The latent (N, latent_dim), joined by the embedding of the label where there is one."""
@@ -77,10 +97,12 @@ class Discriminator(Part, nn.Module):
     Subclasses define ``features(samples)`` -> (N, F) and end their ``__init__`` by calling
     :meth:`add_head`. The logit is a linear function of the features, plus, where there are
     classes, the inner product with the embedding of the label (projection, Miyato & Koyama 2018).
+    ``size`` is the height and width, (0, 0) for points.
 
     Args:
         channels: Channels of an image, or coordinates of a point; None to take it from the data.
-        image_size: Height and width in pixels, 0 for points; None to take it from the data.
+        image_size: Height and width in pixels, one number where they are equal, 0 for points; None
+            to take it from the data.
         num_classes: Number of classes that it is conditioned on; 0 for none.
 
     Raises:
@@ -88,19 +110,28 @@ class Discriminator(Part, nn.Module):
     """
 
     head: nn.Module
-    projection: nn.Embedding | None
+    projection: nn.Module | None
 
-    def __init__(self, channels: int | None, image_size: int | None, num_classes: int = 0) -> None:
+    reconstructs = False
+    """Whether the logit is minus the error of a reconstruction (BEGAN, EBGAN)."""
+
+    pack = 1
+    """Samples behind one logit (PacGAN)."""
+
+    def __init__(self, channels: int | None, image_size: ImageSize, num_classes: int = 0) -> None:
         super().__init__()
         if num_classes < 0:
             raise ConfigurationError(
                 f"{type(self).__name__}: num_classes={num_classes} must not be negative."
             )
-        self.channels, self.image_size = sample_shape(self, channels, image_size)
+        self.channels, self.size = sample_shape(self, channels, image_size)
+        self.image_size = as_image_size(self.size)
         self.num_classes = num_classes
+        self.num_features = 0
 
     def add_head(self, num_features: int) -> None:
         """Adds what turns ``num_features`` features into a logit."""
+        self.num_features = num_features
         self.head = nn.Linear(num_features, 1)
         self.projection = nn.Embedding(self.num_classes, num_features) if self.num_classes else None
 
@@ -108,10 +139,18 @@ class Discriminator(Part, nn.Module):
         """The features (N, F) that the logit is linear in."""
         raise NotImplementedError
 
-    def forward(self, samples: Tensor, labels: Tensor) -> Tensor:
-        """Logits (N,) of samples with class indices (N,)."""
-        features = self.features(samples)
+    def judge(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Logits (N,) of features (N, F) with class indices (N,)."""
         logits: Tensor = self.head(features).squeeze(1)
         if self.projection is not None:
             logits = logits + (self.projection(labels) * features).sum(dim=1)
         return logits
+
+    def scores(self, samples: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (N,) of samples with class indices (N,), and the features (N, F) behind them."""
+        features = self.features(samples)
+        return self.judge(features, labels), features
+
+    def forward(self, samples: Tensor, labels: Tensor) -> Tensor:
+        """Logits (N,) of samples with class indices (N,)."""
+        return self.scores(samples, labels)[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from lightning_gan.errors import at_least_one
-from lightning_gan.networks.base import Discriminator, Generator
+from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.layers import halvings, maybe_spectral
 
 
@@ -35,14 +35,14 @@ class DCGANGenerator(Generator):
     def __init__(
         self,
         channels: int | None = None,
-        image_size: int | None = None,
+        image_size: ImageSize = None,
         latent_dim: int = 100,
         width: int = 64,
         num_classes: int = 0,
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes)
         at_least_one(self, width=width)
-        steps, start = halvings(type(self).__name__, self.image_size)
+        steps, start = halvings(type(self).__name__, self.size)
         maps = width * 2 ** (steps - 1)
         layers: list[nn.Module] = [
             nn.Unflatten(1, (self.input_dim, 1, 1)),
@@ -62,7 +62,7 @@ class DCGANGenerator(Generator):
         _initialise(self)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Images (N, channels, image_size, image_size) in [-1, 1]."""
+        """Images (N, channels, height, width) in [-1, 1]."""
         images: Tensor = self.layers(self.conditioned(z, labels))
         return images
 
@@ -84,7 +84,7 @@ class DCGANDiscriminator(Discriminator):
     def __init__(
         self,
         channels: int | None = None,
-        image_size: int | None = None,
+        image_size: ImageSize = None,
         width: int = 64,
         num_classes: int = 0,
         batch_norm: bool = True,
@@ -92,7 +92,7 @@ class DCGANDiscriminator(Discriminator):
     ) -> None:
         super().__init__(channels, image_size, num_classes)
         at_least_one(self, width=width)
-        steps, size = halvings(type(self).__name__, self.image_size)
+        steps, smallest = halvings(type(self).__name__, self.size)
         layers: list[nn.Module] = []
         inputs, maps = self.channels, width
         for step in range(steps):
@@ -104,7 +104,7 @@ class DCGANDiscriminator(Discriminator):
             layers.append(nn.LeakyReLU(0.2))
             inputs, maps = maps, maps * 2
         self.layers = nn.Sequential(*layers, nn.Flatten())
-        self.add_head(inputs * size**2)
+        self.add_head(inputs * smallest[0] * smallest[1])
         _initialise(self)
         self.head = maybe_spectral(self.head, spectral_norm)
 

@@ -46,28 +46,38 @@ def maybe_spectral(layer: nn.Module, spectral: bool) -> nn.Module:
     return spectral_norm(layer) if spectral else layer
 
 
-def halvings(name: str, image_size: int) -> tuple[int, int]:
-    """How an image is halved down to a map of 4 to 7 pixels.
+def halvings(name: str, size: tuple[int, int]) -> tuple[int, tuple[int, int]]:
+    """How an image is halved until its shorter side has 4 to 7 pixels.
+
+    Args:
+        name: Of the network, for the error.
+        size: Height and width in pixels.
 
     Returns:
-        The number of halvings and the size of the smallest map: (2, 7) for 28 pixels, (3, 4) for 32
-        and (4, 4) for 64.
+        The number of halvings, and the height and width of the smallest map: 2 and (7, 7) for 28
+        pixels, 3 and (4, 4) for 32, 3 and (4, 8) for 32 x 64.
 
     Raises:
-        ConfigurationError: If the size is none of 4, 5, 6 or 7 times a power of two.
+        ConfigurationError: If the shorter side is none of 4, 5, 6 or 7 times a power of two, or the
+            longer one cannot be halved as often.
     """
-    steps, size = 0, image_size
-    while size > 7 and size % 2 == 0:
-        steps, size = steps + 1, size // 2
-    if steps == 0 or not 4 <= size <= 7:
-        if image_size == 0:
-            raise ConfigurationError(
-                f"{name} makes images, but the data are points: take the MLP networks instead."
-            )
-        fits = sorted(start * 2**power for start in (4, 5, 6, 7) for power in range(1, 8))
-        near = sorted(fits, key=lambda fit: abs(fit - image_size))[:2]
+    if 0 in size:
         raise ConfigurationError(
-            f"{name} cannot make images of {image_size} pixels, only of 4 to 7 times a power of "
+            f"{name} makes images, but the data are points: take the MLP networks instead."
+        )
+    steps, side = 0, min(size)
+    while side > 7 and side % 2 == 0:
+        steps, side = steps + 1, side // 2
+    if steps == 0 or not 4 <= side <= 7:
+        fits = sorted(start * 2**power for start in (4, 5, 6, 7) for power in range(1, 8))
+        near = sorted(fits, key=lambda fit: abs(fit - min(size)))[:2]
+        raise ConfigurationError(
+            f"{name} cannot make images of {min(size)} pixels, only of 4 to 7 times a power of "
             f"two: the nearest sizes are {min(near)} and {max(near)}."
         )
-    return steps, size
+    if max(size) % 2**steps:
+        raise ConfigurationError(
+            f"{name} halves {size[0]} x {size[1]} pixels {steps} times, so both sides must be "
+            f"multiples of {2**steps}."
+        )
+    return steps, (size[0] // 2**steps, size[1] // 2**steps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from lightning_gan.errors import at_least_one
-from lightning_gan.networks.base import Discriminator, Generator
+from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 
 
 class MLPGenerator(Generator):
@@ -24,7 +24,7 @@ class MLPGenerator(Generator):
     def __init__(
         self,
         channels: int | None = None,
-        image_size: int | None = None,
+        image_size: ImageSize = None,
         latent_dim: int = 2,
         width: int = 128,
         depth: int = 3,
@@ -41,11 +41,11 @@ class MLPGenerator(Generator):
                 layers.append(nn.BatchNorm1d(width))
             layers.append(nn.ReLU())
             size = width
-        layers.append(nn.Linear(size, self.channels * max(self.image_size, 1) ** 2))
+        layers.append(nn.Linear(size, self.channels * max(self.size[0] * self.size[1], 1)))
         if self.image_size:
             layers += [
                 nn.Tanh(),
-                nn.Unflatten(1, (self.channels, self.image_size, self.image_size)),
+                nn.Unflatten(1, (self.channels, *self.size)),
             ]
         self.layers = nn.Sequential(*layers)
 
@@ -69,7 +69,7 @@ class MLPDiscriminator(Discriminator):
     def __init__(
         self,
         channels: int | None = None,
-        image_size: int | None = None,
+        image_size: ImageSize = None,
         width: int = 128,
         depth: int = 3,
         num_classes: int = 0,
@@ -77,7 +77,7 @@ class MLPDiscriminator(Discriminator):
         super().__init__(channels, image_size, num_classes)
         at_least_one(self, width=width, depth=depth)
         layers: list[nn.Module] = [nn.Flatten()]
-        size = self.channels * max(self.image_size, 1) ** 2
+        size = self.channels * max(self.size[0] * self.size[1], 1)
         for _ in range(depth):
             layers += [nn.Linear(size, width), nn.LeakyReLU(0.2)]
             size = width

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_gan.errors import ConfigurationError, at_least_one
-from lightning_gan.networks.base import Discriminator, Generator
+from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.layers import halvings
 
 _SLOPE = 0.2
@@ -66,19 +66,21 @@ def _pointwise(inputs: int, outputs: int) -> nn.Module:
     return layer
 
 
-def _smallest_map(name: str, image_size: int, patch: int, widths: Sequence[int]) -> int:
+def _smallest_map(
+    name: str, size: tuple[int, int], patch: int, widths: Sequence[int]
+) -> tuple[int, int]:
     """Checks the widths against the image and returns the size of the smallest map."""
-    steps, start = halvings(name, image_size)
+    steps, start = halvings(name, size)
     if patch < 1 or patch & (patch - 1) or patch >= 2**steps:
         raise ConfigurationError(
             f"{name}: patch={patch} must be a power of two below {2**steps} for images of "
-            f"{image_size} pixels."
+            f"{min(size)} pixels."
         )
     steps -= patch.bit_length() - 1
     if len(widths) != steps + 1:
         raise ConfigurationError(
-            f"{name}: images of {image_size} pixels in patches of {patch} take {steps + 1} widths, "
-            f"one for each map from {start} to {image_size // patch}, but widths={list(widths)} "
+            f"{name}: images of {min(size)} pixels in patches of {patch} take {steps + 1} widths, "
+            f"one for each map from {min(start)} to {min(size) // patch}, but widths={list(widths)} "
             f"has {len(widths)}."
         )
     if min(widths) < 1:
@@ -106,7 +108,7 @@ class R3GANGenerator(Generator):
     def __init__(
         self,
         channels: int | None = None,
-        image_size: int | None = None,
+        image_size: ImageSize = None,
         latent_dim: int = 64,
         widths: Sequence[int] = (128, 64, 32),
         blocks: int = 1,
@@ -117,9 +119,9 @@ class R3GANGenerator(Generator):
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes)
         at_least_one(self, blocks=blocks, expansion=expansion, group_size=group_size)
-        start = _smallest_map(type(self).__name__, self.image_size, patch, widths)
+        start = _smallest_map(type(self).__name__, self.size, patch, widths)
         total = blocks * len(widths)
-        self.basis = nn.Parameter(torch.randn(widths[0], start, start))
+        self.basis = nn.Parameter(torch.randn(widths[0], *start))
         self.scale = nn.Linear(self.input_dim, widths[0], bias=False)
         initialise(self.scale)
         stages = []
@@ -132,7 +134,7 @@ class R3GANGenerator(Generator):
         self.unfold = nn.PixelShuffle(patch)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Images (N, channels, image_size, image_size) in [-1, 1]; the paper has no tanh."""
+        """Images (N, channels, height, width) in [-1, 1]; the paper has no tanh."""
         maps = self.basis * self.scale(self.conditioned(z, labels))[:, :, None, None]
         for number, stage in enumerate(self.stages):
             if number > 0:
@@ -161,7 +163,7 @@ class R3GANDiscriminator(Discriminator):
     def __init__(
         self,
         channels: int | None = None,
-        image_size: int | None = None,
+        image_size: ImageSize = None,
         widths: Sequence[int] = (128, 64, 32),
         blocks: int = 1,
         expansion: int = 2,
@@ -171,7 +173,7 @@ class R3GANDiscriminator(Discriminator):
     ) -> None:
         super().__init__(channels, image_size, num_classes)
         at_least_one(self, blocks=blocks, expansion=expansion, group_size=group_size)
-        start = _smallest_map(type(self).__name__, self.image_size, patch, widths)
+        start = _smallest_map(type(self).__name__, self.size, patch, widths)
         total = blocks * len(widths)
         self.fold = nn.PixelUnshuffle(patch)
         self.image = nn.Conv2d(self.channels * patch**2, widths[-1], 1)
