@@ -1,7 +1,7 @@
 """What several processes know together: gathered batches, with their gradients, and means.
 
-A loss that looks across the batch sees all of it through :func:`gather`. Gradients are averaged over
-processes at the step, so that a loss of the whole batch, computed on every process, has the
+A loss that looks across the batch sees all of it through :func:`gather`. Gradients are averaged
+over processes at the step, so that a loss of the whole batch, computed on every process, has the
 gradient that one process would compute.
 """
 
@@ -38,7 +38,7 @@ class _Gather(torch.autograd.Function):
         return torch.cat(parts)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:  # noqa: D102 (torch's own)
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
         own: Tensor = _AddAndScatter.apply(gradients[0])
         return own
 
@@ -53,7 +53,7 @@ class _AddAndScatter(torch.autograd.Function):
         return total.chunk(dist.get_world_size())[dist.get_rank()].clone()
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:  # noqa: D102 (torch's own)
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
         whole: Tensor = _Gather.apply(gradients[0])
         return whole
 
@@ -68,7 +68,7 @@ class _Mean(torch.autograd.Function):
         return total / dist.get_world_size()
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:  # noqa: D102 (torch's own)
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
         mean: Tensor = _Mean.apply(gradients[0])
         return mean
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.parts import Part
 
-
 ImageSize = int | tuple[int, int] | None
 """Height and width in pixels where they are equal, or both; 0 for points; None for the data's."""
 

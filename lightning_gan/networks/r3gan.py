@@ -80,8 +80,8 @@ def _smallest_map(
     if len(widths) != steps + 1:
         raise ConfigurationError(
             f"{name}: images of {min(size)} pixels in patches of {patch} take {steps + 1} widths, "
-            f"one for each map from {min(start)} to {min(size) // patch}, but widths={list(widths)} "
-            f"has {len(widths)}."
+            f"one for each map from {min(start)} to {min(size) // patch}, but "
+            f"widths={list(widths)} has {len(widths)}."
         )
     if min(widths) < 1:
         raise ConfigurationError(f"{name}: widths={list(widths)} must all be at least 1.")

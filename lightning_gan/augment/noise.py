@@ -1,24 +1,13 @@
-"""Differentiable augmentation between the samples and the discriminator.
-
-Reals and fakes pass through the same law in both players' updates, and gradients flow through it.
-"""
+"""Noise on what the discriminator sees."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
+from lightning_gan.augment.base import Augmentation
 from lightning_gan.curves import Curve, value_at
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.noise import Draws
-from lightning_gan.parts import Part
-
-
-class Augmentation(Part):
-    """What happens to a batch on its way to the discriminator."""
-
-    def __call__(self, samples: Tensor, draws: Draws, images_seen: int) -> Tensor:
-        """Augments samples (N, ...), keeping shape and type."""
-        raise NotImplementedError
 
 
 class InstanceNoise(Augmentation):
@@ -35,11 +24,12 @@ class InstanceNoise(Augmentation):
     """
 
     def __init__(self, sigma: float | Curve = 0.1) -> None:
+        super().__init__()
         if isinstance(sigma, (int, float)) and sigma < 0:
             raise ConfigurationError(f"InstanceNoise: sigma={sigma} is negative.")
         self.sigma = sigma
 
-    def __call__(self, samples: Tensor, draws: Draws, images_seen: int) -> Tensor:
+    def forward(self, samples: Tensor, draws: Draws, images_seen: int) -> Tensor:
         """Adds noise of the deviation that is due after ``images_seen`` images."""
         sigma = value_at(self.sigma, images_seen)
         return samples + sigma * draws.normal(*samples.shape[1:]) if sigma > 0 else samples

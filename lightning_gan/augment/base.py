@@ -1,0 +1,43 @@
+"""What happens to samples before the discriminator sees them.
+
+Reals and fakes pass through the same law in both players' updates, and gradients flow through it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from lightning_gan.noise import Draws
+from lightning_gan.parts import Part
+
+
+class Augmentation(Part, nn.Module):
+    """What happens to a batch on its way to the discriminator.
+
+    Subclasses define ``forward(samples, draws, images_seen)``, which keeps shape and type. State
+    that adapts lies in buffers: these travel in checkpoints and are equal on all processes.
+    """
+
+    reads_signs: ClassVar[bool] = False
+    """Whether it adapts to the sign of logits, which only some objectives give a meaning."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, samples: Tensor, draws: Draws, images_seen: int) -> Tensor:
+        """Augments samples (N, ...), keeping shape and type."""
+        raise NotImplementedError
+
+    def reals(self, real: Tensor, fake: Tensor, draws: Draws, images_seen: int) -> Tensor:
+        """What the discriminator is told to be real (N, ...): the reals, unless overridden."""
+        return real
+
+    def observe(self, real_logits: Tensor, images: int) -> None:
+        """Learns how the discriminator scored the reals of its last update, after that update.
+
+        Args:
+            real_logits: Logits (N,) of the reals as the discriminator saw them, on this process.
+            images: Reals in the batch over all processes.
+        """
