@@ -4,57 +4,166 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
+from lightning_gan import processes
 from lightning_gan.noise import Draws
+from lightning_gan.progress import Player
+
+Score = Callable[[Tensor, Tensor], Tensor | tuple[Tensor, Tensor]]
+"""Samples and labels (N,) to logits (N,), or to logits and the features (N, F) behind them."""
 
 
 @dataclass(frozen=True)
 class ScoredBatch:
     """Real and generated samples with the discriminator's opinion of them.
 
-    Logits are computed when they are first read, so that a relativistic generator loss pays for the
-    logits of reals and no other does.
+    Logits and features are computed when they are first read, so that a relativistic generator loss
+    pays for the logits of reals and no other does.
 
     Args:
-        score: The discriminator behind the augmentation: samples and labels (N,) to logits (N,).
+        score: The discriminator behind the augmentation.
         real: Real samples (N, C, H, W) in [-1, 1], or points (N, D).
         fake: As many generated samples; pair i carries the label of real i.
         labels: Class indices (N,).
         draws: Random numbers for whatever a penalty needs to draw.
         images_seen: Images seen before this update.
+        z: Latents (N, latent_dim) of the generated samples.
+        drawn_z: The latents before any regularizer moved them.
+        player: Who is learning.
+        generator: The generator itself, for what looks into it.
+        discriminator: The discriminator itself, likewise.
+        rule: The discriminator's optimizer, for what foresees its steps.
+        across: Whether losses that look across the batch see the batches of all processes.
     """
 
-    score: Callable[[Tensor, Tensor], Tensor]
+    score: Score
     real: Tensor
     fake: Tensor
     labels: Tensor
     draws: Draws
     images_seen: int = 0
+    z: Tensor = field(default_factory=lambda: torch.empty(0))
+    drawn_z: Tensor = field(default_factory=lambda: torch.empty(0))
+    player: Player = "discriminator"
+    generator: Any = None
+    discriminator: Any = None
+    rule: Any = None
+    across: bool = True
+
+    @cached_property
+    def _real_scores(self) -> tuple[Tensor, Tensor]:
+        return self.scores(self.real)
+
+    @cached_property
+    def _fake_scores(self) -> tuple[Tensor, Tensor]:
+        return self.scores(self.fake)
 
     @cached_property
     def real_logits(self) -> Tensor:
         """Logits of the reals (N,), in float32 or wider."""
-        return self.logits(self.real)
+        return self._real_scores[0]
 
     @cached_property
     def fake_logits(self) -> Tensor:
         """Logits of the generated samples (N,), in float32 or wider."""
-        return self.logits(self.fake)
+        return self._fake_scores[0]
+
+    @cached_property
+    def real_features(self) -> Tensor:
+        """Features of the reals (N, F) that their logits were made from."""
+        return self._real_scores[1]
+
+    @cached_property
+    def fake_features(self) -> Tensor:
+        """Features of the generated samples (N, F) that their logits were made from."""
+        return self._fake_scores[1]
+
+    @cached_property
+    def all_real_logits(self) -> Tensor:
+        """Logits of the reals of all processes, with gradients to each of them."""
+        return self.gather(self.real_logits)
+
+    @cached_property
+    def all_fake_logits(self) -> Tensor:
+        """Logits of the generated samples of all processes, with gradients to each of them."""
+        return self.gather(self.fake_logits)
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """The rows (W * N, ...) of all W processes, with gradients; the own ones in evaluation."""
+        return processes.gather(rows) if self.across else rows
+
+    def own(self, rows: Tensor) -> Tensor:
+        """The rows (N, ...) of this process among gathered ones."""
+        own: Tensor = processes.own_rows(rows) if self.across else rows
+        return own
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of a tensor over processes, with gradients; the own one in evaluation."""
+        return processes.mean(value) if self.across else value
+
+    def scores(self, samples: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Logits (N,) and features (N, F) of samples with the labels of this batch, or others."""
+        found = self.score(samples, self.labels if labels is None else labels)
+        logits, features = found if isinstance(found, tuple) else (found, found[:, None])
+        return _wide(logits), _wide(features)
 
     def logits(self, samples: Tensor) -> Tensor:
         """Logits (N,) of any samples that carry the labels of this batch."""
-        logits = self.score(samples, self.labels)
-        return logits if logits.dtype == torch.float64 else logits.float()
+        return self.scores(samples)[0]
 
     def precise_logits(self, samples: Tensor) -> Tensor:
         """Logits (N,) computed outside autocast, as penalties on gradients need them."""
         with torch.autocast(samples.device.type, enabled=False):
             return self.logits(samples)
+
+    def generate(self, z: Tensor) -> Tensor:
+        """Samples of other latents with the labels of this batch; only a learning generator learns.
+
+        Args:
+            z: Latents (N, latent_dim).
+        """
+        with nullcontext() if self.player == "generator" else torch.no_grad():
+            samples: Tensor = self.generator(z, self.labels).to(self.real.dtype)
+            return samples
+
+    def seen_by(self, weights: dict[str, Tensor]) -> ScoredBatch:
+        """The same batch before a discriminator with other weights, by name; buffers rest."""
+        buffers = {name: b.detach().clone() for name, b in self.discriminator.named_buffers()}
+
+        def score(samples: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+            found = functional_call(
+                _Scores(self.discriminator), _prefixed(weights | buffers), (samples, labels)
+            )
+            scores: tuple[Tensor, Tensor] = found
+            return scores
+
+        return replace(self, score=score)
+
+
+class _Scores(nn.Module):
+    """A discriminator whose forward gives features as well."""
+
+    def __init__(self, discriminator: nn.Module) -> None:
+        super().__init__()
+        self.inner = discriminator
+
+    def forward(self, samples: Tensor, labels: Tensor) -> Any:  # noqa: ANN401 (a pair)
+        return self.inner.scores(samples, labels)  # type: ignore[operator]  # a Discriminator
+
+
+def _prefixed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"inner.{name}": tensor for name, tensor in tensors.items()}
+
+
+def _wide(values: Tensor) -> Tensor:
+    return values if values.dtype == torch.float64 else values.float()
 
 
 def scorer(
@@ -63,7 +172,7 @@ def scorer(
     draws: Draws,
     images_seen: int,
     precise: bool,
-) -> Callable[[Tensor, Tensor], Tensor]:
+) -> Score:
     """The discriminator behind the augmentation, as a :class:`ScoredBatch` wants it.
 
     Args:
@@ -74,12 +183,12 @@ def scorer(
         precise: Whether to stay outside autocast. A penalty on the gradient by the input wants
             that for all of an update.
     """
+    judge = getattr(discriminator, "scores", discriminator)
 
-    def score(samples: Tensor, labels: Tensor) -> Tensor:
+    def score(samples: Tensor, labels: Tensor) -> Any:  # noqa: ANN401 (logits, maybe features)
         with torch.autocast(samples.device.type, enabled=False) if precise else nullcontext():
             if augmentation is not None:
                 samples = augmentation(samples, draws, images_seen)
-            logits: Tensor = discriminator(samples, labels)
-            return logits
+            return judge(samples, labels)
 
     return score

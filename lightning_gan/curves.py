@@ -58,6 +58,32 @@ class CosineCurve(_Transition):
         return self.end + (self.start - self.end) * fall
 
 
+class DecayCurve(Curve):
+    """Is multiplied by a factor after every so many images, down to an end (as top-k's share).
+
+    Args:
+        factor: What the value is multiplied by, above 0 and at most 1.
+        images: Images between two multiplications, for instance those of an epoch.
+        end: Where it stays.
+        start: Where it begins.
+
+    Raises:
+        ConfigurationError: If the factor or the images are out of range.
+    """
+
+    def __init__(self, factor: float, images: int, end: float = 0.0, start: float = 1.0) -> None:
+        if not 0 < factor <= 1 or images <= 0:
+            raise ConfigurationError(
+                f"DecayCurve: factor={factor} must be above 0 and at most 1, and images={images} "
+                "positive."
+            )
+        self.factor, self.images, self.end, self.start = factor, images, end, start
+
+    def __call__(self, images: int) -> float:
+        """The value after ``images`` images."""
+        return max(self.start * self.factor ** (images // self.images), self.end)
+
+
 def value_at(value: float | Curve, images: int) -> float:
     """The value of a number or curve after ``images`` images."""
     return value(images) if isinstance(value, Curve) else value

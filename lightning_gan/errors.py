@@ -26,3 +26,7 @@ def at_least_one(part: object, **numbers: int) -> None:
     for name, number in numbers.items():
         if number < 1:
             raise ConfigurationError(f"{type(part).__name__}: {name}={number} must be at least 1.")
+
+
+class UnstableWarning(UserWarning):
+    """Parts that can live together, but were measured or proved to do badly."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
@@ -17,23 +17,39 @@ from torch.optim import Optimizer
 from lightning_gan.alternation import Alternation, PerBatch
 from lightning_gan.augment import Augmentation
 from lightning_gan.average import follow
-from lightning_gan.batch import ScoredBatch, scorer
 from lightning_gan.checkpoint import check_finite, fitting_state
 from lightning_gan.checkpoint_io import epoch_of, made_by, warn_if_moved, write_whole_files
-from lightning_gan.compatibility import check_data, check_numbers, check_parts, check_precision
+from lightning_gan.compatibility import (
+    Composition,
+    check_batch,
+    check_data,
+    check_numbers,
+    check_precision,
+)
 from lightning_gan.curves import Curve, value_at
+from lightning_gan.game import Game, Turn
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.networks.layers import batch_statistics
 from lightning_gan.noise import Noise, Rows, hashed_seed, latents
 from lightning_gan.objectives import Objective
-from lightning_gan.optimizers import GANAdam
+from lightning_gan.optimizers import GANAdam, correct_for_laziness
 from lightning_gan.parts import describe
+from lightning_gan.prior import Prior
 from lightning_gan.progress import PLAYERS, Player, Progress, Update
 from lightning_gan.regularizers import Regularizer
+from lightning_gan.start import warm_start
 from lightning_gan.strategy import on_all_processes, share_buffers
 
 Batch = tuple[Tensor, Tensor]
-PARTS = (*PLAYERS, "objective", "regularizers", "alternation", "augmentation", "learning_rate")
+PARTS = (
+    *PLAYERS,
+    "objective",
+    "regularizers",
+    "alternation",
+    "augmentation",
+    "prior",
+    "learning_rate",
+)
 
 
 class GAN(LightningModule):
@@ -50,6 +66,7 @@ class GAN(LightningModule):
         regularizers: Terms added to the losses, or constraints after a step.
         alternation: Whose turn it is; one update each with every batch where None.
         augmentation: What happens to samples before the discriminator sees them; nothing if None.
+        prior: What latents are drawn from; standard normal numbers if None.
         generator_optimizer: Makes the generator's optimizer from its parameters.
         discriminator_optimizer: Makes the discriminator's; the two rates may differ (TTUR, Heusel
             et al. 2017).
@@ -60,6 +77,8 @@ class GAN(LightningModule):
         gradient_clip: Largest norm of a player's gradient; None for no clipping.
         accumulate: Pieces that each batch is worked through in, for batches larger than memory.
         max_images: Budget; training stops once so many images have been seen.
+        warm_start: Checkpoint whose players a new run begins with, for fine-tuning; None for new
+            weights.
         channels_last: Whether images are laid out in memory as (N, H, W, C).
         seed: Seed of every random number that training draws.
 
@@ -75,6 +94,7 @@ class GAN(LightningModule):
         regularizers: list[Regularizer] | None = None,
         alternation: Alternation | None = None,
         augmentation: Augmentation | None = None,
+        prior: Prior | None = None,
         generator_optimizer: Callable[[Iterable[Tensor]], Optimizer] = lambda p: GANAdam(p),
         discriminator_optimizer: Callable[[Iterable[Tensor]], Optimizer] = lambda p: GANAdam(p),
         learning_rate: Curve | None = None,
@@ -83,6 +103,7 @@ class GAN(LightningModule):
         gradient_clip: float | None = None,
         accumulate: int = 1,
         max_images: int | None = None,
+        warm_start: str | None = None,
         channels_last: bool = False,
         seed: int = 0,
     ) -> None:
@@ -90,11 +111,11 @@ class GAN(LightningModule):
         self.automatic_optimization = False
         self.generator = generator
         self.discriminator = discriminator
-        self.generator_ema = copy.deepcopy(generator).requires_grad_(False)
         self.objective = objective
-        self.regularizers = list(regularizers or [])
+        self.regularizers = nn.ModuleList(regularizers or [])
         self.alternation = alternation or PerBatch()
         self.augmentation = augmentation
+        self.prior = prior
         self._make_optimizer = (discriminator_optimizer, generator_optimizer)
         self.learning_rate = learning_rate
         self.ema_half_life = ema_half_life
@@ -102,17 +123,21 @@ class GAN(LightningModule):
         self.gradient_clip = gradient_clip
         self.accumulate = accumulate
         self.max_images = max_images
+        self.warm_start = warm_start
         self.channels_last = channels_last
         self.progress = Progress()
         self.updates: list[Update] = []
         self.measure_gradients = False
         self.gradient_norms: dict[Player, Tensor] = {}
-        self._noise = Noise(seed)
         self.images_in_average = 0
         positive = {"accumulate": accumulate, "max_images": max_images}
         not_negative = {"ema_half_life": ema_half_life, "ema_rampup": ema_rampup}
         check_numbers(positive, not_negative | {"gradient_clip": gradient_clip})
-        check_parts(generator, discriminator, self.objective, self.regularizers)
+        players = (generator, discriminator, objective, list(regularizers or []))
+        parts = Composition(*players, augmentation, prior, accumulate)
+        parts.attach()
+        self._game = Game(parts, Noise(seed))
+        self.generator_ema = copy.deepcopy(generator).requires_grad_(False)
 
     # ---------------------------------------------------------------------------- training
 
@@ -144,60 +169,19 @@ class GAN(LightningModule):
     def _move(self, player: Player, real: Tensor, labels: Tensor) -> None:
         """One update of ``player``, with the other one frozen."""
         optimizer = self._optimizer(player)
-        update = self.progress.updates(player)
+        seen, place = self.progress, (self.trainer.global_rank, self.trainer.world_size)
+        rule = self._optimizer("discriminator").optimizer
+        turn = Turn(player, seen.updates(player), seen.images, *place, rule)
+        before = len(self.updates)
         with self.toggled_optimizer(optimizer):
             optimizer.zero_grad()
-            for piece in self._pieces(player, update, real, labels):
-                loss = self._loss(player, update, piece)
-                self.manual_backward(loss * (len(piece.real) / len(real)))
+            for batch in self._game.batches(turn, real, labels):
+                loss, update = self._game.loss(turn, batch)
+                self.updates.append(update)
+                self.manual_backward(loss * (len(batch.real) / len(real)))
         self._step(player, optimizer)
         self.progress.moved(player)
-        if player == "discriminator":
-            for regularizer in self.regularizers:
-                regularizer.constrain(self.discriminator)
-
-    def _pieces(
-        self, player: Player, update: int, real: Tensor, labels: Tensor
-    ) -> Iterator[ScoredBatch]:
-        """The batch with as many fakes, in ``accumulate`` pieces."""
-        by_input: set[str] = set()
-        if player == "discriminator":
-            by_input.update(*(regularizer.differentiates for regularizer in self._due(update)))
-        size = -(-len(real) // self.accumulate)
-        for first in range(0, len(real), size):
-            reals, classes = real[first : first + size], labels[first : first + size]
-            before = len(real) * self.trainer.global_rank + first
-            rows = Rows(len(real) * self.trainer.world_size, before, len(reals))
-            draws = self._noise.draws(player, update, rows, like=real)
-            z = draws.normal(self.generator.latent_dim)
-            with nullcontext() if player == "generator" else torch.no_grad():
-                fakes = self.generator(z, classes).to(real.dtype)
-            if "real" in by_input:
-                reals = reals.detach().requires_grad_()
-            if "fake" in by_input:
-                fakes = fakes.requires_grad_()
-            images = self.progress.images
-            score = scorer(self.discriminator, self.augmentation, draws, images, bool(by_input))
-            yield ScoredBatch(score, reals, fakes, classes, draws, images)
-
-    def _loss(self, player: Player, update: int, batch: ScoredBatch) -> Tensor:
-        """The player's loss with the terms that are due."""
-        bare: Tensor = getattr(self.objective, f"{player}_loss")(batch)
-        loss = bare
-        terms = {}
-        for regularizer in self._due(update):
-            term = getattr(regularizer, f"{player}_term")(batch)
-            if term is not None:
-                loss = loss + regularizer.factor(batch.images_seen) * term
-                terms[type(regularizer).__name__] = term.detach()
-        real_logits = batch.real_logits.detach() if player == "discriminator" else None
-        self.updates.append(
-            Update(player, bare.detach(), real_logits, batch.fake_logits.detach(), terms)
-        )
-        return loss
-
-    def _due(self, update: int) -> list[Regularizer]:
-        return [regularizer for regularizer in self.regularizers if regularizer.is_due(update)]
+        self._game.observe(player, self.updates[before:], batch)
 
     def _step(self, player: Player, optimizer: LightningOptimizer) -> None:
         """Steps the optimizer; only the generator's steps count as Lightning's global steps."""
@@ -215,7 +199,7 @@ class GAN(LightningModule):
         """Clips and measures the gradient, after it has been unscaled and reduced."""
         if self.gradient_clip is None and not self.measure_gradients:
             return
-        parameters = list(getattr(self, self._mover).parameters())
+        parameters = self._weights_of(self._mover)
         if self.gradient_clip is not None:
             norm = nn.utils.clip_grad_norm_(parameters, self.gradient_clip)
         else:
@@ -234,12 +218,20 @@ class GAN(LightningModule):
         """One optimizer for each player, the discriminator's first."""
         made = []
         for player, make in zip(PLAYERS, self._make_optimizer, strict=True):
-            parameters = [p for p in getattr(self, player).parameters() if p.requires_grad]
-            optimizer = make(parameters)
+            optimizer = make([p for p in self._weights_of(player) if p.requires_grad])
+            lazy = [part.every for part in self._game.parts.regularizers if part.touches(player)]
+            correct_for_laziness(optimizer, max(lazy, default=1))
             for group in optimizer.param_groups:
                 group["initial_lr"] = group["lr"]
             made.append(optimizer)
         return made
+
+    def _weights_of(self, player: Player) -> list[nn.Parameter]:
+        """A player's weights; those of objective and regularizers are the discriminator's."""
+        if player == "generator":
+            return list(self.generator.parameters())
+        parts = (self.discriminator, self.objective, self.regularizers)
+        return [weight for part in parts for weight in part.parameters()]
 
     def _optimizer(self, player: Player) -> LightningOptimizer:
         optimizers = self.optimizers()
@@ -251,15 +243,18 @@ class GAN(LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Scores held-out reals and as many fakes, for callbacks to read from ``updates``."""
         real, labels = batch
+        whole = len(real) // self.discriminator.pack * self.discriminator.pack
+        real, labels = real[:whole], labels[:whole]
         # The last batch of a split may be shared out unevenly.
         counts = on_all_processes(len(real), real.device)
         rows = Rows(sum(counts), sum(counts[: self.trainer.global_rank]), len(real))
-        draws = self._noise.draws("held-out", batch_idx, rows, like=real)
-        fake = self.generator(draws.normal(self.generator.latent_dim), labels).to(real.dtype)
-        batch_ = ScoredBatch(self.discriminator, real, fake, labels, draws, self.progress.images)
-        with batch_statistics(self.discriminator) if len(real) > 1 else nullcontext():
-            loss = self.objective.discriminator_loss(batch_)
-        self.updates = [Update("discriminator", loss, batch_.real_logits, batch_.fake_logits)]
+        self.updates = []
+        if len(real):
+            scored = self._game.held_out(real, labels, batch_idx, rows, self.progress.images)
+            with batch_statistics(self.discriminator) if len(real) > 1 else nullcontext():
+                loss = self.objective.discriminator_loss(scored)
+            logits = (scored.real_logits, scored.fake_logits)
+            self.updates = [Update("discriminator", loss, *logits)]
 
     test_step = validation_step
 
@@ -267,6 +262,7 @@ class GAN(LightningModule):
         """Samples of the averaged generator, in evaluation mode, from latents (N, latent_dim)."""
         if labels is None:
             labels = torch.zeros(len(z), dtype=torch.long, device=z.device)
+        z = z if self.prior is None else self.prior(z)
         samples: Tensor = self.generator_ema.eval()(z, labels)
         return samples
 
@@ -307,8 +303,12 @@ class GAN(LightningModule):
         """Checks that the data fit the networks; a model that was sampled from trains again."""
         self.train(stage == "fit")
         write_whole_files(self.trainer)
-        check_data(self.generator, getattr(self.trainer, "datamodule", None))
-        check_precision(self.trainer.precision, self.regularizers)
+        data = getattr(self.trainer, "datamodule", None)
+        check_data(self.generator, data)
+        check_batch(self.discriminator, data, self.accumulate)
+        check_precision(self.trainer.precision, self._game.parts.regularizers)
+        if stage == "fit" and self.warm_start and not self.trainer.ckpt_path:
+            warm_start(self, self.warm_start)
         if self.channels_last and self.generator.image_size:
             self.to(memory_format=torch.channels_last)
 

@@ -31,3 +31,22 @@ class GANAdam(torch.optim.Adam):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+
+
+def correct_for_laziness(optimizer: torch.optim.Optimizer, every: int) -> None:
+    r"""Adapts Adam to a penalty that is due at every k-th update only.
+
+    With c = k / (k + 1) the rate becomes c times, and each decay is raised to the power c (Karras
+    et al. 2020, appendix B); other optimizers stay as they are.
+
+    Args:
+        optimizer: The optimizer, before its first step.
+        every: k; 1 changes nothing.
+    """
+    if every == 1:
+        return
+    share = every / (every + 1)
+    for group in optimizer.param_groups:
+        if "betas" in group:
+            group["lr"] *= share
+            group["betas"] = tuple(beta**share for beta in group["betas"])

@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
+from torch import nn
+
 from lightning_gan.errors import WeightsError
 
 
@@ -56,7 +58,7 @@ def describe(value: Any) -> Any:  # noqa: ANN401 (parts, lists of parts, and pla
         path = f"{type(value).__module__}.{type(value).__qualname__}"
         arguments = {name: describe(item) for name, item in own_arguments(value).items()}
         return {"class_path": path, "init_args": arguments}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, nn.ModuleList)):
         return [describe(item) for item in value]
     if value is None or isinstance(value, (bool, int, float, str)):
         return value

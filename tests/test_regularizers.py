@@ -7,7 +7,16 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from tiny import NormedDiscriminator, Points, batch_of, draws_for, fit, points_gan, quiet_trainer
+from tiny import (
+    NormedDiscriminator,
+    Points,
+    batch_of,
+    composition,
+    draws_for,
+    fit,
+    points_gan,
+    quiet_trainer,
+)
 from torch import Tensor, nn
 
 from lightning_gan.alternation import PerBatch
@@ -256,7 +265,7 @@ def test_penalties_on_the_slope_refuse_batch_norm(penalty: Regularizer) -> None:
 def test_clipping_refuses_spectral_norm() -> None:
     critic = DCGANDiscriminator(1, 8, width=4, batch_norm=False, spectral_norm=True)
     with pytest.raises(ConfigurationError, match="spectral"):
-        WeightClipping().check(critic, [])
+        WeightClipping().check(composition(discriminator=critic))
 
 
 @pytest.mark.parametrize("others", [[], [R1(every=1)], [WeightClipping()], [GradientPenalty()]])

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from datamodules import RealData, Split
 from lightning_gan.batch import ScoredBatch
+from lightning_gan.compatibility import Composition
 from lightning_gan.gan import GAN
 from lightning_gan.networks import (
     Discriminator,
@@ -109,6 +110,16 @@ def picture_gan(
         regularizers,
         **arguments,
     )
+
+
+def composition(**parts: Any) -> Composition:
+    """Parts that fit together, with those given in their places."""
+    defaults: dict[str, Any] = {
+        "generator": MLPGenerator(2, 0, width=4, depth=1),
+        "discriminator": MLPDiscriminator(2, 0, width=4, depth=1),
+        "objective": NonSaturating(),
+    }
+    return Composition(**(defaults | parts))
 
 
 def quiet_trainer(folder: Path | str = "unused", **arguments: Any) -> Trainer:

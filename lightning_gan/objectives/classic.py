@@ -1,4 +1,4 @@
-r"""What the two players minimise.
+r"""The objectives that score each sample by itself.
 
 Notation: :math:`r = D(x)` and :math:`f = D(G(z))` are logits, real is high, and
 :math:`\mathrm{sp}(t) = \log(1 + e^t)` is the softplus.
@@ -6,41 +6,13 @@ Notation: :math:`r = D(x)` and :math:`f = D(G(z))` are logits, real is high, and
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from lightning_gan.batch import ScoredBatch
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.parts import Part
-
-
-class Objective(Part):
-    """A pair of losses, one for each player.
-
-    Subclasses define :meth:`discriminator_loss` and :meth:`generator_loss`, and
-    :meth:`probability` only where the logits stand for one.
-    """
-
-    paired: ClassVar[bool] = False
-    """Whether a loss looks at real i and fake i together."""
-
-    needs_lipschitz: ClassVar[bool] = False
-    """Whether the losses mean something only for a discriminator of bounded slope."""
-
-    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
-        """The discriminator's loss, a scalar to minimise."""
-        raise NotImplementedError
-
-    def generator_loss(self, batch: ScoredBatch) -> Tensor:
-        """The generator's loss, a scalar to minimise."""
-        raise NotImplementedError
-
-    def probability(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor] | None:
-        """D(x) and D(G(z)) as probabilities (N,) each, or None where logits mean none."""
-        return None
+from lightning_gan.objectives.base import Objective
 
 
 class _Logistic(Objective):
@@ -55,12 +27,18 @@ class _Logistic(Objective):
     """
 
     def __init__(self, real_label: float = 1.0) -> None:
+        super().__init__()
         if not 0.5 < real_label <= 1:
             raise ConfigurationError(
                 f"{type(self).__name__}: real_label={real_label} is not in (0.5, 1]; take 1 for "
                 "no smoothing or 0.9 for one-sided label smoothing."
             )
         self.real_label = real_label
+
+    @property
+    def has_sign(self) -> bool:
+        """A logit above 0 is a probability above 1/2."""
+        return True
 
     def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
         """E[s sp(-r) + (1 - s) sp(r)] + E sp(f), with s the target for reals."""
@@ -128,12 +106,18 @@ class LeastSquares(Objective):
     """
 
     def __init__(self, a: float = 0.0, b: float = 1.0, c: float = 1.0) -> None:
+        super().__init__()
         if a == b:
             raise ConfigurationError(
                 f"LeastSquares: a and b are both {a}, so reals and fakes have the same target; "
                 "take for instance a=0 and b=1."
             )
         self.a, self.b, self.c = a, b, c
+
+    @property
+    def has_sign(self) -> bool:
+        """Whether zero lies half-way between the two targets."""
+        return self.a == -self.b
 
     def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
         """Half the mean square distance of reals from b and of fakes from a."""
@@ -161,6 +145,7 @@ class Wasserstein(Objective):
     """
 
     needs_lipschitz = True
+    unbounded = True
 
     def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
         """E f - E r."""
@@ -179,6 +164,13 @@ class Hinge(Objective):
     (Lim & Ye 2017; Miyato et al. 2018, Eq. 16 and 17). There is no hinge for the generator.
     """
 
+    unbounded = True
+
+    @property
+    def has_sign(self) -> bool:
+        """Zero is the middle of the margin."""
+        return True
+
     def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
         """E max(0, 1 - r) + E max(0, 1 + f)."""
         return torch.relu(1 - batch.real_logits).mean() + torch.relu(1 + batch.fake_logits).mean()
@@ -186,29 +178,3 @@ class Hinge(Objective):
     def generator_loss(self, batch: ScoredBatch) -> Tensor:
         """-E f."""
         return -batch.fake_logits.mean()
-
-
-class RelativisticPairing(Objective):
-    r"""Each real is scored against the fake of its pair (RpGAN, the loss of R3GAN).
-
-    .. math:: L_D = \mathbb{E}\,\mathrm{sp}(-(r_i - f_i)), \quad
-              L_G = \mathbb{E}\,\mathrm{sp}(-(f_i - r_i))
-
-    (Jolicoeur-Martineau 2018; Huang et al. 2024, Eq. 2, in the non-saturating form of its code).
-    Only differences matter. It wants `R1` and `R2` together: with R1 alone it diverges.
-    """
-
-    paired = True
-
-    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
-        """E sp(f - r), pair by pair."""
-        return softplus(batch.fake_logits - batch.real_logits).mean()
-
-    def generator_loss(self, batch: ScoredBatch) -> Tensor:
-        """E sp(r - f), pair by pair."""
-        return softplus(batch.real_logits - batch.fake_logits).mean()
-
-    def probability(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
-        """The probability that the real of a pair is the real one, and its complement."""
-        real = (real_logits - fake_logits).sigmoid()
-        return real, 1 - real

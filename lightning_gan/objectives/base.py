@@ -1,0 +1,79 @@
+r"""What the two players minimise.
+
+Notation: :math:`r = D(x)` and :math:`f = D(G(z))` are logits, real is high, and
+:math:`\mathrm{sp}(t) = \log(1 + e^t)` is the softplus.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from torch import Tensor, nn
+
+from lightning_gan.batch import ScoredBatch
+from lightning_gan.parts import Part
+
+if TYPE_CHECKING:
+    from lightning_gan.compatibility import Composition
+
+
+class Objective(Part, nn.Module):
+    """A pair of losses, one for each player.
+
+    Subclasses define :meth:`discriminator_loss` and :meth:`generator_loss`, and
+    :meth:`probability` only where the logits stand for one. Weights of their own, made in
+    :meth:`attach`, learn with the discriminator; state lies in buffers.
+    """
+
+    paired: ClassVar[bool] = False
+    """Whether a loss looks at real i and fake i together."""
+
+    looks_across: bool = False
+    """Whether a loss looks at samples of the batch together, of all processes."""
+
+    relative: bool = False
+    """Whether the generator's loss reads the logits of reals too."""
+
+    needs_lipschitz: bool = False
+    """Whether the losses mean something only for a discriminator of bounded slope."""
+
+    unbounded: bool = False
+    """Whether the generator's loss has no lower bound, so that the slope should be bounded."""
+
+    reads_labels: ClassVar[bool] = False
+    """Whether it conditions the discriminator on classes by itself."""
+
+    wants_reconstruction: ClassVar[bool] = False
+    """Whether the discriminator must be an autoencoder."""
+
+    logged: ClassVar[tuple[str, ...]] = ()
+    """Names of buffers that belong in the logs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    @property
+    def has_sign(self) -> bool:
+        """Whether a positive logit means "real", which adaptive augmentation relies on."""
+        return False
+
+    def attach(self, composition: Composition) -> None:
+        """Makes what depends on the two networks, once, when the model is built."""
+
+    def check(self, composition: Composition) -> None:
+        """Refuses, with a ConfigurationError, what it cannot live with."""
+
+    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
+        """The discriminator's loss, a scalar to minimise."""
+        raise NotImplementedError
+
+    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+        """The generator's loss, a scalar to minimise."""
+        raise NotImplementedError
+
+    def probability(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor] | None:
+        """D(x) and D(G(z)) as probabilities (N,) each, or None where logits mean none."""
+        return None
+
+    def observe(self, real_logits: Tensor, fake_logits: Tensor) -> None:
+        """Moves its state after an update of the discriminator, from that update's logits."""

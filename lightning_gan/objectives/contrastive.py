@@ -1,0 +1,71 @@
+"""Objectives that sort a batch: the reals out of the fakes, or one sample out of all."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from lightning_gan.batch import ScoredBatch
+from lightning_gan.objectives.base import Objective
+
+
+def _against(chosen: Tensor, others: Tensor) -> Tensor:
+    """Mean cross-entropy of telling each of ``chosen`` (N,) from all of ``others`` (M,)."""
+    logits = torch.cat([chosen[:, None], others.expand(len(chosen), -1)], dim=1)
+    return (logits.logsumexp(dim=1) - chosen).mean()
+
+
+class DualContrastive(Objective):
+    r"""Tells each real from all fakes, and each fake from all reals.
+
+    .. math:: L_D = \mathbb{E}_i\,\mathrm{CE}([r_i, f_1 \dots f_B] \to 0)
+              + \mathbb{E}_i\,\mathrm{CE}([-f_i, -r_1 \dots -r_B] \to 0)
+
+    and the generator's with reals and fakes exchanged (Yu et al. 2021, Eq. 5 and 6). The value
+    depends on the size B of the batch, which is that over all processes.
+    """
+
+    looks_across = True
+    relative = True
+
+    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
+        """Both cross-entropies."""
+        real, fake = batch.all_real_logits, batch.all_fake_logits
+        return _against(real, fake) + _against(-fake, -real)
+
+    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+        """Both with reals and fakes exchanged."""
+        real, fake = batch.all_real_logits, batch.all_fake_logits
+        return _against(fake, real) + _against(-real, -fake)
+
+
+class SoftmaxGAN(Objective):
+    r"""Shares out one unit of probability over the batch: to the reals, or to all alike.
+
+    .. math:: L_D = Z - \mathbb{E}\,r, \quad L_G = Z - \tfrac12(\mathbb{E}\,r + \mathbb{E}\,f),
+              \quad Z = \log\Big(\sum_i e^{r_i} + \sum_i e^{f_i}\Big)
+
+    (Lin 2017, whose energies are minus our logits.) The batch is that of all processes.
+    """
+
+    looks_across = True
+    relative = True
+
+    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
+        """Cross-entropy to the distribution that is uniform on the reals."""
+        return self._log_sum(batch) - batch.all_real_logits.mean()
+
+    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+        """Cross-entropy to the distribution that is uniform on all samples."""
+        both = torch.cat([batch.all_real_logits, batch.all_fake_logits])
+        return self._log_sum(batch) - both.mean()
+
+    def _log_sum(self, batch: ScoredBatch) -> Tensor:
+        return torch.cat([batch.all_real_logits, batch.all_fake_logits]).logsumexp(dim=0)
+
+
+def undecided(batch_size: int) -> tuple[float, float]:
+    """What an undecided discriminator pays: dual contrastive and softmax, for a batch of reals."""
+    return 2 * math.log(batch_size + 1), math.log(2 * batch_size)

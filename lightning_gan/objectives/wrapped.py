@@ -1,0 +1,180 @@
+"""Objectives around another one: which fakes count, and which discriminator they face."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lightning_gan.batch import ScoredBatch
+from lightning_gan.curves import Curve, value_at
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.lookahead import step_after
+from lightning_gan.objectives.base import Objective
+
+if TYPE_CHECKING:
+    from lightning_gan.compatibility import Composition
+
+
+class _Around(Objective):
+    """Hands everything on to another objective; subclasses change the generator's loss.
+
+    Args:
+        objective: The objective to change.
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        super().__init__()
+        self.objective = objective
+        self.needs_lipschitz = objective.needs_lipschitz
+        self.unbounded = objective.unbounded
+        self.looks_across = objective.looks_across
+        self.relative = objective.relative
+
+    @property
+    def has_sign(self) -> bool:
+        """As the objective inside."""
+        return self.objective.has_sign
+
+    def attach(self, composition: Composition) -> None:
+        """Lets the objective inside make what it needs."""
+        self.objective.attach(composition)
+
+    def check(self, composition: Composition) -> None:
+        """Refuses what cannot be taken apart: pairs, whole batches, classes, reconstructions."""
+        inner, name = self.objective, type(self).__name__
+        if inner.paired or inner.looks_across or inner.reads_labels or inner.wants_reconstruction:
+            raise ConfigurationError(
+                f"{name} needs a loss of single samples, and {type(inner).__name__} looks at pairs,"
+                " batches, classes or reconstructions: take for instance NonSaturating inside."
+            )
+        inner.check(composition)
+
+    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
+        """As the objective inside."""
+        return self.objective.discriminator_loss(batch)
+
+    def probability(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor] | None:
+        """As the objective inside."""
+        return self.objective.probability(real_logits, fake_logits)
+
+    def observe(self, real_logits: Tensor, fake_logits: Tensor) -> None:
+        """As the objective inside."""
+        self.objective.observe(real_logits, fake_logits)
+
+
+class TopK(_Around):
+    r"""Lets the generator learn only from its best samples (Sinha et al. 2020).
+
+    The generator's loss is the mean over the k samples with the largest logits, of all processes.
+    The paper lets k fall from the whole batch to half of it by 1 % an epoch (CIFAR-10):
+    ``share: {class_path: DecayCurve, init_args: {factor: 0.99, images: 50000, end: 0.5}}``.
+
+    Args:
+        objective: The objective whose generator's loss is meant.
+        share: k as a share of the batch, in (0, 1]; a curve moves it with the images seen.
+
+    Raises:
+        ConfigurationError: If the share is out of range, or the loss is not of single samples.
+    """
+
+    def __init__(self, objective: Objective, share: float | Curve = 0.5) -> None:
+        super().__init__(objective)
+        if isinstance(share, (int, float)) and not 0 < share <= 1:
+            raise ConfigurationError(f"TopK: share={share} must be above 0 and at most 1.")
+        self.share = share
+
+    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+        """The loss of the k best, as a mean over them."""
+        logits = batch.fake_logits
+        everywhere = batch.gather(logits.detach())
+        k = max(round(value_at(self.share, batch.images_seen) * len(everywhere)), 1)
+        chosen = torch.zeros_like(everywhere, dtype=torch.bool)
+        chosen[everywhere.argsort(descending=True, stable=True)[:k]] = True
+        best = logits[batch.own(chosen)]
+        if not len(best):
+            return logits.sum() * 0
+        alone = replace(batch, score=lambda *_: best)
+        # The mean over processes of (W / k) sums is the sum over k.
+        processes = len(everywhere) / len(logits)
+        return self.objective.generator_loss(alone) * (len(best) * processes / k)
+
+
+class Unrolled(_Around):
+    r"""The generator faces the discriminator as it will be some steps from now (Metz et al. 2017).
+
+    .. math:: \theta_D^{k+1} = \theta_D^k + \eta^k\,\partial f(\theta_G, \theta_D^k)/\partial
+              \theta_D^k, \quad \theta_G \text{ moves by } \partial f(\theta_G, \theta_D^K(\theta_G,
+              \theta_D)) / \partial \theta_G
+
+    (Eq. 7 to 11). The steps are those of the discriminator's own optimizer (Adam from its present
+    moments, or SGD), and the gradient passes through all of them; the discriminator itself moves
+    once, by its ordinary step. As in the authors' code the generator minimises minus the whole loss
+    of the discriminator, with the term of the reals, which depends on it by the future weights.
+
+    Args:
+        objective: The objective that both players have without it; its discriminator's loss counts.
+        steps: K, steps ahead; the paper takes 5 to 10, and 0 looks at the present.
+        first_order: Whether the gradient stops at the future weights, a surrogate without the
+            second term of Eq. 12.
+        whole: Whether the generator minimises minus the discriminator's whole loss; otherwise the
+            objective's own generator loss.
+
+    Raises:
+        ConfigurationError: If ``steps`` is negative; with augmentation, weight clipping, or
+            an optimizer that it cannot foresee.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        steps: int = 5,
+        first_order: bool = False,
+        whole: bool = True,
+    ) -> None:
+        super().__init__(objective)
+        if steps < 0:
+            raise ConfigurationError(f"Unrolled: steps={steps} must not be negative.")
+        self.steps, self.first_order, self.whole = steps, first_order, whole
+
+    def check(self, composition: Composition) -> None:
+        """Refuses what is no differentiable part of the discriminator's step."""
+        super().check(composition)
+        if composition.augmentation is not None:
+            raise ConfigurationError(
+                "Unrolled foresees a discriminator without augmentation: leave the augmentation "
+                "out, or Unrolled."
+            )
+        if any(type(part).__name__ == "WeightClipping" for part in composition.regularizers):
+            raise ConfigurationError(
+                "Unrolled cannot see through WeightClipping, which has no gradient: bound the "
+                "slope by GradientPenalty instead."
+            )
+
+    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+        """The loss at the future discriminator."""
+        weights = {
+            name: weight.detach().requires_grad_()
+            for name, weight in batch.discriminator.named_parameters()
+        }
+        optimizer = step_after(batch.rule, dict(batch.discriminator.named_parameters()))
+        for _ in range(self.steps):
+            loss = self.objective.discriminator_loss(batch.seen_by(weights))
+            gradients = torch.autograd.grad(
+                loss, list(weights.values()), create_graph=not self.first_order, allow_unused=True
+            )
+            weights = optimizer(
+                weights,
+                [
+                    torch.zeros_like(weight) if gradient is None else batch.mean(gradient)
+                    for weight, gradient in zip(weights.values(), gradients, strict=True)
+                ],
+            )
+            if self.first_order:
+                weights = {name: w.detach().requires_grad_() for name, w in weights.items()}
+        future = batch.seen_by(weights)
+        if self.whole:
+            return -self.objective.discriminator_loss(future)
+        return self.objective.generator_loss(future)

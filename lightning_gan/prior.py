@@ -1,0 +1,88 @@
+"""What latents are drawn from: standard normal numbers, or what a prior makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.parts import Part
+
+
+class Prior(Part):
+    """Makes latents (N, latent_dim) of standard normal numbers of the same shape."""
+
+    @property
+    def least(self) -> int:
+        """Entries that a latent must have at least."""
+        return 1
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Latents (N, latent_dim) from standard normal numbers (N, latent_dim)."""
+        raise NotImplementedError
+
+
+def _uniform(normal: Tensor) -> Tensor:
+    return torch.erf(normal / 2**0.5)
+
+
+class UniformPrior(Prior):
+    """Latents uniform in [-1, 1] (Radford et al. 2016, section 4)."""
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """The distribution function of each number, on the scale of [-1, 1]."""
+        return _uniform(z)
+
+
+class Codes(NamedTuple):
+    """The codes in a batch of latents."""
+
+    categories: list[Tensor]
+    """One-hot (N, K) each."""
+    continuous: Tensor
+    """Numbers (N, C) in [-1, 1]."""
+
+
+class CodePrior(Prior):
+    """Latents that begin with codes, to be found again in the samples (Chen et al. 2016).
+
+    First the categories, each one-hot and uniform, then numbers uniform in [-1, 1], then noise.
+
+    Args:
+        categories: Number of values of each categorical code; the paper's MNIST takes one of 10.
+        continuous: Number of continuous codes; the paper's MNIST takes 2.
+
+    Raises:
+        ConfigurationError: If a category has fewer than 2 values, or there is no code.
+    """
+
+    def __init__(self, categories: Sequence[int] = (10,), continuous: int = 2) -> None:
+        self.categories, self.continuous = tuple(categories), continuous
+        if continuous < 0 or min(self.categories, default=2) < 2 or self.least < 1:
+            raise ConfigurationError(
+                f"CodePrior: categories={list(categories)} must have at least 2 values each, and "
+                f"continuous={continuous} not be negative; one of both must be there."
+            )
+
+    @property
+    def least(self) -> int:
+        """Entries of the codes."""
+        return sum(self.categories) + self.continuous
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """The largest of some normal numbers is each of them equally often."""
+        *chances, continuous, noise = torch.split(z, self._sizes(z), dim=1)
+        chosen = [one_hot(c.argmax(dim=1), c.shape[1]).to(z.dtype) for c in chances]
+        return torch.cat([*chosen, _uniform(continuous), noise], dim=1)
+
+    def codes(self, z: Tensor) -> Codes:
+        """The codes in latents that this prior has made."""
+        *categories, continuous, _ = torch.split(z, self._sizes(z), dim=1)
+        return Codes(categories, continuous)
+
+    def _sizes(self, z: Tensor) -> list[int]:
+        return [*self.categories, self.continuous, z.shape[1] - self.least]

@@ -1,0 +1,238 @@
+"""Conditioning by classifiers on the discriminator's features.
+
+Their weights learn with the discriminator; the generator learns through them while they are frozen.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from lightning_gan.batch import ScoredBatch
+from lightning_gan.curves import Curve
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.regularizers.base import Regularizer
+
+if TYPE_CHECKING:
+    from lightning_gan.compatibility import Composition
+
+
+class _Conditional(Regularizer):
+    """A term about the classes of samples; needs a generator that has some."""
+
+    reads_labels = True
+    per_sample = True
+
+    def check(self, composition: Composition) -> None:
+        """Refuses a generator without classes."""
+        if composition.generator.num_classes == 0:
+            raise ConfigurationError(
+                f"{type(self).__name__} needs classes and the generator has none: set its "
+                "num_classes to the data's."
+            )
+
+    def attach(self, composition: Composition) -> None:
+        """Makes the heads."""
+        if composition.generator.num_classes:
+            features = composition.discriminator.num_features
+            self.add_heads(features, composition.generator.num_classes)
+
+    def add_heads(self, num_features: int, num_classes: int) -> None:
+        """Makes the heads on so many features for so many classes."""
+        raise NotImplementedError
+
+
+class AuxiliaryClassifier(_Conditional):
+    r"""The discriminator names the class, and the generator helps it to (AC-GAN).
+
+    .. math:: L_D \mathrel{+}= \lambda_D\,[\mathrm{CE}(C(x), y) + \mathrm{CE}(C(G(z, y)), y)],
+              \quad L_G \mathrel{+}= \lambda_G\,\mathrm{CE}(C(G(z, y)), y)
+
+    (Odena et al. 2017, Eq. 2 and 3). It is known to cost diversity within the classes: keep
+    ``generator_weight`` small.
+
+    Args:
+        weight: Lambda_D; the paper takes 1.
+        generator_weight: Lambda_G; the paper takes 1.
+        fakes: Whether the discriminator learns to name the classes of fakes too, as in the paper.
+        every: Interval in each player's updates; the term is multiplied by it.
+
+    Raises:
+        ConfigurationError: If the generator has no classes.
+    """
+
+    classes: nn.Linear
+
+    def __init__(
+        self,
+        weight: float | Curve = 1.0,
+        generator_weight: float | Curve = 1.0,
+        fakes: bool = True,
+        every: int = 1,
+    ) -> None:
+        super().__init__(weight, every, generator_weight)
+        self.fakes = fakes
+
+    def add_heads(self, num_features: int, num_classes: int) -> None:
+        """Makes the classifier."""
+        self.classes = nn.Linear(num_features, num_classes)
+
+    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+        """Cross-entropy of the classes of reals and, where asked for, of fakes."""
+        term = cross_entropy(self.classes(batch.real_features), batch.labels)
+        if self.fakes:
+            term = term + cross_entropy(self.classes(batch.fake_features), batch.labels)
+        return term
+
+    def generator_term(self, batch: ScoredBatch) -> Tensor:
+        """Cross-entropy of the classes of fakes."""
+        return cross_entropy(self.classes(batch.fake_features), batch.labels)
+
+
+class TwinAuxiliaryClassifier(_Conditional):
+    r"""A second classifier, which sees fakes only, gives back the diversity that one costs (TAC).
+
+    .. math:: L_D \mathrel{+}= \mathrm{CE}(C(x), y) + \mathrm{CE}(C_{mi}(G(z, y)), y), \quad
+              L_G \mathrel{+}= \mathrm{CE}(C(G(z, y)), y) - \mathrm{CE}(C_{mi}(G(z, y)), y)
+
+    (Gong et al. 2019, Eq. 5.)
+
+    Args:
+        weight: Factor of the discriminator's term; the paper takes 1.
+        generator_weight: Factor of the generator's term.
+        every: Interval in each player's updates; the term is multiplied by it.
+
+    Raises:
+        ConfigurationError: If the generator has no classes.
+    """
+
+    classes: nn.Linear
+    twin: nn.Linear
+
+    def __init__(
+        self,
+        weight: float | Curve = 1.0,
+        generator_weight: float | Curve = 1.0,
+        every: int = 1,
+    ) -> None:
+        super().__init__(weight, every, generator_weight)
+
+    def add_heads(self, num_features: int, num_classes: int) -> None:
+        """Makes both classifiers."""
+        self.classes = nn.Linear(num_features, num_classes)
+        self.twin = nn.Linear(num_features, num_classes)
+
+    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+        """One learns from reals, the twin from fakes."""
+        real = cross_entropy(self.classes(batch.real_features), batch.labels)
+        return real + cross_entropy(self.twin(batch.fake_features), batch.labels)
+
+    def generator_term(self, batch: ScoredBatch) -> Tensor:
+        """What the first classifier says of fakes, less what the twin says."""
+        fake = batch.fake_features
+        ours = cross_entropy(self.classes(fake), batch.labels)
+        return ours - cross_entropy(self.twin(fake), batch.labels)
+
+
+class DiscriminativeClassifier(_Conditional):
+    r"""One classifier tells reals and fakes of all classes apart, 2 K kinds in all (ADC-GAN).
+
+    .. math:: L_D \mathrel{+}= \mathrm{CE}(C(x), 2y) + \mathrm{CE}(C(G(z, y)), 2y + 1), \quad
+              L_G \mathrel{+}= \mathrm{CE}(C(G(z, y)), 2y) - \mathrm{CE}(C(G(z, y)), 2y + 1)
+
+    (Hou et al. 2022, Eq. 6.)
+
+    Args:
+        weight: Factor of the discriminator's term; the paper takes 1.
+        generator_weight: Factor of the generator's term.
+        every: Interval in each player's updates; the term is multiplied by it.
+
+    Raises:
+        ConfigurationError: If the generator has no classes.
+    """
+
+    classes: nn.Linear
+
+    def __init__(
+        self,
+        weight: float | Curve = 1.0,
+        generator_weight: float | Curve = 1.0,
+        every: int = 1,
+    ) -> None:
+        super().__init__(weight, every, generator_weight)
+
+    def add_heads(self, num_features: int, num_classes: int) -> None:
+        """Makes the classifier of 2 K kinds."""
+        self.classes = nn.Linear(num_features, 2 * num_classes)
+
+    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+        """Reals of class y are of kind 2 y, fakes of kind 2 y + 1."""
+        real = cross_entropy(self.classes(batch.real_features), 2 * batch.labels)
+        return real + cross_entropy(self.classes(batch.fake_features), 2 * batch.labels + 1)
+
+    def generator_term(self, batch: ScoredBatch) -> Tensor:
+        """Fakes should look like reals of their class rather than like fakes of it."""
+        kinds = self.classes(batch.fake_features)
+        real = cross_entropy(kinds, 2 * batch.labels)
+        return real - cross_entropy(kinds, 2 * batch.labels + 1)
+
+
+class Rotation(Regularizer):
+    r"""The discriminator sees how far an image was turned, and the generator helps (SSGAN).
+
+    .. math:: L_D \mathrel{+}= \lambda_D\,\mathrm{CE}(C(\mathrm{rot}_k\,x), k), \quad
+              L_G \mathrel{+}= \lambda_G\,\mathrm{CE}(C(\mathrm{rot}_k\,G(z)), k), \quad
+              k \in \{0°, 90°, 180°, 270°\}
+
+    with a turn drawn for each image (Chen et al. 2019, Eq. 3).
+
+    Args:
+        weight: Lambda_D; the paper takes 1.
+        generator_weight: Lambda_G; the paper takes 0.2.
+        every: Interval in each player's updates; the term is multiplied by it.
+
+    Raises:
+        ConfigurationError: If images are not square.
+    """
+
+    per_sample = True
+    images_only = True
+    turns: nn.Linear
+
+    def __init__(
+        self,
+        weight: float | Curve = 1.0,
+        generator_weight: float | Curve = 0.2,
+        every: int = 1,
+    ) -> None:
+        super().__init__(weight, every, generator_weight)
+
+    def check(self, composition: Composition) -> None:
+        """Refuses images that a quarter turn changes in shape."""
+        height, width = composition.discriminator.size
+        if height != width:
+            raise ConfigurationError(
+                f"Rotation turns images by a right angle, and {height} x {width} pixels do not "
+                "stay what they are: take square images."
+            )
+
+    def attach(self, composition: Composition) -> None:
+        """Makes the classifier of turns."""
+        self.turns = nn.Linear(composition.discriminator.num_features, 4)
+
+    def _term(self, batch: ScoredBatch, images: Tensor) -> Tensor:
+        turn = (batch.draws.uniform() * 4).long().clamp(max=3)
+        turned = torch.stack([torch.rot90(images, k, (2, 3)) for k in range(4)])
+        chosen = turned[turn, torch.arange(len(images), device=images.device)]
+        return cross_entropy(self.turns(batch.scores(chosen)[1]), turn)
+
+    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+        """Cross-entropy of the turns of reals."""
+        return self._term(batch, batch.real.detach())
+
+    def generator_term(self, batch: ScoredBatch) -> Tensor:
+        """Cross-entropy of the turns of fakes."""
+        return self._term(batch, batch.fake)

@@ -1,0 +1,189 @@
+"""Small changes of a sample or a latent should change the logit little."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lightning_gan.batch import ScoredBatch
+from lightning_gan.curves import Curve
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.noise import Draws
+from lightning_gan.regularizers.base import Regularizer
+
+if TYPE_CHECKING:
+    from lightning_gan.compatibility import Composition
+
+
+def flipped_and_shifted(images: Tensor, draws: Draws, share: float = 1 / 8) -> Tensor:
+    """Images mirrored with probability 1/2 and moved by up to a share of their size, reflected.
+
+    Args:
+        images: Images (N, C, H, W).
+        draws: Random numbers, drawn for each image.
+        share: Largest shift as a share of height and width.
+    """
+    height, width = images.shape[2:]
+    mirrored = draws.uniform(1, 1, 1) < 0.5
+    images = torch.where(mirrored, images.flip(3), images)
+    reach = torch.tensor([int(height * share), int(width * share)], device=images.device)
+    shift = (draws.uniform(2) * (2 * reach + 1)).long().clamp(max=2 * reach)
+    top, left = int(reach[0]), int(reach[1])
+    padded = F.pad(images, (left, left, top, top), mode="reflect")
+    rows = shift[:, :1] + torch.arange(height, device=images.device)
+    columns = shift[:, 1:] + torch.arange(width, device=images.device)
+    place = torch.arange(len(images), device=images.device)[:, None, None]
+    moved: Tensor = padded.permute(0, 2, 3, 1)[place, rows[:, :, None], columns[:, None, :]]
+    return moved.permute(0, 3, 1, 2)
+
+
+class Consistency(Regularizer):
+    r"""The logit should not change when an image is mirrored and shifted (CR, bCR).
+
+    .. math:: \mathbb{E}\,(D(x) - D(T(x)))^2 \;\big[\, + \mathbb{E}\,(D(\tilde x) -
+              D(T(\tilde x)))^2\,\big]
+
+    with T a mirror image at random and a shift of up to an eighth of the size (Zhang et al. 2020,
+    Eq. 3; with fakes, Zhao et al. 2021, Algorithm 1).
+
+    Args:
+        weight: Factor; the papers take 10.
+        fakes: Whether generated images count too (bCR).
+        every: Interval in the discriminator's updates; the term is multiplied by it.
+
+    Raises:
+        ConfigurationError: If the data are points.
+    """
+
+    images_only = True
+
+    def __init__(self, weight: float | Curve = 10.0, fakes: bool = False, every: int = 1) -> None:
+        super().__init__(weight, every)
+        self.fakes = fakes
+
+    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+        """The mean squared change of the logit."""
+        real = batch.logits(flipped_and_shifted(batch.real.detach(), batch.draws))
+        change = (batch.real_logits - real).square().mean()
+        if self.fakes:
+            fake = batch.logits(flipped_and_shifted(batch.fake.detach(), batch.draws))
+            change = change + (batch.fake_logits - fake).square().mean()
+        return change
+
+
+class LatentConsistency(Regularizer):
+    r"""Near latents should score alike and look different (zCR).
+
+    .. math:: L_D \mathrel{+}= \lambda_D\,\mathbb{E}\,(D(G(z)) - D(G(z + \delta)))^2, \quad
+              L_G \mathrel{-}= \lambda_G\,\mathbb{E}\,\lVert G(z) - G(z + \delta)\rVert^2,
+              \quad \delta \sim \mathcal N(0, \sigma^2)
+
+    (Zhao et al. 2021, Algorithm 2); with `Consistency(fakes=True)` it is ICR. The generator's term
+    is the mean over all numbers of the samples, and has no lower bound: keep its factor small.
+
+    Args:
+        weight: Lambda_D.
+        generator_weight: Lambda_G.
+        sigma: Standard deviation of the change.
+        every: Interval in each player's updates; the term is multiplied by it.
+
+    Raises:
+        ConfigurationError: If sigma is negative.
+    """
+
+    def __init__(
+        self,
+        weight: float | Curve = 20.0,
+        generator_weight: float | Curve = 0.5,
+        sigma: float = 0.05,
+        every: int = 1,
+    ) -> None:
+        super().__init__(weight, every, generator_weight)
+        if sigma < 0:
+            raise ConfigurationError(f"LatentConsistency: sigma={sigma} is negative.")
+        self.sigma = sigma
+
+    def _beside(self, batch: ScoredBatch) -> Tensor:
+        delta = self.sigma * batch.draws.normal(batch.z.shape[1])
+        return batch.generate(batch.z + delta)
+
+    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+        """The mean squared change of the logit."""
+        return (batch.fake_logits - batch.logits(self._beside(batch))).square().mean()
+
+    def generator_term(self, batch: ScoredBatch) -> Tensor:
+        """Minus the mean squared change of the sample."""
+        return -(batch.fake - self._beside(batch)).square().mean()
+
+
+class LatentOptimisation(Regularizer):
+    r"""Moves every latent towards a higher logit before it is used (LOGAN).
+
+    .. math:: z' = \mathrm{clip}\Big(z + m\,\frac{\alpha g}{\beta + \lVert g\rVert^2}, -1, 1\Big),
+              \quad g = \frac{\partial D(G(z))}{\partial z}
+
+    for a share of the latents drawn at random; the rest stays (Wu et al. 2019, Eq. 10, natural
+    gradient descent). Both players' losses use z' and differentiate through g, and both pay
+    :math:`\lambda\,\mathbb{E}\lVert z' - z\rVert^2`. Take `UniformPrior`, so that latents lie in
+    [-1, 1]. Batch norm in the generator makes g depend on the whole batch.
+
+    Args:
+        weight: Lambda, the price of the way.
+        step: Alpha.
+        damping: Beta.
+        share: Share of the latents that move.
+        clip: Largest absolute value of an entry of z'; None for no limit.
+
+    Raises:
+        ConfigurationError: If a number is out of range.
+    """
+
+    differentiates_twice = True
+
+    def __init__(
+        self,
+        weight: float | Curve = 0.1,
+        step: float = 0.9,
+        damping: float = 0.1,
+        share: float = 0.8,
+        clip: float | None = 1.0,
+    ) -> None:
+        super().__init__(weight)
+        if step <= 0 or damping <= 0 or not 0 <= share <= 1 or (clip is not None and clip <= 0):
+            raise ConfigurationError(
+                f"LatentOptimisation: step={step}, damping={damping} and clip={clip} must be "
+                f"positive, and share={share} between 0 and 1."
+            )
+        self.step, self.damping, self.share, self.clip = step, damping, share, clip
+
+    def check(self, composition: Composition) -> None:
+        """Refuses packs, whose logits are not of single latents."""
+        if composition.discriminator.pack > 1:
+            raise ConfigurationError(
+                "LatentOptimisation moves each latent by the logit of its sample, and a pack has "
+                "one logit for several: leave Packed out."
+            )
+
+    def move_latents(self, z: Tensor, logits: Callable[[Tensor], Tensor], draws: Draws) -> Tensor:
+        """The moved latents, with gradients to both players."""
+        z = z.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(logits(z).sum(), z, create_graph=True)
+        moved = draws.uniform(1) < self.share
+        way = self.step * gradient / (self.damping + gradient.square().sum(1, keepdim=True))
+        z = z + torch.where(moved, way, torch.zeros_like(way))
+        return z if self.clip is None else z.clamp(-self.clip, self.clip)
+
+    def _price(self, batch: ScoredBatch) -> Tensor:
+        return (batch.z - batch.drawn_z).square().sum(dim=1).mean()
+
+    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+        """The mean squared way of the latents."""
+        return self._price(batch)
+
+    def generator_term(self, batch: ScoredBatch) -> Tensor:
+        """The mean squared way of the latents."""
+        return self._price(batch)

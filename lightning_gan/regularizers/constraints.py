@@ -1,0 +1,207 @@
+"""Constraints on the weights of the players."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from lightning_gan.batch import ScoredBatch
+from lightning_gan.curves import Curve
+from lightning_gan.errors import ConfigurationError, at_least_one
+from lightning_gan.networks.base import Discriminator
+from lightning_gan.networks.layers import has_spectral_norm
+from lightning_gan.regularizers.base import Regularizer
+
+if TYPE_CHECKING:
+    from lightning_gan.compatibility import Composition
+
+LAYERS = (nn.Linear, nn.Embedding, nn.modules.conv._ConvNd)
+"""Layers with a weight that spectral normalisation divides."""
+
+
+class WeightClipping(Regularizer):
+    """Clips the critic's weights after each of its steps (Arjovsky et al. 2017, Algorithm 1).
+
+    Scales and shifts of normalisation layers are left alone: clipping them would scale the data,
+    not bound a slope.
+
+    Args:
+        bound: Largest absolute value of a weight; the paper takes 0.01.
+
+    Raises:
+        ConfigurationError: If the bound is not positive, or with spectral normalisation, which
+            rescales the clipped weights.
+    """
+
+    bounds_slope = True
+
+    def __init__(self, bound: float = 0.01) -> None:
+        super().__init__()
+        if bound <= 0:
+            raise ConfigurationError(f"WeightClipping: bound={bound} must be positive.")
+        self.bound = bound
+
+    def check(self, composition: Composition) -> None:
+        """Refuses spectral normalisation."""
+        if has_spectral_norm(composition.discriminator):
+            raise ConfigurationError(
+                "WeightClipping does nothing under spectral normalisation, which rescales the "
+                "clipped weights: use one of the two."
+            )
+
+    @torch.no_grad()
+    def constrain(self, discriminator: Discriminator) -> None:
+        """Clips every weight outside normalisation layers to [-bound, bound]."""
+        norms = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
+        for module in discriminator.modules():
+            if not isinstance(module, norms):
+                for parameter in module.parameters(recurse=False):
+                    parameter.clamp_(-self.bound, self.bound)
+
+
+class SpectralNormalization(Regularizer):
+    r"""Divides every weight matrix by its largest singular value, in either player or both.
+
+    .. math:: W / \sigma(W)
+
+    with one step of power iteration for each forward pass in training (Miyato et al. 2018, Eq. 8
+    and Algorithm 1), on all linear, convolutional and embedding layers. Networks that have an
+    argument for it need this not.
+
+    Args:
+        discriminator: Whether the discriminator's layers are normalised.
+        generator: Whether the generator's are (Zhang et al. 2019, section 4.1).
+
+    Raises:
+        ConfigurationError: If neither is asked for, or a network is normalised already.
+    """
+
+    bounds_slope = True
+
+    def __init__(self, discriminator: bool = True, generator: bool = False) -> None:
+        super().__init__()
+        if not (discriminator or generator):
+            raise ConfigurationError(
+                "SpectralNormalization of neither player does nothing: set one, or leave it out."
+            )
+        self.discriminator, self.generator = discriminator, generator
+
+    def attach(self, composition: Composition) -> None:
+        """Normalises the layers."""
+        networks: list[nn.Module] = []
+        networks += [composition.discriminator] if self.discriminator else []
+        networks += [composition.generator] if self.generator else []
+        for network in networks:
+            if has_spectral_norm(network):
+                raise ConfigurationError(
+                    f"{type(network).__name__} is spectrally normalised already: leave "
+                    "SpectralNormalization out, or set the network's spectral_norm to false."
+                )
+            for module in list(network.modules()):
+                if isinstance(module, LAYERS):
+                    spectral_norm(module)
+
+
+class OrthogonalRegularization(Regularizer):
+    r"""Makes the rows of every weight matrix orthogonal, not of unit length.
+
+    .. math:: \lVert W W^\top \odot (\mathbf 1 - I)\rVert_F^2
+
+    summed over all matrices of the player, with convolutions as (out, in * height * width)
+    (Brock et al. 2019, Eq. 3). Embeddings are left out.
+
+    Args:
+        weight: Factor, the paper's beta.
+        generator: Whether the generator has it, as in the paper.
+        discriminator: Whether the discriminator has it.
+
+    Raises:
+        ConfigurationError: If neither player has it.
+    """
+
+    def __init__(
+        self,
+        weight: float | Curve = 1e-4,
+        generator: bool = True,
+        discriminator: bool = False,
+    ) -> None:
+        super().__init__(weight)
+        if not (discriminator or generator):
+            raise ConfigurationError(
+                "OrthogonalRegularization of neither player does nothing: set one of them."
+            )
+        self.discriminator, self.generator = discriminator, generator
+
+    def discriminator_term(self, batch: ScoredBatch) -> Tensor | None:
+        """The discriminator's squared products of different rows."""
+        return overlap(batch.discriminator) if self.discriminator else None
+
+    def generator_term(self, batch: ScoredBatch) -> Tensor | None:
+        """The generator's squared products of different rows."""
+        return overlap(batch.generator) if self.generator else None
+
+
+def overlap(network: nn.Module) -> Tensor:
+    """Sum of the squared products of different rows, over all weight matrices of a network."""
+    total: Tensor = torch.zeros(())
+    for module in network.modules():
+        for weight in module.parameters(recurse=False):
+            if weight.ndim < 2 or isinstance(module, nn.Embedding):
+                continue
+            rows = weight.flatten(1)
+            products = rows @ rows.T
+            total = total.to(products) + (products - torch.diag(products.diagonal())).square().sum()
+    return total
+
+
+class FreezeD(Regularizer):
+    """Keeps the first layers of a pre-trained discriminator as they are (Mo et al. 2020).
+
+    Neither their weights nor their statistics move. For fine-tuning: the model's argument
+    ``warm_start`` names the checkpoint that both players begin from.
+
+    Args:
+        layers: Number of layers with weights, counted from the image.
+
+    Raises:
+        ConfigurationError: If there are fewer layers, or none would be left to learn.
+    """
+
+    def __init__(self, layers: int = 3) -> None:
+        super().__init__()
+        at_least_one(self, layers=layers)
+        self.layers = layers
+
+    def attach(self, composition: Composition) -> None:
+        """Freezes the layers."""
+        discriminator = composition.discriminator
+        heads = (discriminator.head, discriminator.projection)
+        layers = [
+            module
+            for module in discriminator.modules()
+            if isinstance(module, LAYERS) and module not in heads
+        ]
+        if self.layers > len(layers):
+            raise ConfigurationError(
+                f"FreezeD: layers={self.layers}, but {type(discriminator).__name__} has only "
+                f"{len(layers)} below its head: freeze fewer."
+            )
+        after = layers[self.layers] if self.layers < len(layers) else None
+        for module in discriminator.modules():
+            if module is after or module in heads:
+                break
+            rests = isinstance(module, (*LAYERS, nn.modules.batchnorm._NormBase))
+            # Normalised layers keep their weights below them, containers only their own.
+            for parameter in module.parameters(recurse=rests):
+                parameter.requires_grad_(False)
+            if rests:
+                module.eval()
+                module.register_forward_pre_hook(_rest)
+
+
+def _rest(module: nn.Module, _: object) -> None:
+    """Keeps a frozen layer in evaluation mode, where its statistics do not move."""
+    module.eval()

@@ -1,0 +1,100 @@
+"""Codes in the latent that can be found again in the sample."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, gaussian_nll_loss
+
+from lightning_gan.batch import ScoredBatch
+from lightning_gan.curves import Curve, value_at
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.prior import CodePrior
+from lightning_gan.regularizers.base import Regularizer
+
+if TYPE_CHECKING:
+    from lightning_gan.compatibility import Composition
+
+
+class InfoGAN(Regularizer):
+    r"""Both players make the codes of a latent readable from the sample (InfoGAN).
+
+    .. math:: L_{D,Q},\, L_G \mathrel{+}= -\lambda\,\mathbb{E}\,\log Q(c \mid G(z, c))
+
+    (Chen et al. 2016, Eq. 6): cross-entropy for categories, and for continuous codes the negative
+    log-likelihood of a normal distribution. Q shares the discriminator's features and learns with
+    it. The codes are those of the model's prior, which must be a `CodePrior`.
+
+    Args:
+        weight: Lambda of categories; the paper takes 1.
+        continuous_weight: Lambda of continuous codes, relative to the other; the paper's is
+            smaller, 0.1 for MNIST.
+        learned_variance: Whether Q gives a variance too; otherwise it is 1.
+
+    Raises:
+        ConfigurationError: If the prior has no codes.
+    """
+
+    per_sample = True
+
+    def __init__(
+        self,
+        weight: float | Curve = 1.0,
+        continuous_weight: float | Curve = 0.1,
+        learned_variance: bool = True,
+    ) -> None:
+        super().__init__(weight)
+        self.continuous_weight = continuous_weight
+        self.learned_variance = learned_variance
+        self.prior: CodePrior | None = None
+        self.recognition: nn.Module = nn.Identity()
+
+    def check(self, composition: Composition) -> None:
+        """Refuses a prior without codes."""
+        if not isinstance(composition.prior, CodePrior):
+            raise ConfigurationError(
+                "InfoGAN looks for the codes of the latents, and the prior has none: set prior to "
+                "CodePrior."
+            )
+
+    def attach(self, composition: Composition) -> None:
+        """Makes Q for the codes of the prior, on the features of the discriminator."""
+        prior = composition.prior
+        if not isinstance(prior, CodePrior):
+            return
+        self.prior = prior
+        outputs = sum(prior.categories) + prior.continuous * (2 if self.learned_variance else 1)
+        features = composition.discriminator.num_features
+        width = min(features, 128)
+        self.recognition = nn.Sequential(
+            nn.Linear(features, width), nn.LeakyReLU(0.1), nn.Linear(width, outputs)
+        )
+
+    def _term(self, batch: ScoredBatch) -> Tensor:
+        assert self.prior is not None
+        categories, continuous = self.prior.codes(batch.z)
+        found = self.recognition(batch.fake_features)
+        term: Tensor = found.new_zeros(())
+        for code in categories:
+            guess, found = found[:, : code.shape[1]], found[:, code.shape[1] :]
+            term = term + cross_entropy(guess, code.argmax(dim=1))
+        if self.prior.continuous:
+            mean = found[:, : self.prior.continuous]
+            variance = torch.ones_like(mean)
+            if self.learned_variance:
+                variance = found[:, self.prior.continuous :].exp()
+            # summed over codes: the likelihood of all of them
+            likelihood = gaussian_nll_loss(mean, continuous, variance, full=True)
+            weight = value_at(self.continuous_weight, batch.images_seen)
+            term = term + weight * likelihood * self.prior.continuous
+        return term
+
+    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+        """Q and the features that it reads learn to read the codes."""
+        return self._term(batch)
+
+    def generator_term(self, batch: ScoredBatch) -> Tensor:
+        """The generator learns to make the codes readable."""
+        return self._term(batch)

@@ -1,0 +1,85 @@
+"""The generator's style space should be as wide everywhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lightning_gan.batch import ScoredBatch
+from lightning_gan.curves import Curve
+from lightning_gan.errors import ConfigurationError, at_least_one
+from lightning_gan.regularizers.base import Regularizer
+
+if TYPE_CHECKING:
+    from lightning_gan.compatibility import Composition
+
+
+class PathLength(Regularizer):
+    r"""Steps of one length in style space should change images by one length.
+
+    .. math:: \mathbb{E}_{w, y}\big(\lVert J_w^\top y\rVert_2 - a\big)^2, \quad
+              y \sim \mathcal N(0, I / HW)
+
+    with the norm over the mean of the layers' styles, and a the running mean of the lengths (Karras
+    et al. 2020, Eq. 4 and appendix B). a is of all processes, logged, and goes on with a
+    checkpoint. For generators with styles, such as `StyleGAN2Generator`.
+
+    Args:
+        weight: Factor; the authors take 2.
+        every: Interval in the generator's updates; the authors take 4. The term is multiplied by
+            it.
+        decay: Share of the present lengths in the new mean.
+        one_in: Every so many samples of the batch take part, for memory; the authors take 2.
+
+    Raises:
+        ConfigurationError: If the generator has no styles, or a number is out of range.
+    """
+
+    differentiates_twice = True
+    logged = ("mean_length",)
+    mean_length: Tensor
+
+    def __init__(
+        self,
+        weight: float | Curve = 2.0,
+        every: int = 4,
+        decay: float = 0.01,
+        one_in: int = 2,
+    ) -> None:
+        super().__init__(weight, every)
+        at_least_one(self, one_in=one_in)
+        if not 0 < decay <= 1:
+            raise ConfigurationError(f"PathLength: decay={decay} must be above 0 and at most 1.")
+        self.decay, self.one_in = decay, one_in
+        self.register_buffer("mean_length", torch.zeros(()))
+
+    def check(self, composition: Composition) -> None:
+        """Refuses a generator without styles."""
+        name = type(composition.generator).__name__
+        if not hasattr(composition.generator, "synthesise"):
+            raise ConfigurationError(
+                f"PathLength measures the way in style space, and {name} has no styles: take "
+                "StyleGAN2Generator."
+            )
+
+    def generator_term(self, batch: ScoredBatch) -> Tensor:
+        """The mean squared distance of the lengths from their running mean, which moves first."""
+        lengths = self.lengths(batch)
+        mean = batch.mean(lengths.detach().mean()).to(self.mean_length.dtype)
+        self.mean_length.lerp_(mean, self.decay)
+        return (lengths - self.mean_length).square().mean()
+
+    def lengths(self, batch: ScoredBatch) -> Tensor:
+        """How far images move for a step in the styles, along a random image (N,)."""
+        # Counted over the global batch, so that any number of processes chooses the same samples.
+        chosen = slice(-batch.draws.rows.first % self.one_in, None, self.one_in)
+        with torch.autocast(batch.z.device.type, enabled=False):
+            styles = batch.generator.styles(batch.z[chosen], batch.labels[chosen])
+            images = batch.generator.synthesise(styles)
+            scale = (images.shape[2] * images.shape[3]) ** 0.5
+            along = batch.draws.normal(*images.shape[1:])[chosen].to(images.dtype) / scale
+            (gradient,) = torch.autograd.grad((images * along).sum(), styles, create_graph=True)
+        lengths: Tensor = gradient.square().sum(dim=2).mean(dim=1).sqrt()
+        return lengths

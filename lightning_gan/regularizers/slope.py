@@ -1,0 +1,275 @@
+"""Penalties on the slope of the discriminator.
+
+A penalty takes one norm per sample over all its dimensions, and the mean over the batch last. It
+joins the player's loss, so that one backward pass and one optimizer step serve both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lightning_gan.batch import ScoredBatch
+from lightning_gan.curves import Curve
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.networks.layers import has_batch_norm
+from lightning_gan.regularizers.base import Regularizer
+
+if TYPE_CHECKING:
+    from lightning_gan.compatibility import Composition
+
+
+def sample_gradients(logits: Tensor, samples: Tensor) -> Tensor:
+    """Gradient of each logit by its own sample or pack, flattened to (N, D), differentiable."""
+    (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
+    return gradient.reshape(len(logits), -1)
+
+
+def shared_by_packs(numbers: Tensor, batch: ScoredBatch) -> Tensor:
+    """Numbers (N, ...) of single samples, made the same for all samples of a pack."""
+    pack = getattr(batch.discriminator, "pack", 1)
+    return numbers[::pack].repeat_interleave(pack, dim=0) if pack > 1 else numbers
+
+
+class _SlopePenalty(Regularizer):
+    """A penalty on the discriminator's slope; it is per sample and so refuses batch norm."""
+
+    differentiates_twice = True
+
+    def check(self, composition: Composition) -> None:
+        """Refuses batch norm in the discriminator."""
+        discriminator = composition.discriminator
+        if has_batch_norm(discriminator):
+            raise ConfigurationError(
+                f"{type(self).__name__} penalises the slope of each sample, but batch norm in "
+                f"{type(discriminator).__name__} mixes the samples of a batch: set its "
+                "batch_norm to false."
+            )
+
+
+class _SegmentPenalty(_SlopePenalty):
+    """A penalty on the slope at points between reals and fakes."""
+
+    def slopes(self, batch: ScoredBatch) -> Tensor:
+        """Norms (N,) of the gradients, one point drawn uniformly between each real and its fake."""
+        real, fake = batch.real.detach(), batch.fake.detach()
+        alpha = shared_by_packs(batch.draws.uniform(*(1 for _ in real.shape[1:])), batch)
+        between = torch.lerp(fake, real, alpha).requires_grad_()
+        gradients = sample_gradients(batch.precise_logits(between), between)
+        # vector_norm has the subgradient 0 at 0, where the root of a sum of squares has NaN.
+        slopes: Tensor = torch.linalg.vector_norm(gradients, dim=1)
+        return slopes
+
+
+class GradientPenalty(_SegmentPenalty):
+    r"""Pulls the slope of the discriminator between reals and fakes towards one.
+
+    .. math:: \mathbb{E}_{\hat x}\big[(\lVert \nabla_{\hat x} D(\hat x)\rVert_2 - 1)^2\big]
+
+    with :math:`\hat x` uniform on the segment between a real and a fake sample, drawn per pair
+    (WGAN-GP, Gulrajani et al. 2017, Eq. 3). The one-sided form :math:`[\lVert\cdot\rVert - 1]_+^2`
+    is WGAN-LP's (Petzka et al. 2018, Eq. 8).
+
+    Args:
+        weight: Factor of the penalty; the paper takes 10.
+        every: Interval in the discriminator's updates; the penalty is multiplied by it.
+        one_sided: Whether slopes below one go free.
+
+    Raises:
+        ConfigurationError: If the discriminator holds batch norm: the penalty is per sample.
+    """
+
+    bounds_slope = True
+
+    def __init__(
+        self, weight: float | Curve = 10.0, every: int = 1, one_sided: bool = False
+    ) -> None:
+        super().__init__(weight, every)
+        self.one_sided = one_sided
+
+    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+        """Mean squared excess of the slope over one, at points between reals and fakes."""
+        excess = self.slopes(batch) - 1
+        return (torch.relu(excess) if self.one_sided else excess).square().mean()
+
+
+class WassersteinDivergence(_SegmentPenalty):
+    r"""Penalises a power of the slope between reals and fakes; with `Wasserstein`, WGAN-div.
+
+    .. math:: \mathbb{E}_{\hat x}\lVert \nabla_{\hat x} D(\hat x)\rVert_2^p
+
+    (Wu et al. 2018, Eq. 7), with points drawn as for `GradientPenalty`.
+
+    Args:
+        weight: k, the factor of the penalty.
+        power: p.
+        every: Interval in the discriminator's updates; the penalty is multiplied by it.
+
+    Raises:
+        ConfigurationError: If the power is not positive; with batch norm in the discriminator.
+    """
+
+    bounds_slope = True
+
+    def __init__(self, weight: float | Curve = 2.0, power: float = 6.0, every: int = 1) -> None:
+        super().__init__(weight, every)
+        if power <= 0:
+            raise ConfigurationError(f"WassersteinDivergence: power={power} must be positive.")
+        self.power = power
+
+    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+        """The mean power of the slope."""
+        return self.slopes(batch).pow(self.power).mean()
+
+
+class MaximumPenalty(_SegmentPenalty):
+    r"""Penalises the steepest point between reals and fakes only (MaxGP of Lipschitz GANs).
+
+    .. math:: \max_i \lVert \nabla_{\hat x_i} D(\hat x_i)\rVert_2^2
+
+    (Zhou et al. 2019, section 5), over the batch of all processes.
+
+    Args:
+        weight: Factor of the penalty; the paper's experiments take 10 with the logistic loss.
+        every: Interval in the discriminator's updates; the penalty is multiplied by it.
+
+    Raises:
+        ConfigurationError: If the discriminator holds batch norm: the penalty is per sample.
+    """
+
+    bounds_slope = True
+    looks_across = True
+
+    def __init__(self, weight: float | Curve = 10.0, every: int = 1) -> None:
+        super().__init__(weight, every)
+
+    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+        """The largest squared slope of all."""
+        return batch.gather(self.slopes(batch).max()[None]).max().square()
+
+
+class DRAGAN(_SlopePenalty):
+    r"""Pulls the slope of the discriminator around the reals towards one.
+
+    .. math:: \mathbb{E}\big[(\lVert\nabla D(x + \alpha\,\tfrac12\,\mathrm{std}(X)\,u)
+              \rVert_2 - 1)^2\big]
+
+    with u uniform on [0, 1) for each number and alpha uniform on [0, 1) for each sample (Kodali et
+    al. 2017, Eq. 3, as its authors' code draws it). std(X) is of all numbers in the batch of all
+    processes.
+
+    Args:
+        weight: Factor of the penalty; the authors take 10.
+        every: Interval in the discriminator's updates; the penalty is multiplied by it.
+
+    Raises:
+        ConfigurationError: If the discriminator holds batch norm: the penalty is per sample.
+    """
+
+    bounds_slope = True
+
+    def __init__(self, weight: float | Curve = 10.0, every: int = 1) -> None:
+        super().__init__(weight, every)
+
+    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+        """Mean squared distance of the slope from one, at points beside the reals."""
+        around = self.around(batch).requires_grad_()
+        gradients = sample_gradients(batch.precise_logits(around), around)
+        slopes: Tensor = torch.linalg.vector_norm(gradients, dim=1)
+        return (slopes - 1).square().mean()
+
+    def around(self, batch: ScoredBatch) -> Tensor:
+        """Points (N, ...) beside the reals."""
+        real = batch.real.detach()
+        mean = batch.mean(real.mean())
+        std = batch.mean((real - mean).square().mean()).sqrt()
+        alpha = shared_by_packs(batch.draws.uniform(*(1 for _ in real.shape[1:])), batch)
+        return real + alpha * 0.5 * std * batch.draws.uniform(*real.shape[1:])
+
+
+class _SquaredSlope(_SlopePenalty):
+    """Half the mean squared slope at the reals or at the fakes, exact or by differences."""
+
+    bounds_slope = True
+    place = ""
+
+    def __init__(
+        self, weight: float | Curve = 1.0, every: int = 1, difference: float | None = None
+    ) -> None:
+        super().__init__(weight, every)
+        if difference is not None and difference <= 0:
+            raise ConfigurationError(
+                f"{type(self).__name__}: difference={difference} must be positive, for instance "
+                "0.01, or None for the exact slope."
+            )
+        self.difference = difference
+        self.differentiates = () if difference else (self.place,)
+        self.differentiates_twice = difference is None
+
+    def check(self, composition: Composition) -> None:
+        """Refuses batch norm, and finite differences of what augmentation changes."""
+        super().check(composition)
+        if self.difference and composition.augmentation is not None:
+            raise ConfigurationError(
+                f"{type(self).__name__} by finite differences looks twice at a sample, which the "
+                "augmentation changes in between: leave difference out for the exact slope."
+            )
+
+    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+        """Half the mean squared slope."""
+        samples = batch.real if self.place == "real" else batch.fake
+        if self.difference is None:
+            logits = batch.real_logits if self.place == "real" else batch.fake_logits
+            return sample_gradients(logits, samples).square().sum(dim=1).mean() / 2
+        samples = samples.detach()
+        beside = samples + self.difference * batch.draws.normal(*samples.shape[1:])
+        with torch.autocast(samples.device.type, enabled=False):
+            # One pass for both, so that spectral norm is the same in both.
+            both = batch.scores(torch.cat([samples, beside]), batch.labels.repeat(2))[0]
+        here, there = both.chunk(2)
+        return ((there - here) / self.difference).square().mean() / 2
+
+
+class R1(_SquaredSlope):
+    r"""Flattens the discriminator at the reals.
+
+    .. math:: \tfrac12\,\mathbb{E}_{x}\lVert \nabla_x D(x)\rVert^2
+
+    (Mescheder et al. 2018, Eq. 9), so that ``weight`` is the papers' gamma. It has units: gamma
+    scales with the number of pixels, and here images lie in [-1, 1]. Before the augmentation, the
+    gradient is taken by the sample itself.
+
+    Args:
+        weight: Gamma, the factor of the penalty.
+        every: Interval in the discriminator's updates; the penalty is multiplied by it.
+        difference: Length s of a finite difference in a random direction, 0.001 to 0.01, which
+            needs no second derivative (approximated R1, Lin et al. 2025): the mean of
+            ((D(x + s e) - D(x)) / s)^2 over standard normal e. None for the exact slope.
+
+    Raises:
+        ConfigurationError: If the discriminator holds batch norm: the penalty is per sample.
+    """
+
+    place = "real"
+
+
+class R2(_SquaredSlope):
+    r"""Flattens the discriminator at the fakes.
+
+    .. math:: \tfrac12\,\mathbb{E}_{z}\lVert \nabla_{\tilde x} D(\tilde x)\rVert^2,
+              \quad \tilde x = G(z)
+
+    (Mescheder et al. 2018, Eq. 10), on detached fakes. Relativistic pairing needs it beside R1.
+
+    Args:
+        weight: Gamma, the factor of the penalty.
+        every: Interval in the discriminator's updates; the penalty is multiplied by it.
+        difference: Length of a finite difference, as for `R1`; None for the exact slope.
+
+    Raises:
+        ConfigurationError: If the discriminator holds batch norm: the penalty is per sample.
+    """
+
+    place = "fake"

@@ -1,0 +1,232 @@
+"""Penalties on averages: of logits, of features, of weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lightning_gan import processes
+from lightning_gan.batch import ScoredBatch
+from lightning_gan.curves import Curve
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.progress import PLAYERS, Player
+from lightning_gan.regularizers.base import Regularizer
+
+if TYPE_CHECKING:
+    from lightning_gan.compatibility import Composition
+
+
+class LeCam(Regularizer):
+    r"""Holds logits near the running average of the other kind (for few data).
+
+    .. math:: \mathbb{E}(r - \alpha_F)^2 + \mathbb{E}(f - \alpha_R)^2
+
+    with :math:`\alpha_R, \alpha_F` running averages of the mean logits of reals and fakes (Tseng et
+    al. 2021, Eq. 4), of all processes; they go on with a checkpoint.
+
+    Args:
+        weight: Factor; the authors' BigGAN takes 0.3 on CIFAR-10.
+        decay: Of the averages, for each update of the discriminator.
+        start: Updates of the discriminator before the term begins; until then the averages follow
+            the batch.
+        one_sided: Whether only logits beyond the other average count, as in the authors' code:
+            :math:`\mathbb{E}[r - \alpha_F]_+^2 + \mathbb{E}[\alpha_R - f]_+^2`.
+
+    Raises:
+        ConfigurationError: If the decay is outside [0, 1) or the start is negative.
+    """
+
+    logged = ("mean_real", "mean_fake")
+    mean_real: Tensor
+    mean_fake: Tensor
+    updates: Tensor
+
+    def __init__(
+        self,
+        weight: float | Curve = 0.3,
+        decay: float = 0.99,
+        start: int = 1000,
+        one_sided: bool = False,
+    ) -> None:
+        super().__init__(weight)
+        if not 0 <= decay < 1 or start < 0:
+            raise ConfigurationError(
+                f"LeCam: decay={decay} must be in [0, 1) and start={start} not negative."
+            )
+        self.decay, self.start, self.one_sided = decay, start, one_sided
+        for name in ("mean_real", "mean_fake"):
+            self.register_buffer(name, torch.zeros(()))
+        self.register_buffer("updates", torch.zeros((), dtype=torch.long))
+
+    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+        """Squared distances of both kinds from the other's average; 0 before the start."""
+        # A curve and not a branch, so that no device is waited for.
+        begun = (self.updates >= max(self.start, 1)).to(batch.real_logits)
+        real = batch.real_logits - self.mean_fake
+        fake = self.mean_real - batch.fake_logits
+        if self.one_sided:
+            real, fake = torch.relu(real), torch.relu(fake)
+        return begun * (real.square().mean() + fake.square().mean())
+
+    @torch.no_grad()
+    def observe(self, player: Player, batch: ScoredBatch, real: Tensor, fake: Tensor) -> None:
+        """Moves the averages after an update of the discriminator."""
+        if player == "generator":
+            return
+        means = processes.mean(torch.stack([real.mean(), fake.mean()]).to(self.mean_real.dtype))
+        keep = torch.where(self.updates >= self.start, self.decay, 0.0).to(means.dtype)
+        keep = torch.where(self.updates == 0, torch.zeros_like(keep), keep)
+        for average, mean in zip((self.mean_real, self.mean_fake), means, strict=True):
+            average.copy_(keep * average + (1 - keep) * mean)
+        self.updates.add_(1)
+
+
+class Drift(Regularizer):
+    r"""Keeps the logits of reals from drifting away from zero.
+
+    .. math:: \mathbb{E}\,r^2
+
+    (Karras et al. 2018, appendix A.1.)
+
+    Args:
+        weight: Factor; the paper takes 0.001.
+        every: Interval in the discriminator's updates; the term is multiplied by it.
+    """
+
+    def __init__(self, weight: float | Curve = 1e-3, every: int = 1) -> None:
+        super().__init__(weight, every)
+
+    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+        """The mean squared logit of reals."""
+        return batch.real_logits.square().mean()
+
+
+class FeatureMatching(Regularizer):
+    r"""The generator matches the mean of the discriminator's features.
+
+    .. math:: \lVert \mathbb{E}\,h(x) - \mathbb{E}\,h(G(z)) \rVert_2^2
+
+    with h the features below the discriminator's logit (Salimans et al. 2016, section 3.1), over
+    the batch of all processes.
+
+    Args:
+        weight: Factor.
+        absolute: Whether the mean absolute difference is taken instead, as MHGAN's authors do.
+        every: Interval in the generator's updates; the term is multiplied by it.
+    """
+
+    looks_across = True
+
+    def __init__(self, weight: float | Curve = 1.0, absolute: bool = False, every: int = 1) -> None:
+        super().__init__(weight, every)
+        self.absolute = absolute
+
+    def generator_term(self, batch: ScoredBatch) -> Tensor:
+        """The distance between the means of features."""
+        real = batch.mean(batch.real_features.detach().mean(dim=0))
+        difference = real - batch.mean(batch.fake_features.mean(dim=0))
+        return difference.abs().mean() if self.absolute else difference.square().sum()
+
+
+class HistoricalAveraging(Regularizer):
+    r"""Pulls a player's weights to the mean of all that they have been.
+
+    .. math:: \Big\lVert\theta - \frac1t\sum_{i=1}^t \theta_i\Big\rVert^2
+
+    for either player (Salimans et al. 2016, section 3.3). The means go on with a checkpoint.
+
+    Args:
+        weight: Factor.
+        generator: Whether the generator has it.
+        discriminator: Whether the discriminator has it.
+
+    Raises:
+        ConfigurationError: If neither player has it.
+    """
+
+    counts: Tensor
+
+    def __init__(
+        self, weight: float | Curve = 1.0, generator: bool = True, discriminator: bool = True
+    ) -> None:
+        super().__init__(weight)
+        if not (discriminator or generator):
+            raise ConfigurationError(
+                "HistoricalAveraging of neither player does nothing: set one of them."
+            )
+        self.players = {"discriminator": discriminator, "generator": generator}
+        self.register_buffer("counts", torch.zeros(2, dtype=torch.long))
+
+    def attach(self, composition: Composition) -> None:
+        """Makes the means."""
+        for player in PLAYERS:
+            network = getattr(composition, player)
+            for place, weight in enumerate(network.parameters() if self.players[player] else ()):
+                self.register_buffer(f"{player}_{place}", torch.zeros_like(weight.detach()))
+
+    def _term(self, player: Player, batch: ScoredBatch) -> Tensor | None:
+        if not self.players[player]:
+            return None
+        begun = (self.counts[PLAYERS.index(player)] > 0).to(batch.real.dtype)
+        weights = getattr(batch, player).parameters()
+        distances = [
+            (weight - mean).square().sum()
+            for weight, mean in zip(weights, self._means(player), strict=True)
+        ]
+        return begun * torch.stack(distances).sum()
+
+    def discriminator_term(self, batch: ScoredBatch) -> Tensor | None:
+        """Squared distance of the discriminator's weights from their mean."""
+        return self._term("discriminator", batch)
+
+    def generator_term(self, batch: ScoredBatch) -> Tensor | None:
+        """Squared distance of the generator's weights from their mean."""
+        return self._term("generator", batch)
+
+    @torch.no_grad()
+    def observe(self, player: Player, batch: ScoredBatch, real: Tensor, fake: Tensor) -> None:
+        """Takes the new weights of ``player`` into their mean."""
+        if not self.players[player]:
+            return
+        count = self.counts[PLAYERS.index(player)]
+        count += 1
+        weights = getattr(batch, player).parameters()
+        for weight, mean in zip(weights, self._means(player), strict=True):
+            mean.add_((weight - mean) / count)
+
+    def _means(self, player: Player) -> list[Tensor]:
+        return [buffer for name, buffer in self.named_buffers() if name.startswith(f"{player}_")]
+
+
+class Reconstruction(Regularizer):
+    """A self-supervised discriminator paints reals again from its smaller maps (FastGAN).
+
+    The mean absolute difference of what its decoders make of reals from the reals themselves (Liu
+    et al. 2021, Eq. 4, whose perceptual distance needs another network). For discriminators with
+    decoders, such as `FastGANDiscriminator`.
+
+    Args:
+        weight: Factor.
+        every: Interval in the discriminator's updates; the term is multiplied by it.
+
+    Raises:
+        ConfigurationError: If the discriminator has no decoders.
+    """
+
+    def __init__(self, weight: float | Curve = 1.0, every: int = 1) -> None:
+        super().__init__(weight, every)
+
+    def check(self, composition: Composition) -> None:
+        """Refuses a discriminator without decoders."""
+        if not hasattr(composition.discriminator, "reconstructions"):
+            raise ConfigurationError(
+                f"Reconstruction needs a discriminator with decoders, such as "
+                f"FastGANDiscriminator, and {type(composition.discriminator).__name__} has none."
+            )
+
+    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+        """The mean absolute error of the decoders on reals."""
+        pairs = batch.discriminator.reconstructions(batch.real.detach())
+        return torch.stack([(made - wanted).abs().mean() for made, wanted in pairs]).sum()
