@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lightning_gan import processes
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.networks.base import scores_of
 from lightning_gan.noise import Draws
 from lightning_gan.progress import Player
 
@@ -58,11 +60,11 @@ class ScoredBatch:
     across: bool = True
 
     @cached_property
-    def _real_scores(self) -> tuple[Tensor, Tensor]:
+    def _real_scores(self) -> tuple[Tensor, Tensor | None]:
         return self.scores(self.real)
 
     @cached_property
-    def _fake_scores(self) -> tuple[Tensor, Tensor]:
+    def _fake_scores(self) -> tuple[Tensor, Tensor | None]:
         return self.scores(self.fake)
 
     @cached_property
@@ -78,12 +80,12 @@ class ScoredBatch:
     @cached_property
     def real_features(self) -> Tensor:
         """Features of the reals (N, F) that their logits were made from."""
-        return self._real_scores[1]
+        return self._present(self._real_scores[1])
 
     @cached_property
     def fake_features(self) -> Tensor:
         """Features of the generated samples (N, F) that their logits were made from."""
-        return self._fake_scores[1]
+        return self._present(self._fake_scores[1])
 
     @cached_property
     def all_real_logits(self) -> Tensor:
@@ -108,11 +110,25 @@ class ScoredBatch:
         """The mean of a tensor over processes, with gradients; the own one in evaluation."""
         return processes.mean(value) if self.across else value
 
-    def scores(self, samples: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def scores(self, samples: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Logits (N,) and features (N, F) of samples with the labels of this batch, or others."""
         found = self.score(samples, self.labels if labels is None else labels)
-        logits, features = found if isinstance(found, tuple) else (found, found[:, None])
-        return _wide(logits), _wide(features)
+        logits, features = found if isinstance(found, tuple) else (found, None)
+        return _wide(logits), None if features is None else _wide(features)
+
+    def features(self, samples: Tensor) -> Tensor:
+        """Features (N, F) of any samples that carry the labels of this batch."""
+        return self._present(self.scores(samples)[1])
+
+    def _present(self, features: Tensor | None) -> Tensor:
+        """Features, which a discriminator that scores all by itself does not give."""
+        if features is None:
+            raise ConfigurationError(
+                f"A part reads the features behind the logits, which "
+                f"{type(self.discriminator).__name__} does not give, since it defines forward: "
+                "define features and judge, or scores."
+            )
+        return features
 
     def logits(self, samples: Tensor) -> Tensor:
         """Logits (N,) of any samples that carry the labels of this batch."""
@@ -155,7 +171,7 @@ class _Scores(nn.Module):
         self.inner = discriminator
 
     def forward(self, samples: Tensor, labels: Tensor) -> Any:  # noqa: ANN401 (a pair)
-        return self.inner.scores(samples, labels)  # type: ignore[operator]  # a Discriminator
+        return scores_of(self.inner)(samples, labels)
 
 
 def _prefixed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -183,7 +199,7 @@ def scorer(
         precise: Whether to stay outside autocast. A penalty on the gradient by the input wants
             that for all of an update.
     """
-    judge = getattr(discriminator, "scores", discriminator)
+    judge = scores_of(discriminator)
 
     def score(samples: Tensor, labels: Tensor) -> Any:  # noqa: ANN401 (logits, maybe features)
         with torch.autocast(samples.device.type, enabled=False) if precise else nullcontext():

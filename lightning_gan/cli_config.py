@@ -45,16 +45,26 @@ def fill_sizes(config: Any) -> None:  # noqa: ANN401 (a Namespace)
     check_nulls(config.data, "data")
     data = _class_of(config.data)(**config.data.init_args.as_dict())
     for player in ("generator", "discriminator"):
-        arguments = config.model.init_args[player].init_args
-        for size in ("channels", "image_size"):
-            asked, actual = arguments.get(size), getattr(data, size)
-            if asked is not None and asked != actual:
-                raise ConfigurationError(
-                    f"--model.{player}.{size} is {asked} but the data have {actual}: leave it out, "
-                    f"or change the data."
-                )
-            if size in arguments:
-                arguments[size] = actual
+        _fill_network(config.model.init_args[player], player, data.channels, data.image_size)
+
+
+def _fill_network(network: Any, option: str, channels: int, image_size: Any) -> None:  # noqa: ANN401
+    """Fills in the sizes of a network, and of the one that it is around."""
+    arguments = network.init_args
+    for size, actual in {"channels": channels, "image_size": image_size}.items():
+        asked = arguments.get(size)
+        if asked is not None and asked != actual:
+            raise ConfigurationError(
+                f"--model.{option}.{size} is {asked} but the data have {actual}: leave it out, "
+                f"or change the data."
+            )
+        if size in arguments:
+            arguments[size] = actual
+    inner = arguments.get("discriminator")
+    if inner is not None:
+        around = _class_of(network)
+        channels = around.inner_channels(channels, arguments.as_dict())
+        _fill_network(inner, f"{option}.discriminator", channels, image_size)
 
 
 def check_nulls(settings: Any, option: str) -> None:  # noqa: ANN401 (a Namespace, or anything)

@@ -181,10 +181,15 @@ def _wrong_value(key: str, hint: Any, value: str) -> Failure:  # noqa: ANN401 (a
     what = bases[0].__name__
     if len(known) > 12:
         hinted = nearest(value.rpartition(".")[2], known)
-        hints = f"did you mean {hinted}?" if hinted else "see its option .help."
+        hints = f"did you mean {hinted}?" if hinted else "{option}.help lists them all."
     else:
         hints = did_you_mean(value.rpartition(".")[2], known)
-    return Failure(key, lambda option: f"{option}: there is no {what} called {value}: {hints}")
+    return Failure(
+        key,
+        lambda option: (
+            f"{option}: there is no {what} called {value}: {hints.replace('{option}', option)}"
+        ),
+    )
 
 
 def classes_in(hint: Any) -> Iterator[type]:  # noqa: ANN401

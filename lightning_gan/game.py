@@ -5,7 +5,7 @@ It knows roles and no names of losses, penalties or networks, and works in a pla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from lightning_gan.batch import Score, ScoredBatch, scorer
 from lightning_gan.compatibility import Composition
+from lightning_gan.networks.base import scores_of
 from lightning_gan.noise import Draws, Noise, Rows, shared_with_layers
 from lightning_gan.progress import Player, Update
 from lightning_gan.regularizers import Regularizer
@@ -141,5 +142,5 @@ class Game:
         """Held-out reals with as many fakes; losses see the samples at hand only."""
         draws = self.noise.draws("held-out", batch, rows, like=real)
         fake = self.parts.generator(self.latents(draws), labels).to(real.dtype)
-        score: Callable[..., tuple[Tensor, Tensor]] = self.parts.discriminator.scores
+        score = scores_of(self.parts.discriminator)
         return ScoredBatch(score, real, fake, labels, draws, images_seen, across=False)

@@ -18,9 +18,10 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, Trainer
 from tiny import Pictures, Points, picture_gan, points_gan, quiet_trainer, weights
+from zoo import examples, normalises_batches, own, with_regularizer
 
 from lightning_gan.alternation import Alternation, PerBatch, Phases
-from lightning_gan.augment import Augmentation, InstanceNoise
+from lightning_gan.augment import InstanceNoise
 from lightning_gan.callbacks import (
     Balance,
     FrechetDistance,
@@ -37,11 +38,18 @@ from lightning_gan.objectives import (
     LeastSquares,
     NonSaturating,
     Objective,
+    RelativisticAverage,
     RelativisticPairing,
     Wasserstein,
 )
-from lightning_gan.parts import Part, all_parts
-from lightning_gan.regularizers import R1, R2, GradientPenalty, Regularizer, WeightClipping
+from lightning_gan.regularizers import (
+    R1,
+    R2,
+    GradientPenalty,
+    LeCam,
+    Regularizer,
+    WeightClipping,
+)
 from lightning_gan.strategy import average_gradients  # which registers gan_ddp
 
 BATCH = 8
@@ -86,29 +94,22 @@ class Sometimes(MLPDiscriminator):
         return features * self.scale if (self.calls - 1) // 3 % 2 == 0 else features
 
 
-def own(base: type[Part]) -> list[type[Any]]:
-    """The library's parts that can be built; a new one joins the matrix by being written."""
-    known = (part for part in all_parts(base) if part.__module__.startswith("lightning_gan."))
-    return [part for part in known if not part.__name__.startswith("_")]
-
-
 def matrix() -> dict[str, Callable[[], GAN]]:
     """Every part and every option of the training, one at a time."""
-    bounded: dict[bool, Callable[[], list[Regularizer]]] = {
-        False: lambda: [],
-        True: lambda: [GradientPenalty()],
-    }
-    found: dict[str, Callable[[], GAN]] = {}
+    found = {name: make for name, make in examples().items() if not normalises_batches(make())}
     for kind in own(Objective):
-        found[kind.__name__] = lambda o=kind: points_gan(o(), bounded[o.needs_lipschitz]())
         if "real_label" in inspect.signature(kind.__init__).parameters:
             found[f"{kind.__name__} smoothed"] = lambda o=kind: points_gan(o(real_label=0.8))
     for kind in own(Regularizer):
-        found[kind.__name__] = lambda r=kind: points_gan(Hinge(), [r()])
         if "every" in inspect.signature(kind.__init__).parameters:
-            found[f"lazy {kind.__name__}"] = lambda r=kind: points_gan(Hinge(), [r(every=3)])
-    for kind in own(Augmentation):
-        found[kind.__name__] = lambda a=kind: points_gan(augmentation=a())
+            found[f"lazy {kind.__name__}"] = lambda r=kind: with_regularizer(r(every=3))
+    for kind in (R1, R2):
+        found[f"{kind.__name__} by differences"] = lambda r=kind: points_gan(
+            Hinge(), [r(difference=0.01)]
+        )
+    found["weight decided by the reals of all"] = lambda: points_gan(
+        RelativisticAverage(), [LeCam(start=1, one_sided=True)]
+    )
     for kind in own(Alternation):
         found[kind.__name__] = lambda a=kind: points_gan(alternation=a())
     wgan = {"objective": Wasserstein(), "regularizers": [GradientPenalty()]}
@@ -159,7 +160,7 @@ def train(
     gan = make()
     if torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
         with torch.no_grad():  # processes that start apart must be brought together
-            gan.discriminator.head.weight.add_(1)  # type: ignore[union-attr, operator, arg-type]
+            next(gan.discriminator.parameters()).add_(1)
     gan.max_images = batch * batches
     kind = Pictures if gan.generator.image_size else Points
     quiet_trainer(precision="64-true", **trainer).fit(gan, kind(batch // processes))

@@ -5,14 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from lightning_gan.networks import (
+    AutoencoderDiscriminator,
+    BEGANGenerator,
     DCGANDiscriminator,
     DCGANGenerator,
     Discriminator,
     Generator,
+    LabelMaps,
+    MinibatchDiscrimination,
+    MLPAutoencoderDiscriminator,
     MLPDiscriminator,
     MLPGenerator,
+    Packed,
     R3GANDiscriminator,
     R3GANGenerator,
+    ResNetDiscriminator,
+    ResNetGenerator,
+    SNDCGANDiscriminator,
+    SNDCGANGenerator,
 )
 
 SMALL: dict[type[Generator] | type[Discriminator], dict[str, Any]] = {
@@ -22,4 +32,24 @@ SMALL: dict[type[Generator] | type[Discriminator], dict[str, Any]] = {
     DCGANDiscriminator: {"width": 4},
     R3GANGenerator: {"widths": (8, 4), "group_size": 4, "latent_dim": 4},
     R3GANDiscriminator: {"widths": (8, 4), "group_size": 4},
+    ResNetGenerator: {"width": 8, "latent_dim": 4, "attention": 8},
+    ResNetDiscriminator: {"width": 8, "attention": 4},
+    SNDCGANGenerator: {"width": 4, "latent_dim": 4},
+    SNDCGANDiscriminator: {"width": 4},
+    AutoencoderDiscriminator: {"width": 4, "code_dim": 4, "depth": 1},
+    MLPAutoencoderDiscriminator: {"width": 8, "code_dim": 4},
+    BEGANGenerator: {"width": 4, "latent_dim": 4, "depth": 1},
 }
+
+
+def network_of(kind: type[Any], channels: int, image_size: Any = 8, num_classes: int = 0) -> Any:
+    """A tiny network of any kind, the wrappers around a perceptron."""
+    if kind is LabelMaps:
+        return LabelMaps(DCGANDiscriminator(channels + 1, image_size, width=4), num_classes or 2)
+    if kind is Packed:
+        return Packed(DCGANDiscriminator(2 * channels, image_size, width=4), pack=2)
+    if kind is MinibatchDiscrimination:
+        inner = DCGANDiscriminator(channels, image_size, width=4, num_classes=num_classes)
+        return MinibatchDiscrimination(inner, kernels=3, dims=2)
+    conditional = {"num_classes": num_classes} if num_classes else {}
+    return kind(channels=channels, image_size=image_size, **conditional, **SMALL[kind])

@@ -43,10 +43,11 @@ class Seen(Augmentation):
     """Keeps what passes through it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.samples: list[Tensor] = []
         self.images: list[int] = []
 
-    def __call__(self, samples: Tensor, draws: Draws, images_seen: int) -> Tensor:
+    def forward(self, samples: Tensor, draws: Draws, images_seen: int) -> Tensor:
         self.samples.append(samples)
         self.images.append(images_seen)
         return samples

@@ -6,65 +6,70 @@ from typing import Any
 
 import pytest
 import torch
+from small_networks import network_of
 
-from lightning_gan import augment, callbacks  # noqa: F401 (so that all parts are known)
-from lightning_gan.alternation import PerBatch, Phases
-from lightning_gan.augment import InstanceNoise
-from lightning_gan.curves import CosineCurve, Curve, LinearCurve
+from lightning_gan.alternation import Alternation, PerBatch, Phases
+from lightning_gan.augment import Augmentation, Augmentations, DiffAugment, InstanceNoise
+from lightning_gan.curves import CosineCurve, Curve, DecayCurve, LinearCurve
 from lightning_gan.errors import WeightsError
 from lightning_gan.networks import (
     DCGANDiscriminator,
-    DCGANGenerator,
+    Discriminator,
     Generator,
     MLPDiscriminator,
     MLPGenerator,
     R3GANDiscriminator,
-    R3GANGenerator,
 )
-from lightning_gan.objectives import (
-    Hinge,
-    LeastSquares,
-    Minimax,
-    NonSaturating,
-    RelativisticPairing,
-    Wasserstein,
-)
+from lightning_gan.objectives import LeastSquares, Minimax, NonSaturating, Objective, TopK, Unrolled
 from lightning_gan.parts import Part, all_parts, build, describe, own_arguments
-from lightning_gan.regularizers import R1, R2, GradientPenalty, WeightClipping
+from lightning_gan.prior import CodePrior, Prior
+from lightning_gan.regularizers import R1, R2, GradientPenalty, InfoGAN, Regularizer, WeightClipping
 
 EXAMPLES: list[Part] = [
     Minimax(0.9),
     NonSaturating(real_label=0.8),
     LeastSquares(-1, 1, 0),
-    Wasserstein(),
-    Hinge(),
-    RelativisticPairing(),
     GradientPenalty(LinearCurve(1, 0, 100), one_sided=True),
     R1(0.1, every=4),
     R2(CosineCurve(2.0, 1.0, images=10, delay=3)),
+    TopK(LeastSquares(), share=DecayCurve(0.99, 1000, end=0.5)),
+    Unrolled(NonSaturating(0.9), steps=3),
+    InfoGAN(continuous_weight=LinearCurve(0.1, 0, 10)),
+    CodePrior((3, 4), 1),
     WeightClipping(0.02),
     PerBatch(5),
     Phases(2, 3),
     InstanceNoise(LinearCurve(0.1, 0, 1000)),
+    Augmentations([DiffAugment(), InstanceNoise(0.2)]),
     LinearCurve(1, 0, 10),
     CosineCurve(1, 0, 10),
+    DecayCurve(0.9, 10),
     MLPGenerator(2, 0, depth=1),
     MLPDiscriminator(1, 8, width=4),
-    DCGANGenerator(1, 8, latent_dim=4, width=4),
     DCGANDiscriminator(1, 8, width=4, batch_norm=False, spectral_norm=True, num_classes=2),
-    R3GANGenerator(1, 8, latent_dim=4, widths=(8, 4), group_size=4),
     R3GANDiscriminator(1, 8, widths=[8, 4], group_size=4, num_classes=2),
+    MLPGenerator(1, (8, 12), depth=1),
 ]
+"""Parts with arguments that are not the default ones; of all others the default is taken."""
 
 
-def concrete_parts() -> set[type[Part]]:
-    bases = {part for part in all_parts() if part.__subclasses__()}
-    own = {part for part in all_parts() if part.__module__.startswith("lightning_gan.")}
-    return {part for part in own if part not in bases or part in {type(e) for e in EXAMPLES}}
+def concrete_parts() -> list[type[Part]]:
+    """All parts of the library that can be built."""
+    own = (part for part in all_parts() if part.__module__.startswith("lightning_gan."))
+    abstract = {Part, Generator, Discriminator, Objective, Regularizer}
+    abstract |= {Alternation, Augmentation, Curve, Prior}
+    return [part for part in own if part not in abstract and not part.__name__.startswith("_")]
 
 
-def test_there_is_an_example_of_every_part() -> None:
-    assert {type(example) for example in EXAMPLES} == concrete_parts()
+def default_of(kind: type[Part]) -> Part:
+    """A part with as few arguments as will do."""
+    if issubclass(kind, (Generator, Discriminator)):
+        return network_of(kind, 1)
+    return kind()
+
+
+BY_EXAMPLE = {type(example) for example in EXAMPLES}
+EXAMPLES += [default_of(kind) for kind in concrete_parts() if kind not in BY_EXAMPLE]
 
 
 def is_plain(value: Any) -> bool:
@@ -87,7 +92,8 @@ def test_a_part_can_be_built_again_from_its_description(part: Part) -> None:
 
 
 def test_defaults_are_part_of_the_description() -> None:
-    assert describe(R1())["init_args"] == {"weight": 1.0, "every": 1}
+    arguments = {"weight": 1.0, "every": 1, "difference": None}
+    assert describe(R1())["init_args"] == arguments
 
 
 def test_a_part_shows_how_it_was_built() -> None:
@@ -124,7 +130,7 @@ def test_a_subclass_without_init_is_described_by_its_parents_arguments() -> None
     class Other(R1):
         pass
 
-    assert own_arguments(Other(0.5)) == {"weight": 0.5, "every": 1}
+    assert own_arguments(Other(0.5)) == {"weight": 0.5, "every": 1, "difference": None}
     assert type(build(describe(Other(0.5)))) is Other
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_gan.callbacks.run import of_gan
 from lightning_gan.gan import GAN
@@ -65,6 +65,7 @@ class Balance(Callback):
             return
         report = self._report(trainer, pl_module)
         report.update(self._progress(pl_module))
+        report.update(_states(pl_module))
         for player, norm in pl_module.gradient_norms.items():
             report[f"gradient_norm/{player}"] = float(norm)
         self.latest = report
@@ -132,6 +133,26 @@ class Balance(Callback):
             "learning_rate/discriminator": rates[0],
             "learning_rate/generator": rates[1],
         }
+
+
+def _states(gan: GAN) -> dict[str, float]:
+    """What objective, regularizers and augmentation adapt, such as BEGAN's k; equal everywhere."""
+    parts = [
+        part
+        for name in ("objective", "regularizers", "augmentation")
+        for part in _inside(gan, name)
+    ]
+    return {
+        f"state/{type(part).__name__}.{name}": float(getattr(part, name))
+        for part in parts
+        for name in getattr(part, "logged", ())
+    }
+
+
+def _inside(gan: GAN, name: str) -> list[nn.Module]:
+    """The modules of a part of the model, that of wrappers and lists included."""
+    part = getattr(gan, name)
+    return [] if part is None else list(part.modules())
 
 
 def _balance(gan: GAN, updates: list[Update]) -> dict[str, float]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -153,3 +154,12 @@ class Discriminator(Part, nn.Module):
     def forward(self, samples: Tensor, labels: Tensor) -> Tensor:
         """Logits (N,) of samples with class indices (N,)."""
         return self.scores(samples, labels)[0]
+
+
+def scores_of(discriminator: nn.Module) -> Callable[[Tensor, Tensor], Any]:
+    """What gives logits (N,), and the features behind them where the discriminator has any.
+
+    One that defines ``forward`` itself is called as it is.
+    """
+    own = getattr(type(discriminator), "forward", None) is Discriminator.forward
+    return discriminator.scores if own else discriminator  # type: ignore[return-value]

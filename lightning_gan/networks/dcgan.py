@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from lightning_gan.errors import at_least_one
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.layers import halvings, maybe_spectral
+from lightning_gan.networks.minibatch import MinibatchStd
 
 
 def _initialise(network: nn.Module) -> None:
@@ -79,6 +80,8 @@ class DCGANDiscriminator(Discriminator):
         batch_norm: Whether all layers but the first are batch-normalised. Penalties on the slope
             and relativistic losses need it off.
         spectral_norm: Whether all layers are spectrally normalised.
+        minibatch_std: Samples in a group whose spread the head sees as one more map (Karras et al.
+            2018); 0 for none.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class DCGANDiscriminator(Discriminator):
         num_classes: int = 0,
         batch_norm: bool = True,
         spectral_norm: bool = False,
+        minibatch_std: int = 0,
     ) -> None:
         super().__init__(channels, image_size, num_classes)
         at_least_one(self, width=width)
@@ -103,6 +107,9 @@ class DCGANDiscriminator(Discriminator):
                 layers.append(nn.BatchNorm2d(maps))
             layers.append(nn.LeakyReLU(0.2))
             inputs, maps = maps, maps * 2
+        if minibatch_std:
+            layers.append(MinibatchStd(minibatch_std))
+            inputs += 1
         self.layers = nn.Sequential(*layers, nn.Flatten())
         self.add_head(inputs * smallest[0] * smallest[1])
         _initialise(self)

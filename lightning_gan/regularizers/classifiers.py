@@ -227,7 +227,7 @@ class Rotation(Regularizer):
         turn = (batch.draws.uniform() * 4).long().clamp(max=3)
         turned = torch.stack([torch.rot90(images, k, (2, 3)) for k in range(4)])
         chosen = turned[turn, torch.arange(len(images), device=images.device)]
-        return cross_entropy(self.turns(batch.scores(chosen)[1]), turn)
+        return cross_entropy(self.turns(batch.features(chosen)), turn)
 
     def discriminator_term(self, batch: ScoredBatch) -> Tensor:
         """Cross-entropy of the turns of reals."""

@@ -1,0 +1,58 @@
+"""Self-attention over the places of a map (SAGAN, Zhang et al. 2019)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_gan.networks.layers import maybe_spectral
+
+
+class SelfAttention(nn.Module):
+    r"""Lets every place of a map look at every other, and adds what it saw.
+
+    .. math:: y_j = x_j + \gamma\, W_v \sum_i \beta_{j,i}\, W_h x_i, \qquad
+        \beta_{j,\cdot} = \mathrm{softmax}_i\big((W_f x_i)^\top W_g x_j\big)
+
+    (Zhang et al. 2019, Eqs. 1 to 3). The factor :math:`\gamma` is learned and starts at zero, so
+    that the layer starts as the identity. Keys and values are max-pooled over squares of two
+    places, as in the authors' code, which makes the weights (HW, HW / 4); the convolutions have no
+    bias, as there.
+
+    Args:
+        maps: Feature maps that come in and go out, C; queries and keys have C / 8, values C / 2,
+            at least one each.
+        spectral_norm: Whether the four 1x1 convolutions are spectrally normalised, as in the paper.
+    """
+
+    def __init__(self, maps: int, spectral_norm: bool = False) -> None:
+        super().__init__()
+        keys, values = max(maps // 8, 1), max(maps // 2, 1)
+        self.query = _pointwise(maps, keys, spectral_norm)
+        self.key = _pointwise(maps, keys, spectral_norm)
+        self.value = _pointwise(maps, values, spectral_norm)
+        self.out = _pointwise(values, maps, spectral_norm)
+        self.gamma = nn.Parameter(torch.zeros(()))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps (N, C, H, W) of the same shape."""
+        query = self.query(maps).flatten(2)
+        key = _pooled(self.key(maps)).flatten(2)
+        value = _pooled(self.value(maps)).flatten(2)
+        # Plain products: fused attention has no double backward, which gradient penalties need.
+        weights = torch.softmax(query.transpose(1, 2) @ key, dim=2)
+        seen = (value @ weights.transpose(1, 2)).reshape(len(maps), -1, *maps.shape[2:])
+        out: Tensor = maps + self.gamma * self.out(seen)
+        return out
+
+
+def _pointwise(inputs: int, outputs: int, spectral: bool) -> nn.Module:
+    layer = nn.Conv2d(inputs, outputs, 1, bias=False)
+    nn.init.xavier_uniform_(layer.weight)
+    return maybe_spectral(layer, spectral)
+
+
+def _pooled(maps: Tensor) -> Tensor:
+    """The maxima over squares of two places; an odd last row or column stays."""
+    return F.max_pool2d(maps, 2, ceil_mode=True)

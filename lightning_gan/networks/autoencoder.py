@@ -1,0 +1,276 @@
+"""Discriminators that are autoencoders, as BEGAN and EBGAN want them, and BEGAN's generator."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_gan.errors import ConfigurationError, at_least_one
+from lightning_gan.networks.base import Discriminator, Generator, ImageSize
+from lightning_gan.networks.layers import halvings
+
+
+def _convolutions(inputs: int, maps: int, depth: int) -> nn.Sequential:
+    """So many 3 x 3 convolutions, each with an ELU behind it."""
+    layers: list[nn.Module] = []
+    for _ in range(depth):
+        layers += [nn.Conv2d(inputs, maps, 3, padding=1), nn.ELU()]
+        inputs = maps
+    return nn.Sequential(*layers)
+
+
+def _smallest(name: str, size: tuple[int, int]) -> tuple[int, tuple[int, int]]:
+    """Number of sizes that there are maps of, and the smallest, whose short side has 8 to 14."""
+    sizes, (height, width) = halvings(name, size)
+    return sizes, (2 * height, 2 * width)
+
+
+class _Encoder(nn.Sequential):
+    """Halves the image down to 8 to 14 pixels and maps that to a code (N, code_dim)."""
+
+    def __init__(
+        self, name: str, channels: int, size: tuple[int, int], width: int, code_dim: int, depth: int
+    ) -> None:
+        sizes, (high, wide) = _smallest(name, size)
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.ELU()]
+        inputs = width
+        for number in range(1, sizes + 1):
+            maps = width * number
+            if number > 1:  # sub-sampling, by a convolution of its own
+                layers += [nn.Conv2d(inputs, maps, 3, stride=2, padding=1), nn.ELU()]
+                inputs = maps
+            layers.append(_convolutions(inputs, maps, depth))
+        super().__init__(*layers, nn.Flatten(), nn.Linear(inputs * high * wide, code_dim))
+
+
+class _Decoder(nn.Module):
+    """From a code (N, code_dim) to an image, doubling by nearest neighbours."""
+
+    def __init__(
+        self,
+        name: str,
+        channels: int,
+        size: tuple[int, int],
+        width: int,
+        code_dim: int,
+        depth: int,
+        skips: bool,
+    ) -> None:
+        super().__init__()
+        sizes, smallest = _smallest(name, size)
+        self.skips = skips
+        self.start = nn.Sequential(
+            nn.Linear(code_dim, width * smallest[0] * smallest[1]),
+            nn.Unflatten(1, (width, *smallest)),
+        )
+        later = 2 * width if skips else width
+        self.stages = nn.ModuleList(
+            _convolutions(later if number else width, width, depth) for number in range(sizes)
+        )
+        self.image = nn.Conv2d(width, channels, 3, padding=1)
+
+    def forward(self, code: Tensor) -> Tensor:
+        """Images (N, C, H, W), of any range."""
+        first: Tensor = self.start(code)
+        maps = self.stages[0](first)
+        for number, stage in enumerate(self.stages):
+            if number == 0:
+                continue
+            maps = F.interpolate(maps, scale_factor=2.0, mode="nearest")
+            if self.skips:
+                again = F.interpolate(first, scale_factor=2.0**number, mode="nearest")
+                maps = torch.cat([maps, again], dim=1)
+            maps = stage(maps)
+        images: Tensor = self.image(maps)
+        return images
+
+
+class _Reconstructing(Discriminator):
+    """What autoencoders share: the logit is minus the error of the reconstruction."""
+
+    reconstructs = True
+    encoder: nn.Module
+    decoder: nn.Module
+
+    def __init__(
+        self,
+        channels: int | None,
+        image_size: ImageSize,
+        code_dim: int,
+        power: int,
+        num_classes: int,
+    ) -> None:
+        super().__init__(channels, image_size, num_classes)
+        name = type(self).__name__
+        if num_classes:
+            raise ConfigurationError(
+                f"{name} has no classes, but num_classes={num_classes}: set it to 0."
+            )
+        at_least_one(self, code_dim=code_dim)
+        if power not in (1, 2):
+            raise ConfigurationError(
+                f"{name}: power={power} must be 1, for the mean absolute error, or 2, for the mean "
+                "squared error."
+            )
+        self.power = power
+        self.num_features = code_dim
+
+    def reconstruct(self, samples: Tensor) -> Tensor:
+        """What the decoder makes of the codes of samples, of their shape and of any range."""
+        made: Tensor = self.decoder(self.encoder(samples))
+        return made
+
+    def features(self, samples: Tensor) -> Tensor:
+        """The codes of samples (N, code_dim)."""
+        code: Tensor = self.encoder(samples)
+        return code
+
+    def judge(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Is refused: the error is one between samples, which a code does not tell.
+
+        Raises:
+            ConfigurationError: Always.
+        """
+        raise ConfigurationError(
+            f"{type(self).__name__} judges a sample by its reconstruction, not by its code alone: "
+            "ask for scores(samples, labels)."
+        )
+
+    def scores(self, samples: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Minus the error of each sample (N,), and its code (N, code_dim)."""
+        code = self.features(samples)
+        # The sample counts twice, as what is encoded and as what is aimed at.
+        error = (samples - self.decoder(code)).abs() ** self.power
+        return -error.flatten(1).mean(dim=1), code
+
+
+class AutoencoderDiscriminator(_Reconstructing):
+    """BEGAN's convolutional autoencoder (Berthelot et al. 2017, section 3.4 and figure 1).
+
+    3 x 3 convolutions with ELUs, whose maps grow by ``width`` with each halving of the encoder and
+    stay at ``width`` in the decoder, which doubles by nearest neighbours; the smallest maps have 8
+    to 14 pixels on their short side. The logit is minus the error of the reconstruction.
+
+    Args:
+        channels: Channels of an image; None to take it from the data.
+        image_size: Height and width in pixels: 4 to 7 times a power of two, such as 28, 32 or 64;
+            None to take it from the data.
+        width: Feature maps at the size of the image, n; the paper's are 64 and 128.
+        code_dim: Length of a code; the paper takes 64 in most experiments.
+        depth: Convolutions at each size.
+        power: Of the difference, of which the error is the mean: 1 (BEGAN) or 2 (EBGAN).
+        skips: Whether each size of the decoder sees the decoder's first map again, enlarged; one of
+            the paper's optional improvements.
+        num_classes: There are no classes: 0.
+
+    Raises:
+        ConfigurationError: If a number is out of range.
+    """
+
+    def __init__(
+        self,
+        channels: int | None = None,
+        image_size: ImageSize = None,
+        width: int = 64,
+        code_dim: int = 64,
+        depth: int = 2,
+        power: int = 1,
+        skips: bool = False,
+        num_classes: int = 0,
+    ) -> None:
+        super().__init__(channels, image_size, code_dim, power, num_classes)
+        at_least_one(self, width=width, depth=depth)
+        name = type(self).__name__
+        self.encoder = _Encoder(name, self.channels, self.size, width, code_dim, depth)
+        self.decoder = _Decoder(name, self.channels, self.size, width, code_dim, depth, skips)
+
+
+class MLPAutoencoderDiscriminator(_Reconstructing):
+    """A perceptron that encodes and one that decodes points or flat images (EBGAN on MNIST).
+
+    Fully connected layers with ReLUs (Zhao et al. 2017, section 4.1, whose grid of architectures
+    it spans). The logit is minus the error of the reconstruction.
+
+    Args:
+        channels: Coordinates of a point, or channels of an image; None to take it from the data.
+        image_size: Height and width in pixels, 0 for points; None to take it from the data.
+        width: Units of a hidden layer.
+        code_dim: Length of a code.
+        depth: Number of hidden layers before the code, and again behind it.
+        power: Of the difference, of which the error is the mean: 1 (BEGAN) or 2 (EBGAN).
+        num_classes: There are no classes: 0.
+
+    Raises:
+        ConfigurationError: If a number is out of range.
+    """
+
+    def __init__(
+        self,
+        channels: int | None = None,
+        image_size: ImageSize = None,
+        width: int = 128,
+        code_dim: int = 32,
+        depth: int = 1,
+        power: int = 1,
+        num_classes: int = 0,
+    ) -> None:
+        super().__init__(channels, image_size, code_dim, power, num_classes)
+        at_least_one(self, width=width, depth=depth)
+        numbers = self.channels * max(self.size[0] * self.size[1], 1)
+        sides = [numbers, *[width] * depth, code_dim]
+        shape = (self.channels, *self.size) if self.image_size else (self.channels,)
+        self.encoder = nn.Sequential(nn.Flatten(), *_perceptron(sides))
+        self.decoder = nn.Sequential(*_perceptron(sides[::-1]), nn.Unflatten(1, shape))
+
+
+def _perceptron(sides: list[int]) -> list[nn.Module]:
+    """Linear layers between layers of so many units, with ReLUs in between."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(sides):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    return layers[:-1]
+
+
+class BEGANGenerator(Generator):
+    """The decoder of BEGAN's autoencoder, with weights of its own (Berthelot et al. 2017).
+
+    The paper draws latents uniformly from [-1, 1] and has no tanh.
+
+    Args:
+        channels: Channels of an image; None to take it from the data.
+        image_size: Height and width in pixels: 4 to 7 times a power of two, such as 28, 32 or 64;
+            None to take it from the data.
+        latent_dim: Length of a latent; the paper takes that of the autoencoder's code.
+        width: Feature maps, n; the paper's are 64 and 128.
+        depth: Convolutions at each size.
+        skips: Whether each size sees the first map again, enlarged; one of the paper's optional
+            improvements.
+        num_classes: Number of classes that it is conditioned on; 0 for none.
+
+    Raises:
+        ConfigurationError: If a number is out of range.
+    """
+
+    def __init__(
+        self,
+        channels: int | None = None,
+        image_size: ImageSize = None,
+        latent_dim: int = 64,
+        width: int = 64,
+        depth: int = 2,
+        skips: bool = False,
+        num_classes: int = 0,
+    ) -> None:
+        super().__init__(latent_dim, channels, image_size, num_classes)
+        at_least_one(self, width=width, depth=depth)
+        self.decoder = _Decoder(
+            type(self).__name__, self.channels, self.size, width, self.input_dim, depth, skips
+        )
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Images (N, channels, height, width) in [-1, 1]; the paper has no tanh."""
+        images: Tensor = self.decoder(self.conditioned(z, labels))
+        return images.tanh()

@@ -1,0 +1,161 @@
+"""A small model for every part of the library, whatever that part needs around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from small_networks import network_of
+from tiny import picture_gan, points_gan
+from torch import Tensor, nn
+
+from lightning_gan import augment, networks, objectives, regularizers
+from lightning_gan.augment import Augmentation
+from lightning_gan.gan import GAN
+from lightning_gan.networks import (
+    Discriminator,
+    Generator,
+    MLPAutoencoderDiscriminator,
+    MLPDiscriminator,
+    MLPGenerator,
+    Packed,
+)
+from lightning_gan.networks.layers import has_batch_norm
+from lightning_gan.objectives import Hinge, NonSaturating, Objective, Wasserstein
+from lightning_gan.parts import Part, all_parts
+from lightning_gan.prior import CodePrior, UniformPrior
+from lightning_gan.regularizers import R1, GradientPenalty, Regularizer
+
+assert augment, networks
+assert objectives, regularizers
+
+
+def own(base: type[Part]) -> list[type[Any]]:
+    """The library's parts that can be built; a new one joins by being written."""
+    known = (part for part in all_parts(base) if part.__module__.startswith("lightning_gan."))
+    return [part for part in known if not part.__name__.startswith("_")]
+
+
+class Decoding(MLPDiscriminator):
+    """A discriminator with a decoder, and without batch norm."""
+
+    def __init__(self, channels: int, image_size: int) -> None:
+        super().__init__(channels, image_size, width=8, depth=2)
+        self.decoder = nn.Linear(8, channels * max(image_size, 1) ** 2)
+
+    def reconstructions(self, samples: Tensor) -> list[tuple[Tensor, Tensor]]:
+        return [(self.decoder(self.features(samples)), samples.flatten(1))]
+
+
+class Styled(Generator):
+    """A generator with styles: a mapping, and two layers that the styles scale."""
+
+    def __init__(self) -> None:
+        super().__init__(4, 1, 8)
+        self.mapping = nn.Sequential(nn.Linear(4, 6), nn.Tanh())
+        self.layers = nn.ModuleList(nn.Linear(6, 64) for _ in range(2))
+
+    def styles(self, z: Tensor, labels: Tensor) -> Tensor:
+        styles: Tensor = self.mapping(z)[:, None].repeat(1, 2, 1)
+        return styles
+
+    def synthesise(self, styles: Tensor) -> Tensor:
+        out = sum(layer(styles[:, i]) for i, layer in enumerate(self.layers))
+        return torch.tanh(out).unflatten(1, (1, 8, 8))  # type: ignore[union-attr, no-any-return]
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        return self.synthesise(self.styles(z, labels))
+
+
+def with_objective(objective: Objective, more: list[Regularizer] | None = None) -> GAN:
+    """A model with an objective, in the plane."""
+    parts: dict[str, Any] = {}
+    if objective.wants_reconstruction:
+        torch.manual_seed(4)
+        parts["discriminator"] = MLPAutoencoderDiscriminator(2, 0, width=8, code_dim=3)
+    if objective.reads_labels:
+        parts["generator"] = MLPGenerator(2, 0, width=8, depth=2, num_classes=3)
+    bounds = [GradientPenalty()] if objective.needs_lipschitz else []
+    return points_gan(objective, [*bounds, *(more or [])], **parts)
+
+
+def with_regularizer(regularizer: Regularizer, objective: Objective | None = None) -> GAN:
+    """A model with a regularizer, in the plane where that has a meaning."""
+    name, parts = type(regularizer).__name__, {}
+    torch.manual_seed(5)
+    if name == "InfoGAN":
+        parts = {
+            "generator": MLPGenerator(2, 0, latent_dim=6, width=8),
+            "prior": CodePrior((3,), 2),
+        }
+    elif regularizer.reads_labels:
+        parts = {"generator": MLPGenerator(2, 0, width=8, depth=2, num_classes=3)}
+    elif name == "Reconstruction":
+        parts = {"discriminator": Decoding(2, 0)}
+    elif name == "LatentOptimisation":
+        parts = {"prior": UniformPrior()}
+    objective = objective or Hinge()
+    if name == "PathLength":
+        return points_gan(
+            objective, [regularizer], generator=Styled(), discriminator=MLPDiscriminator(1, 8, 8)
+        )
+    if regularizer.images_only:
+        return picture_gan(objective, [regularizer])
+    return points_gan(objective, [regularizer], **parts)
+
+
+def with_augmentation(augmentation: Augmentation) -> GAN:
+    """A model with an augmentation, on pictures."""
+    return picture_gan(NonSaturating(), [R1(0.1)], augmentation=augmentation)
+
+
+def with_network(kind: type[Generator | Discriminator]) -> GAN:
+    """A model with a network, on pictures, against a small one of the other player."""
+    torch.manual_seed(6)
+    network = network_of(kind, 1)
+    objective: Objective = NonSaturating()
+    if isinstance(network, Generator):
+        return points_gan(objective, generator=network, discriminator=MLPDiscriminator(1, 8, 8))
+    if network.reconstructs:
+        objective = objectives.BEGAN()
+    generator = MLPGenerator(1, 8, latent_dim=4, width=8, num_classes=network.num_classes)
+    return points_gan(objective, generator=generator, discriminator=network)
+
+
+def examples() -> dict[str, Callable[[], GAN]]:
+    """Every objective, regularizer, augmentation and network, each in a small model."""
+    found: dict[str, Callable[[], GAN]] = {}
+    wrapped = {
+        kind: (lambda k=kind: k(NonSaturating())) for kind in (objectives.TopK, objectives.Unrolled)
+    }
+    for kind in own(Objective):
+        found[kind.__name__] = lambda k=kind: with_objective(wrapped.get(k, k)())
+    short = {
+        regularizers.LeCam: {"start": 2},
+        regularizers.FreezeD: {"layers": 1},
+        regularizers.PathLength: {"every": 2},
+        regularizers.ConditionalContrastive: {"embedding_dim": 8},
+        regularizers.DataToDataCrossEntropy: {"embedding_dim": 8},
+    }
+    for kind in own(Regularizer):
+        found[kind.__name__] = lambda k=kind: with_regularizer(k(**short.get(k, {})))
+    for kind in own(Augmentation):
+        arguments = {"kimg": 0.1} if kind.__name__.startswith("Adaptive") else {}
+        if kind.__name__ == "Augmentations":
+            arguments = {"parts": [augment.InstanceNoise(), augment.AdaptivePseudo(kimg=0.1)]}
+        found[kind.__name__] = lambda k=kind, a=arguments: with_augmentation(k(**a))
+    for kind in [*own(Generator), *own(Discriminator)]:
+        found[kind.__name__] = lambda k=kind: with_network(k)
+    found["packs in the plane"] = lambda: points_gan(
+        NonSaturating(), [GradientPenalty()], discriminator=Packed(MLPDiscriminator(4, 0, 8), 2)
+    )
+    found["Wasserstein divergence"] = lambda: points_gan(
+        Wasserstein(), [regularizers.WassersteinDivergence()]
+    )
+    return found
+
+
+def normalises_batches(gan: GAN) -> bool:
+    """Whether batch norm makes a process's own batch count, so that several differ from one."""
+    return has_batch_norm(gan.generator) or has_batch_norm(gan.discriminator)
