@@ -19,7 +19,7 @@ def step_after(optimizer: Optimizer, parameters: Weights) -> Step:
     """What the optimizer would do next, again and again, from its present state.
 
     Args:
-        optimizer: Adam without decay, or SGD without momentum; it is not changed.
+        optimizer: Adam without decay, or SGD without momentum; it minimises and is not changed.
         parameters: Its parameters by name; those that it does not move rest.
 
     Returns:
@@ -30,8 +30,9 @@ def step_after(optimizer: Optimizer, parameters: Weights) -> Step:
     """
     groups = {p: group for group in optimizer.param_groups for p in group["params"]}
     plain = not any(
-        group.get("weight_decay") or group.get("momentum") or group.get("amsgrad")
+        group.get(option)
         for group in optimizer.param_groups
+        for option in ("weight_decay", "momentum", "amsgrad", "maximize")
     )
     if not plain or not isinstance(optimizer, (Adam, SGD)):
         raise ConfigurationError(

@@ -21,9 +21,12 @@ def warm_start(model: nn.Module, path: str | Path) -> None:
     Raises:
         WeightsError: If the file is missing or damaged, or holds other networks.
     """
+    if not Path(path).is_file():
+        raise WeightsError(f"There is no checkpoint at {path}: check warm_start.")
     checkpoint = read_checkpoint(path)
     own_state(checkpoint, str(path))
-    weights = checkpoint.get("state_dict", {})
+    weights = checkpoint.get("state_dict")
+    weights = weights if isinstance(weights, dict) else {}
     for player in (*PLAYERS, "generator_ema"):
         prefix = f"{player}."
         theirs = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}

@@ -23,6 +23,8 @@ from lightning_gan.networks import (
     ResNetGenerator,
     SNDCGANDiscriminator,
     SNDCGANGenerator,
+    StyleGAN2Discriminator,
+    StyleGAN2Generator,
 )
 
 SMALL: dict[type[Generator] | type[Discriminator], dict[str, Any]] = {
@@ -39,6 +41,8 @@ SMALL: dict[type[Generator] | type[Discriminator], dict[str, Any]] = {
     AutoencoderDiscriminator: {"width": 4, "code_dim": 4, "depth": 1},
     MLPAutoencoderDiscriminator: {"width": 8, "code_dim": 4},
     BEGANGenerator: {"width": 4, "latent_dim": 4, "depth": 1},
+    StyleGAN2Generator: {"width": 4, "latent_dim": 4, "style_dim": 8, "mapping_depth": 2},
+    StyleGAN2Discriminator: {"width": 4, "minibatch_std": 1, "mapping_depth": 2},
 }
 
 

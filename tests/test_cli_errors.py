@@ -42,7 +42,10 @@ def sentence(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("--model.objective Hinje", "no Objective called Hinje: did you mean Hinge?"),
         ("--data MNITS", "no RealData called MNITS: did you mean MNIST?"),
         ("--model.generator MLPGenerater", "did you mean MLPGenerator?"),
-        ("--model.regularizers+=R3", "no Regularizer called R3: --model.regularizers.help lists them"),
+        (
+            "--model.regularizers+=R3",
+            "no Regularizer called R3: --model.regularizers.help lists them",
+        ),
         ("--trainer.callbacks+=SampleGird", "no Callback called SampleGird: did you mean Sampl"),
         ("--model.generator_optimizer Adamm", "did you mean Adam?"),
         ("--model.objective NonSaturating --model.objective.real_lable 0.9", "real_label?"),

@@ -16,6 +16,9 @@ from tiny import (
     fit,
     points_gan,
     quiet_trainer,
+    random_batch,
+    slope_critic,
+    term,
 )
 from torch import Tensor, nn
 
@@ -28,27 +31,6 @@ from lightning_gan.objectives import Hinge, RelativisticPairing, Wasserstein
 from lightning_gan.regularizers import R1, R2, GradientPenalty, Regularizer, WeightClipping
 
 SHAPES = [(2,), (1, 28, 28), (3, 8, 8)]
-
-
-def slope_critic(slope: float, shape: tuple[int, ...]) -> Callable[[Tensor, Tensor], Tensor]:
-    """A linear critic whose gradient has norm `slope` everywhere."""
-    direction = torch.randn(shape, dtype=torch.float64)
-    direction *= slope / torch.linalg.vector_norm(direction)
-    return lambda samples, _: (samples * direction).flatten(1).sum(1)
-
-
-def random_batch(
-    score: Callable[[Tensor, Tensor], Tensor], count: int, shape: tuple[int, ...]
-) -> ScoredBatch:
-    real = torch.randn(count, *shape, dtype=torch.float64).requires_grad_()
-    fake = torch.randn(count, *shape, dtype=torch.float64).requires_grad_()
-    return batch_of(real, fake, score)
-
-
-def term(regularizer: Regularizer, batch: ScoredBatch) -> float:
-    found = regularizer.discriminator_term(batch)
-    assert found is not None
-    return float(found.detach())
 
 
 @pytest.mark.parametrize("shape", SHAPES)

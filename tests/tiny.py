@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Checkpoint
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from datamodules import RealData, Split
 from lightning_gan.batch import ScoredBatch
 from lightning_gan.compatibility import Composition
+from lightning_gan.game import Turn
 from lightning_gan.gan import GAN
 from lightning_gan.networks import (
     Discriminator,
@@ -24,6 +26,7 @@ from lightning_gan.networks import (
 )
 from lightning_gan.noise import Draws, Noise, Rows
 from lightning_gan.objectives import NonSaturating, Objective
+from lightning_gan.progress import Player
 from lightning_gan.regularizers import Regularizer
 
 
@@ -174,3 +177,57 @@ def batch_of(real: Tensor, fake: Tensor, score: Callable[[Tensor, Tensor], Tenso
 def scored(real_logits: Tensor, fake_logits: Tensor) -> ScoredBatch:
     """A batch with given logits."""
     return batch_of(real_logits[:, None], fake_logits[:, None], lambda samples, _: samples[:, 0])
+
+
+def random_logits(count: int = 16, scale: float = 3.0) -> tuple[Tensor, Tensor]:
+    """Logits of as many reals and fakes, in double precision, that gradients reach."""
+    pair = scale * torch.randn(2, count, dtype=torch.float64)
+    return pair[0].requires_grad_(), pair[1].requires_grad_()
+
+
+def logit_gradients(objective: Objective, r: Tensor, f: Tensor, player: str) -> list[Tensor]:
+    """Gradients of a player's loss by both kinds of logits, zeros where there is none."""
+    r, f = r.detach().requires_grad_(), f.detach().requires_grad_()
+    loss = getattr(objective, f"{player}_loss")(scored(r, f))
+    found = torch.autograd.grad(loss, (r, f), allow_unused=True)
+    return [torch.zeros_like(r) if g is None else g for g in found]
+
+
+def slope_critic(slope: float, shape: tuple[int, ...]) -> Callable[[Tensor, Tensor], Tensor]:
+    """A linear critic whose gradient has norm `slope` everywhere."""
+    direction = torch.randn(shape, dtype=torch.float64)
+    direction *= slope / torch.linalg.vector_norm(direction)
+    return lambda samples, _: (samples * direction).flatten(1).sum(1)
+
+
+def random_batch(
+    score: Callable[[Tensor, Tensor], Tensor], count: int, shape: tuple[int, ...]
+) -> ScoredBatch:
+    """A batch of random samples in double precision."""
+    real = torch.randn(count, *shape, dtype=torch.float64).requires_grad_()
+    fake = torch.randn(count, *shape, dtype=torch.float64).requires_grad_()
+    return batch_of(real, fake, score)
+
+
+def term(regularizer: Regularizer, batch: ScoredBatch, player: Player = "discriminator") -> float:
+    """The bare term of a player."""
+    found = getattr(regularizer, f"{player}_term")(batch)
+    assert found is not None
+    return float(found.detach())
+
+
+def looked_at(gan: GAN, player: Player, count: int = 8, update: int = 0) -> ScoredBatch:
+    """What a player looks at in an update, in double precision; neither player is frozen."""
+    gan.double()
+    generator = gan.generator
+    shape = (generator.channels, *(generator.size if generator.image_size else ()))
+    real = torch.randn(count, *shape, dtype=torch.float64)
+    labels = torch.arange(count) % max(generator.num_classes, 1)
+    return next(iter(gan._game.batches(Turn(player, update), real, labels)))
+
+
+def distance_from_uniform(values: Tensor) -> float:
+    """Kolmogorov's distance of numbers from the uniform distribution on [0, 1]."""
+    found = np.sort(values.detach().double().flatten().numpy())
+    steps = np.arange(len(found) + 1) / len(found)
+    return float(max(np.abs(steps[1:] - found).max(), np.abs(steps[:-1] - found).max()))

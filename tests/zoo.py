@@ -22,7 +22,7 @@ from lightning_gan.networks import (
     Packed,
 )
 from lightning_gan.networks.layers import has_batch_norm
-from lightning_gan.objectives import Hinge, NonSaturating, Objective, Wasserstein
+from lightning_gan.objectives import Hinge, NonSaturating, Objective
 from lightning_gan.parts import Part, all_parts
 from lightning_gan.prior import CodePrior, UniformPrior
 from lightning_gan.regularizers import R1, GradientPenalty, Regularizer
@@ -77,7 +77,11 @@ def with_objective(objective: Objective, more: list[Regularizer] | None = None) 
     if objective.reads_labels:
         parts["generator"] = MLPGenerator(2, 0, width=8, depth=2, num_classes=3)
     bounds = [GradientPenalty()] if objective.needs_lipschitz else []
-    return points_gan(objective, [*bounds, *(more or [])], **parts)
+    gan = points_gan(objective, [*bounds, *(more or [])], **parts)
+    if isinstance(gan.discriminator.head, nn.Linear):
+        with torch.no_grad():  # logits on both sides of every margin
+            gan.discriminator.head.weight.mul_(20)
+    return gan
 
 
 def with_regularizer(regularizer: Regularizer, objective: Objective | None = None) -> GAN:
@@ -141,17 +145,16 @@ def examples() -> dict[str, Callable[[], GAN]]:
     for kind in own(Regularizer):
         found[kind.__name__] = lambda k=kind: with_regularizer(k(**short.get(k, {})))
     for kind in own(Augmentation):
-        arguments = {"kimg": 0.1} if kind.__name__.startswith("Adaptive") else {}
+        arguments = {"kimg": 0.1, "start": 0.5} if kind.__name__.startswith("Adaptive") else {}
         if kind.__name__ == "Augmentations":
-            arguments = {"parts": [augment.InstanceNoise(), augment.AdaptivePseudo(kimg=0.1)]}
+            arguments = {
+                "parts": [augment.InstanceNoise(), augment.AdaptivePseudo(kimg=0.1, start=0.5)]
+            }
         found[kind.__name__] = lambda k=kind, a=arguments: with_augmentation(k(**a))
     for kind in [*own(Generator), *own(Discriminator)]:
         found[kind.__name__] = lambda k=kind: with_network(k)
     found["packs in the plane"] = lambda: points_gan(
         NonSaturating(), [GradientPenalty()], discriminator=Packed(MLPDiscriminator(4, 0, 8), 2)
-    )
-    found["Wasserstein divergence"] = lambda: points_gan(
-        Wasserstein(), [regularizers.WassersteinDivergence()]
     )
     return found
 

@@ -5,8 +5,6 @@ Reals and fakes pass through the same law in both players' updates, and gradient
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from lightning_gan.noise import Draws
@@ -20,7 +18,7 @@ class Augmentation(Part, nn.Module):
     that adapts lies in buffers: these travel in checkpoints and are equal on all processes.
     """
 
-    reads_signs: ClassVar[bool] = False
+    reads_signs: bool = False
     """Whether it adapts to the sign of logits, which only some objectives give a meaning."""
 
     def __init__(self) -> None:

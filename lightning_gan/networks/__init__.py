@@ -12,6 +12,7 @@ from lightning_gan.networks.mlp import MLPDiscriminator, MLPGenerator
 from lightning_gan.networks.r3gan import R3GANDiscriminator, R3GANGenerator
 from lightning_gan.networks.resnet import ResNetDiscriminator, ResNetGenerator
 from lightning_gan.networks.sndcgan import SNDCGANDiscriminator, SNDCGANGenerator
+from lightning_gan.networks.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 from lightning_gan.networks.wrappers import LabelMaps, Packed
 
 __all__ = [
@@ -33,4 +34,6 @@ __all__ = [
     "ResNetGenerator",
     "SNDCGANDiscriminator",
     "SNDCGANGenerator",
+    "StyleGAN2Discriminator",
+    "StyleGAN2Generator",
 ]

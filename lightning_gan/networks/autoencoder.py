@@ -117,6 +117,7 @@ class _Reconstructing(Discriminator):
             )
         self.power = power
         self.num_features = code_dim
+        self.head, self.projection = nn.Identity(), None
 
     def reconstruct(self, samples: Tensor) -> Tensor:
         """What the decoder makes of the codes of samples, of their shape and of any range."""

@@ -38,7 +38,8 @@ class Objective(Part, nn.Module):
     """Whether the losses mean something only for a discriminator of bounded slope."""
 
     unbounded: bool = False
-    """Whether the generator's loss has no lower bound, so that the slope should be bounded."""
+    """Whether the generator's loss is minus the logit, which falls without end and as fast
+    everywhere, so that the slope should be bounded."""
 
     reads_labels: ClassVar[bool] = False
     """Whether it conditions the discriminator on classes by itself."""

@@ -116,8 +116,8 @@ class LeastSquares(Objective):
 
     @property
     def has_sign(self) -> bool:
-        """Whether zero lies half-way between the two targets."""
-        return self.a == -self.b
+        """Whether zero lies half-way between the two targets, and that of reals above it."""
+        return -self.a == self.b > 0
 
     def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
         """Half the mean square distance of reals from b and of fakes from a."""

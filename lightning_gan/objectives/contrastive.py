@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -64,8 +62,3 @@ class SoftmaxGAN(Objective):
 
     def _log_sum(self, batch: ScoredBatch) -> Tensor:
         return torch.cat([batch.all_real_logits, batch.all_fake_logits]).logsumexp(dim=0)
-
-
-def undecided(batch_size: int) -> tuple[float, float]:
-    """What an undecided discriminator pays: dual contrastive and softmax, for a batch of reals."""
-    return 2 * math.log(batch_size + 1), math.log(2 * batch_size)

@@ -83,7 +83,8 @@ def pull_away(codes: Tensor) -> Tensor:
     (Zhao et al. 2017, Eq. 4.)
     """
     directions = normalize(codes, dim=1)
-    cosines = directions @ directions.T
+    with torch.autocast(codes.device.type, enabled=False):  # a loss keeps its precision
+        cosines = directions @ directions.T
     count = len(codes)
     others = ~torch.eye(count, dtype=torch.bool, device=codes.device)
     return cosines[others].square().sum() / (count * (count - 1))

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from lightning_gan.batch import ScoredBatch
+from lightning_gan.errors import ConfigurationError
 from lightning_gan.objectives.base import Objective
 
 
@@ -27,7 +28,11 @@ def _hinge(margin: Tensor) -> Tensor:
 
 
 class _Pairing(Objective):
-    """Each real is scored against the fake of its pair; ``loss`` judges by how much it wins."""
+    """Each real is scored against the fake of its pair; ``loss`` judges by how much it wins.
+
+    Raises:
+        ConfigurationError: If there are not as many fakes as reals.
+    """
 
     paired = True
     relative = True
@@ -36,13 +41,23 @@ class _Pairing(Objective):
         """What a margin costs (N,): the more it falls behind, the more."""
         raise NotImplementedError
 
+    def _leads(self, batch: ScoredBatch) -> Tensor:
+        """How far each real leads its fake (N,)."""
+        real, fake = batch.real_logits, batch.fake_logits
+        if len(real) != len(fake):
+            raise ConfigurationError(
+                f"{type(self).__name__} compares each real with a fake of its own, and there are "
+                f"{len(real)} reals and {len(fake)} fakes: make as many fakes as reals."
+            )
+        return real - fake
+
     def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
         """The mean cost of r - f, pair by pair."""
-        return self.loss(batch.real_logits - batch.fake_logits).mean()
+        return self.loss(self._leads(batch)).mean()
 
     def generator_loss(self, batch: ScoredBatch) -> Tensor:
         """The mean cost of f - r, pair by pair."""
-        return self.loss(batch.fake_logits - batch.real_logits).mean()
+        return self.loss(-self._leads(batch)).mean()
 
 
 class RelativisticPairing(_Pairing):

@@ -13,6 +13,7 @@ from lightning_gan.curves import Curve, value_at
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.lookahead import step_after
 from lightning_gan.objectives.base import Objective
+from lightning_gan.regularizers import WeightClipping
 
 if TYPE_CHECKING:
     from lightning_gan.compatibility import Composition
@@ -30,7 +31,6 @@ class _Around(Objective):
         self.objective = objective
         self.needs_lipschitz = objective.needs_lipschitz
         self.unbounded = objective.unbounded
-        self.looks_across = objective.looks_across
         self.relative = objective.relative
 
     @property
@@ -85,12 +85,14 @@ class TopK(_Around):
         if isinstance(share, (int, float)) and not 0 < share <= 1:
             raise ConfigurationError(f"TopK: share={share} must be above 0 and at most 1.")
         self.share = share
+        self.looks_across = isinstance(share, Curve) or share < 1
 
     def generator_loss(self, batch: ScoredBatch) -> Tensor:
         """The loss of the k best, as a mean over them."""
         logits = batch.fake_logits
         everywhere = batch.gather(logits.detach())
-        k = max(round(value_at(self.share, batch.images_seen) * len(everywhere)), 1)
+        share = min(value_at(self.share, batch.images_seen), 1.0)
+        k = max(round(share * len(everywhere)), 1)
         chosen = torch.zeros_like(everywhere, dtype=torch.bool)
         chosen[everywhere.argsort(descending=True, stable=True)[:k]] = True
         best = logits[batch.own(chosen)]
@@ -127,6 +129,8 @@ class Unrolled(_Around):
             an optimizer that it cannot foresee.
     """
 
+    looks_across = True
+
     def __init__(
         self,
         objective: Objective,
@@ -147,7 +151,7 @@ class Unrolled(_Around):
                 "Unrolled foresees a discriminator without augmentation: leave the augmentation "
                 "out, or Unrolled."
             )
-        if any(type(part).__name__ == "WeightClipping" for part in composition.regularizers):
+        if any(isinstance(part, WeightClipping) for part in composition.regularizers):
             raise ConfigurationError(
                 "Unrolled cannot see through WeightClipping, which has no gradient: bound the "
                 "slope by GradientPenalty instead."
@@ -155,17 +159,27 @@ class Unrolled(_Around):
 
     def generator_loss(self, batch: ScoredBatch) -> Tensor:
         """The loss at the future discriminator."""
-        weights = {
-            name: weight.detach().requires_grad_()
-            for name, weight in batch.discriminator.named_parameters()
-        }
-        optimizer = step_after(batch.rule, dict(batch.discriminator.named_parameters()))
+        future = self._future(batch) if self.steps else batch
+        if self.whole:
+            return -self.objective.discriminator_loss(future)
+        return self.objective.generator_loss(future)
+
+    def _future(self, batch: ScoredBatch) -> ScoredBatch:
+        """The same batch before the discriminator as it will be."""
+        if batch.rule is None:
+            raise ConfigurationError(
+                "Unrolled foresees the steps of the discriminator's optimizer, which this batch "
+                "does not have: pass it as the rule of the Turn."
+            )
+        present = dict(batch.discriminator.named_parameters())
+        weights = {name: weight.detach().requires_grad_() for name, weight in present.items()}
+        step = step_after(batch.rule, present)
         for _ in range(self.steps):
             loss = self.objective.discriminator_loss(batch.seen_by(weights))
             gradients = torch.autograd.grad(
                 loss, list(weights.values()), create_graph=not self.first_order, allow_unused=True
             )
-            weights = optimizer(
+            weights = step(
                 weights,
                 [
                     torch.zeros_like(weight) if gradient is None else batch.mean(gradient)
@@ -174,7 +188,4 @@ class Unrolled(_Around):
             )
             if self.first_order:
                 weights = {name: w.detach().requires_grad_() for name, w in weights.items()}
-        future = batch.seen_by(weights)
-        if self.whole:
-            return -self.objective.discriminator_loss(future)
-        return self.objective.generator_loss(future)
+        return batch.seen_by(weights)

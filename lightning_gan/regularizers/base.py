@@ -44,7 +44,7 @@ class Regularizer(Part, nn.Module):
     differentiates_twice: bool = False
     """Whether the player's own gradient goes through a gradient, which 16 bits do not survive."""
 
-    bounds_slope: ClassVar[bool] = False
+    bounds_slope: bool = False
     """Whether it keeps the discriminator's slope bounded, as a Wasserstein critic needs."""
 
     looks_across: bool = False

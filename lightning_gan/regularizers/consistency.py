@@ -30,12 +30,14 @@ def flipped_and_shifted(images: Tensor, draws: Draws, share: float = 1 / 8) -> T
     height, width = images.shape[2:]
     mirrored = draws.uniform(1, 1, 1) < 0.5
     images = torch.where(mirrored, images.flip(3), images)
-    reach = torch.tensor([int(height * share), int(width * share)], device=images.device)
-    shift = (draws.uniform(2) * (2 * reach + 1)).long().clamp(max=2 * reach)
-    top, left = int(reach[0]), int(reach[1])
-    padded = F.pad(images, (left, left, top, top), mode="reflect")
-    rows = shift[:, :1] + torch.arange(height, device=images.device)
-    columns = shift[:, 1:] + torch.arange(width, device=images.device)
+    down, right = int(height * share), int(width * share)
+    padded = F.pad(images, (right, right, down, down), mode="reflect")
+    # A number just below one may be rounded to one.
+    shift = draws.uniform(2)
+    shift_down = (shift[:, :1] * (2 * down + 1)).long().clamp(max=2 * down)
+    shift_right = (shift[:, 1:] * (2 * right + 1)).long().clamp(max=2 * right)
+    rows = shift_down + torch.arange(height, device=images.device)
+    columns = shift_right + torch.arange(width, device=images.device)
     place = torch.arange(len(images), device=images.device)[:, None, None]
     moved: Tensor = padded.permute(0, 2, 3, 1)[place, rows[:, :, None], columns[:, None, :]]
     return moved.permute(0, 3, 1, 2)

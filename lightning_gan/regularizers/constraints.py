@@ -76,10 +76,9 @@ class SpectralNormalization(Regularizer):
         generator: Whether the generator's are (Zhang et al. 2019, section 4.1).
 
     Raises:
-        ConfigurationError: If neither is asked for, or a network is normalised already.
+        ConfigurationError: If neither is asked for, a network is normalised already, or one of its
+            weights starts at zero.
     """
-
-    bounds_slope = True
 
     def __init__(self, discriminator: bool = True, generator: bool = False) -> None:
         super().__init__()
@@ -88,6 +87,7 @@ class SpectralNormalization(Regularizer):
                 "SpectralNormalization of neither player does nothing: set one, or leave it out."
             )
         self.discriminator, self.generator = discriminator, generator
+        self.bounds_slope = discriminator
 
     def attach(self, composition: Composition) -> None:
         """Normalises the layers."""
@@ -100,9 +100,15 @@ class SpectralNormalization(Regularizer):
                     f"{type(network).__name__} is spectrally normalised already: leave "
                     "SpectralNormalization out, or set the network's spectral_norm to false."
                 )
-            for module in list(network.modules()):
-                if isinstance(module, LAYERS):
-                    spectral_norm(module)
+            layers = [module for module in network.modules() if isinstance(module, LAYERS)]
+            if not all(layer.weight.any() for layer in layers):
+                raise ConfigurationError(
+                    f"SpectralNormalization divides by the largest singular value, which is zero "
+                    f"where a weight of {type(network).__name__} starts at zero: take another "
+                    "network."
+                )
+            for layer in layers:
+                spectral_norm(layer)
 
 
 class OrthogonalRegularization(Regularizer):
@@ -110,8 +116,8 @@ class OrthogonalRegularization(Regularizer):
 
     .. math:: \lVert W W^\top \odot (\mathbf 1 - I)\rVert_F^2
 
-    summed over all matrices of the player, with convolutions as (out, in * height * width)
-    (Brock et al. 2019, Eq. 3). Embeddings are left out.
+    summed over all weights of two or more dimensions of the player, with convolutions as (out,
+    in * height * width) (Brock et al. 2019, Eq. 3). Embeddings are left out.
 
     Args:
         weight: Factor, the paper's beta.
@@ -147,14 +153,26 @@ class OrthogonalRegularization(Regularizer):
 def overlap(network: nn.Module) -> Tensor:
     """Sum of the squared products of different rows, over all weight matrices of a network."""
     total: Tensor = torch.zeros(())
-    for module in network.modules():
-        for weight in module.parameters(recurse=False):
-            if weight.ndim < 2 or isinstance(module, nn.Embedding):
-                continue
-            rows = weight.flatten(1)
-            products = rows @ rows.T
-            total = total.to(products) + (products - torch.diag(products.diagonal())).square().sum()
+    for weight in _matrices(network):
+        products = weight @ weight.T
+        total = total.to(products) + (products - torch.diag(products.diagonal())).square().sum()
     return total
+
+
+def _matrices(network: nn.Module) -> list[Tensor]:
+    """The weights of a network as matrices (out, ...), those of embeddings left out."""
+    of = {
+        weight: module
+        for module in network.modules()
+        if isinstance(module, (nn.Embedding, nn.modules.conv._ConvTransposeNd))
+        for weight in module.parameters()
+    }
+    found: list[Tensor] = []
+    for weight in network.parameters():
+        if weight.ndim < 2 or isinstance(of.get(weight), nn.Embedding):
+            continue
+        found.append((weight.transpose(0, 1) if weight in of else weight).flatten(1))
+    return found
 
 
 class FreezeD(Regularizer):
@@ -178,21 +196,29 @@ class FreezeD(Regularizer):
     def attach(self, composition: Composition) -> None:
         """Freezes the layers."""
         discriminator = composition.discriminator
-        heads = (discriminator.head, discriminator.projection)
+        everything = list(discriminator.modules())
+        heads = [
+            part
+            for network in everything  # a wrapper's inner one among them
+            if isinstance(network, Discriminator)
+            for head in (getattr(network, "head", None), getattr(network, "projection", None))
+            if head is not None
+            for part in head.modules()
+        ]
         layers = [
-            module
-            for module in discriminator.modules()
-            if isinstance(module, LAYERS) and module not in heads
+            module for module in everything if isinstance(module, LAYERS) and module not in heads
         ]
         if self.layers > len(layers):
             raise ConfigurationError(
                 f"FreezeD: layers={self.layers}, but {type(discriminator).__name__} has only "
                 f"{len(layers)} below its head: freeze fewer."
             )
-        after = layers[self.layers] if self.layers < len(layers) else None
-        for module in discriminator.modules():
-            if module is after or module in heads:
-                break
+        end = everything.index(layers[self.layers]) if self.layers < len(layers) else None
+        learning = {*layers[self.layers :], *heads}
+        for module in everything[:end]:
+            # What holds a layer that learns may have weights of its own behind that layer.
+            if not learning.isdisjoint(module.modules()):
+                continue
             rests = isinstance(module, (*LAYERS, nn.modules.batchnorm._NormBase))
             # Normalised layers keep their weights below them, containers only their own.
             for parameter in module.parameters(recurse=rests):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -67,9 +68,13 @@ class PathLength(Regularizer):
     def generator_term(self, batch: ScoredBatch) -> Tensor:
         """The mean squared distance of the lengths from their running mean, which moves first."""
         lengths = self.lengths(batch)
-        mean = batch.mean(lengths.detach().mean()).to(self.mean_length.dtype)
+        # Of the rows at hand more or fewer may take part than of others, so that the mean over all
+        # that do is not the mean of means; none at all is no mean.
+        rows = batch.draws.rows
+        share = rows.total / rows.count / -(-rows.total // self.one_in)
+        mean = batch.mean(share * lengths.detach().sum()).to(self.mean_length.dtype)
         self.mean_length.lerp_(mean, self.decay)
-        return (lengths - self.mean_length).square().mean()
+        return share * (lengths - self.mean_length).square().sum()
 
     def lengths(self, batch: ScoredBatch) -> Tensor:
         """How far images move for a step in the styles, along a random image (N,)."""
@@ -81,5 +86,6 @@ class PathLength(Regularizer):
             scale = (images.shape[2] * images.shape[3]) ** 0.5
             along = batch.draws.normal(*images.shape[1:])[chosen].to(images.dtype) / scale
             (gradient,) = torch.autograd.grad((images * along).sum(), styles, create_graph=True)
-        lengths: Tensor = gradient.square().sum(dim=2).mean(dim=1).sqrt()
-        return lengths
+        # vector_norm has the subgradient 0 at 0, where the root of a sum of squares has NaN.
+        lengths: Tensor = torch.linalg.vector_norm(gradient, dim=(1, 2))
+        return lengths / math.sqrt(gradient.shape[1])

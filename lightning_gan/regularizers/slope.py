@@ -55,6 +55,11 @@ class _SegmentPenalty(_SlopePenalty):
     def slopes(self, batch: ScoredBatch) -> Tensor:
         """Norms (N,) of the gradients, one point drawn uniformly between each real and its fake."""
         real, fake = batch.real.detach(), batch.fake.detach()
+        if len(real) != len(fake):
+            raise ConfigurationError(
+                f"{type(self).__name__} looks between each real and its fake, and there are "
+                f"{len(real)} reals and {len(fake)} fakes: give as many of both."
+            )
         alpha = shared_by_packs(batch.draws.uniform(*(1 for _ in real.shape[1:])), batch)
         between = torch.lerp(fake, real, alpha).requires_grad_()
         gradients = sample_gradients(batch.precise_logits(between), between)
@@ -169,6 +174,7 @@ class DRAGAN(_SlopePenalty):
     """
 
     bounds_slope = True
+    looks_across = True
 
     def __init__(self, weight: float | Curve = 10.0, every: int = 1) -> None:
         super().__init__(weight, every)

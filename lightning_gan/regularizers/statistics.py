@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_gan import processes
 from lightning_gan.batch import ScoredBatch
 from lightning_gan.curves import Curve
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, UnstableWarning
 from lightning_gan.progress import PLAYERS, Player
 from lightning_gan.regularizers.base import Regularizer
 
@@ -59,6 +60,17 @@ class LeCam(Regularizer):
         for name in ("mean_real", "mean_fake"):
             self.register_buffer(name, torch.zeros(()))
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
+
+    def check(self, composition: Composition) -> None:
+        """Warns of losses to which a constant added to all logits is nothing."""
+        objective = composition.objective
+        if objective.relative or objective.needs_lipschitz:
+            warnings.warn(
+                f"LeCam holds logits in their places, and only their differences mean anything to "
+                f"{type(objective).__name__}: take Hinge or NonSaturating.",
+                UnstableWarning,
+                stacklevel=5,
+            )
 
     def discriminator_term(self, batch: ScoredBatch) -> Tensor:
         """Squared distances of both kinds from the other's average; 0 before the start."""
@@ -162,15 +174,15 @@ class HistoricalAveraging(Regularizer):
     def attach(self, composition: Composition) -> None:
         """Makes the means."""
         for player in PLAYERS:
-            network = getattr(composition, player)
-            for place, weight in enumerate(network.parameters() if self.players[player] else ()):
+            weights = _in_order(getattr(composition, player)) if self.players[player] else []
+            for place, weight in enumerate(weights):
                 self.register_buffer(f"{player}_{place}", torch.zeros_like(weight.detach()))
 
     def _term(self, player: Player, batch: ScoredBatch) -> Tensor | None:
         if not self.players[player]:
             return None
         begun = (self.counts[PLAYERS.index(player)] > 0).to(batch.real.dtype)
-        weights = getattr(batch, player).parameters()
+        weights = _in_order(getattr(batch, player))
         distances = [
             (weight - mean).square().sum()
             for weight, mean in zip(weights, self._means(player), strict=True)
@@ -192,12 +204,21 @@ class HistoricalAveraging(Regularizer):
             return
         count = self.counts[PLAYERS.index(player)]
         count += 1
-        weights = getattr(batch, player).parameters()
+        weights = _in_order(getattr(batch, player))
         for weight, mean in zip(weights, self._means(player), strict=True):
             mean.add_((weight - mean) / count)
 
     def _means(self, player: Player) -> list[Tensor]:
         return [buffer for name, buffer in self.named_buffers() if name.startswith(f"{player}_")]
+
+
+def _in_order(network: nn.Module) -> list[nn.Parameter]:
+    """The weights in an order that spectral normalisation, which moves them, does not change."""
+    weights = {
+        name.replace(".parametrizations", "").removesuffix(".original"): weight
+        for name, weight in network.named_parameters()
+    }
+    return [weights[name] for name in sorted(weights)]
 
 
 class Reconstruction(Regularizer):

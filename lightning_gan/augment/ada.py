@@ -1,0 +1,113 @@
+"""Adaptive discriminator augmentation: as much as it takes against overfitting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from lightning_gan.augment.ada_color import recolored
+from lightning_gan.augment.ada_corruption import filtered, holed, noisy
+from lightning_gan.augment.ada_geometry import changed
+from lightning_gan.augment.adaptive import SignController
+from lightning_gan.augment.base import Augmentation
+from lightning_gan.augment.lots import Lots, refuse_points
+from lightning_gan.curves import Curve
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.noise import Draws
+
+
+class AdaptiveAugmentation(Augmentation):
+    """Augments images by up to 18 operations, each with a probability p that adapts.
+
+    ADA (Karras et al. 2020, section 3 and appendix B), with the paper's operations and strengths.
+    p rises while the discriminator is too sure of the reals, as a sign of overfitting, and falls
+    while it is not: every ``every`` updates of it p moves by the images seen since, divided by
+    ``1000 kimg``, up where the mean sign of the reals' logits was above ``target`` and down where
+    it was below. p is kept from falling below 0 only, and counts as 1 where it is above. The
+    defaults are the paper's recommendation, "bgc".
+
+    Operations follow each other in the order of the arguments. Images to which none is applied
+    stay as they are, bit for bit. Differences from the paper: blitted images are copied and not
+    interpolated; what lies outside is mirrored without end, with the outermost pixels doubled.
+    On CUDA, gradients through ``geometry`` are those of torch's ``grid_sample``, which differ in
+    the last bits from run to run.
+
+    Args:
+        target: Mean sign of the reals' logits that is aimed at, in (-1, 1).
+        kimg: Thousands of images in which p goes from 0 to 1, if it always goes up.
+        every: Updates of the discriminator between two moves of p.
+        blit: Whether to mirror, to turn by quarters (by halves where images are not square), and
+            to shift by whole pixels, up to an eighth of the size.
+        geometry: Whether to scale, rotate, stretch and shift, with interpolation.
+        color: Whether to change brightness and contrast and to flip the luma, and, where there is
+            more than one channel, the saturation. The hue is rotated where there are three.
+        filtering: Whether to amplify four bands of frequencies.
+        noise: Whether to add noise.
+        cutout: Whether to set a rectangle of half the height and width to zero.
+        start: The value that p starts from.
+        schedule: p as a function of the images seen, without adapting: then ``target``, ``kimg``,
+            ``every`` and ``start`` do nothing. R3GAN (Huang et al. 2024) does so.
+
+    Raises:
+        ConfigurationError: If all operations are off, a number is out of range, or the samples are
+            points.
+    """
+
+    def __init__(
+        self,
+        target: float = 0.6,
+        kimg: float = 500,
+        every: int = 4,
+        blit: bool = True,
+        geometry: bool = True,
+        color: bool = True,
+        filtering: bool = False,
+        noise: bool = False,
+        cutout: bool = False,
+        start: float = 0.0,
+        schedule: Curve | None = None,
+    ) -> None:
+        super().__init__()
+        stages: list[tuple[bool, Callable[[Tensor, Lots], Tensor]]] = [
+            (blit or geometry, partial(changed, blit=blit, geometry=geometry)),
+            (color, recolored),
+            (filtering, filtered),
+            (noise, noisy),
+            (cutout, holed),
+        ]
+        self._stages = [stage for is_on, stage in stages if is_on]
+        if not self._stages:
+            raise ConfigurationError(
+                "AdaptiveAugmentation has nothing to do: switch blit, geometry, color, filtering, "
+                "noise or cutout on, or leave it out."
+            )
+        self.schedule = schedule
+        self.controller = SignController(target, kimg, every, start)
+        self.reads_signs = schedule is None
+
+    def probability(self, images_seen: int) -> float:
+        """The probability of every operation after ``images_seen`` images, in [0, 1]."""
+        p = self.controller.p if self.schedule is None else self.schedule(images_seen)
+        return min(max(p, 0.0), 1.0)
+
+    def forward(self, samples: Tensor, draws: Draws, images_seen: int) -> Tensor:
+        """Augments images (N, C, H, W), each in its own way, with gradients of any order."""
+        refuse_points(self, samples)
+        p = self.probability(images_seen)
+        if p == 0:
+            return samples
+        # Positions and colours in bfloat16 would be off by pixels and shades.
+        with torch.autocast(samples.device.type, enabled=False):
+            lots = Lots(draws, p, like=samples)
+            images = samples.to(lots.dtype)
+            for stage in self._stages:
+                images = stage(images, lots)
+            return images.to(samples.dtype)
+
+    def observe(self, real_logits: Tensor, images: int) -> None:
+        """Adapts p to the signs of the reals' logits (N,), unless it follows a schedule."""
+        if self.reads_signs:
+            self.controller.observe(real_logits, images)

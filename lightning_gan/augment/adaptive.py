@@ -1,0 +1,103 @@
+"""A probability that rises where the discriminator is too sure of the reals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_gan import processes
+from lightning_gan.errors import ConfigurationError
+
+TRILLION = 10**12
+
+
+class SignController(nn.Module):
+    r"""A probability p that follows the signs of the reals' logits.
+
+    Every ``every`` updates of the discriminator p moves by the images seen since, divided by
+    ``1000 kimg``: up where :math:`r_t = \mathbb{E}\,\mathrm{sign}(D(x))`, over the reals since the
+    last move, is above ``target``, down where it is below (Karras et al. 2020, section 3, Eq. 1).
+    It is kept from falling below 0 but not from rising above 1; what uses it takes ``min(p, 1)``.
+
+    All state lies in integer buffers, which are exact in every precision and on every device, and
+    the same on all processes after every update.
+
+    Args:
+        target: The wanted :math:`r_t`, in (-1, 1).
+        kimg: Thousands of images in which p goes from 0 to 1, if it always goes up.
+        every: Updates of the discriminator between two moves of p.
+        start: The value that p starts from.
+
+    Raises:
+        ConfigurationError: If a number is out of range.
+    """
+
+    trillionths: Tensor
+    signs: Tensor
+    scored: Tensor
+    images: Tensor
+    updates: Tensor
+
+    def __init__(
+        self, target: float = 0.6, kimg: float = 500, every: int = 4, start: float = 0.0
+    ) -> None:
+        super().__init__()
+        if not -1 < target < 1:
+            raise ConfigurationError(
+                f"Adaptive augmentation: target={target} must lie between -1 and 1, as the mean of "
+                "signs does."
+            )
+        if kimg <= 0 or every < 1 or start < 0:
+            raise ConfigurationError(
+                "Adaptive augmentation needs kimg > 0, every >= 1 and start >= 0, "
+                f"but got kimg={kimg}, every={every} and start={start}."
+            )
+        self.target, self.kimg, self.every = target, kimg, every
+        self.register_buffer("trillionths", torch.tensor(round(start * TRILLION)))
+        for name in ("signs", "scored", "images", "updates"):  # since p moved last
+            self.register_buffer(name, torch.tensor(0))
+        # Reading a buffer would wait for the device; None where it must be.
+        self._p: float | None = None
+        self._updates: int | None = None
+
+    @property
+    def p(self) -> float:
+        """The probability, which may be above 1."""
+        if self._p is None:
+            self._p = int(self.trillionths) / TRILLION
+        return self._p
+
+    @torch.no_grad()
+    def observe(self, real_logits: Tensor, images: int) -> None:
+        """Counts the signs of an update, and moves p if that is due.
+
+        Args:
+            real_logits: Logits (N,) of the reals on this process, as many on every one; ones that
+                are not numbers count as zero. There are fewer than reals where some share one.
+            images: Reals in the batch over all processes.
+        """
+        if self._updates is None:
+            self._updates = int(self.updates)
+        signs = (real_logits > 0).sum() - (real_logits < 0).sum()
+        self.signs += processes.gather_anything(signs[None]).sum().to(self.signs.device)
+        self.scored += len(real_logits) * processes.count()
+        self.images += images
+        self.updates += 1
+        self._updates += 1
+        if self._updates >= self.every:
+            self._move()
+
+    def _move(self) -> None:
+        surplus = int(self.signs) - self.target * int(self.scored)
+        step = round(int(self.images) * TRILLION / (1000 * self.kimg))
+        self.trillionths += step * ((surplus > 0) - (surplus < 0))
+        self.trillionths.clamp_(min=0)
+        for counter in (self.signs, self.scored, self.images, self.updates):
+            counter.zero_()
+        self._p, self._updates = None, 0
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super()._load_from_state_dict(*args, **kwargs)
+        self._p = self._updates = None

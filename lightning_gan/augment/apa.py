@@ -1,0 +1,60 @@
+"""Adaptive pseudo augmentation: some reals are replaced by generated samples."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lightning_gan.augment.adaptive import SignController
+from lightning_gan.augment.base import Augmentation
+from lightning_gan.augment.lots import Lots
+from lightning_gan.noise import Draws
+
+
+class AdaptivePseudo(Augmentation):
+    """Shows the discriminator generated samples as reals, as often as it is too sure of reals.
+
+    With probability p a real is replaced by the generated sample at the same place in the batch,
+    without its gradient (APA, Jiang et al. 2021, section 3). p is adapted as in
+    :class:`AdaptiveAugmentation`, from the logits of what was shown as real. Otherwise samples are
+    left alone, be they images or points. The authors' code shows the generated samples of the
+    generator's last update, and this those of the discriminator's own.
+
+    Args:
+        target: Mean sign of the reals' logits that is aimed at, in (-1, 1).
+        kimg: Thousands of images in which p goes from 0 to 1, if it always goes up.
+        every: Updates of the discriminator between two moves of p.
+        start: The value that p starts from.
+
+    Raises:
+        ConfigurationError: If a number is out of range.
+    """
+
+    reads_signs = True
+
+    def __init__(
+        self, target: float = 0.6, kimg: float = 500, every: int = 4, start: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.controller = SignController(target, kimg, every, start)
+
+    def probability(self, images_seen: int) -> float:
+        """The probability that a real is replaced, in [0, 1]."""
+        return min(self.controller.p, 1.0)
+
+    def forward(self, samples: Tensor, draws: Draws, images_seen: int) -> Tensor:
+        """Leaves the samples (N, ...) as they are."""
+        return samples
+
+    def reals(self, real: Tensor, fake: Tensor, draws: Draws, images_seen: int) -> Tensor:
+        """The reals (N, ...), some replaced by the generated samples of the same places."""
+        p = self.probability(images_seen)
+        if p == 0:
+            return real
+        lots = Lots(draws, p, like=real)
+        replaced = lots.chosen().view(-1, *[1] * (real.ndim - 1))
+        return torch.where(replaced, fake.detach().to(real.dtype), real)
+
+    def observe(self, real_logits: Tensor, images: int) -> None:
+        """Adapts p to the signs of the reals' logits (N,)."""
+        self.controller.observe(real_logits, images)

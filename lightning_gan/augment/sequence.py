@@ -1,0 +1,52 @@
+"""Several augmentations, one after another."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from lightning_gan.augment.base import Augmentation
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.noise import Draws
+
+
+class Augmentations(Augmentation):
+    """Applies augmentations in their order.
+
+    Args:
+        parts: The augmentations, the first one first.
+
+    Raises:
+        ConfigurationError: If two of them adapt to the signs of logits: each would answer for what
+            the other one does.
+    """
+
+    def __init__(self, parts: list[Augmentation]) -> None:
+        super().__init__()
+        adaptive = [type(part).__name__ for part in parts if part.reads_signs]
+        if len(adaptive) > 1:
+            raise ConfigurationError(
+                f"Augmentations: {' and '.join(adaptive)} adapt to the same logits, so that each "
+                "answers for the other: keep one, or give AdaptiveAugmentation a schedule."
+            )
+        self.parts = nn.ModuleList(parts)
+        self.reads_signs = bool(adaptive)
+
+    def forward(self, samples: Tensor, draws: Draws, images_seen: int) -> Tensor:
+        """Augments samples (N, ...) by every part, keeping shape and type."""
+        for part in self.parts:
+            samples = part(samples, draws, images_seen)
+        return samples
+
+    def reals(self, real: Tensor, fake: Tensor, draws: Draws, images_seen: int) -> Tensor:
+        """What every part, in turn, makes of the reals (N, ...)."""
+        for part in self._each():
+            real = part.reals(real, fake, draws, images_seen)
+        return real
+
+    def observe(self, real_logits: Tensor, images: int) -> None:
+        """Lets every part learn how the reals were scored (N,)."""
+        for part in self._each():
+            part.observe(real_logits, images)
+
+    def _each(self) -> list[Augmentation]:
+        return [part for part in self.parts if isinstance(part, Augmentation)]

@@ -1,0 +1,315 @@
+"""DRAGAN, powers and maxima of the slope, and slopes by finite differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny import (
+    batch_of,
+    distance_from_uniform,
+    draws_for,
+    fit,
+    points_gan,
+    random_batch,
+    slope_critic,
+    term,
+)
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from lightning_gan.batch import ScoredBatch
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.networks import MLPDiscriminator
+from lightning_gan.objectives import Wasserstein
+from lightning_gan.regularizers import (
+    DRAGAN,
+    R1,
+    R2,
+    GradientPenalty,
+    MaximumPenalty,
+    Regularizer,
+    WassersteinDivergence,
+)
+
+SHAPES = [(2,), (1, 28, 28), (3, 8, 8)]
+BETWEEN = [GradientPenalty(), WassersteinDivergence(), MaximumPenalty()]
+for_sizes = pytest.mark.parametrize("count", [1, 4, 64])
+for_shapes = pytest.mark.parametrize("shape", SHAPES)
+
+
+class Spy:
+    """A critic that keeps what it is shown; half the squared norm, whose slope is the norm."""
+
+    seen: Tensor
+
+    def __call__(self, samples: Tensor, labels: Tensor) -> Tensor:
+        self.seen = samples.detach()
+        return samples.flatten(1).square().sum(1) / 2
+
+
+def same_gradients(
+    found: Tensor, expected: Tensor, weights: list[nn.Parameter], rtol: float = 1e-9
+) -> bool:
+    ours, theirs = (torch.autograd.grad(t, weights) for t in (found, expected))
+    return all(torch.allclose(a, b, rtol=rtol) for a, b in zip(ours, theirs, strict=True))
+
+
+# -------------------------------------------------------------------------------------- DRAGAN
+
+
+@for_shapes
+@for_sizes
+def test_dragan_vanishes_for_a_critic_of_unit_slope(count: int, shape: tuple[int, ...]) -> None:
+    # One norm over the whole batch gives 0, 1 and 49 at these sizes; one over channels only gives
+    # 0.93 on 1 x 28 x 28.
+    batch = random_batch(slope_critic(1, shape), count, shape)
+    assert term(DRAGAN(), batch) == pytest.approx(0, abs=1e-20)
+
+
+@for_sizes
+@pytest.mark.parametrize(("slope", "expected"), [(3, 4), (0.5, 0.25), (0, 1)])
+def test_dragan_is_the_squared_distance_of_the_slope_from_one(
+    count: int, slope: float, expected: float
+) -> None:
+    batch = random_batch(slope_critic(slope, (3, 8, 8)), count, (3, 8, 8))
+    assert term(DRAGAN(), batch) == pytest.approx(expected, abs=1e-12)
+
+
+def test_dragan_looks_at_the_reals_themselves_where_all_numbers_are_one() -> None:
+    spy, real = Spy(), torch.full((4, 1, 8, 8), 0.3, dtype=torch.float64)
+    term(DRAGAN(), batch_of(real, real + 5, spy))
+    assert torch.equal(spy.seen, real)
+
+
+def test_dragan_draws_one_length_per_sample_and_a_direction_per_number() -> None:
+    # other libraries draw the length for each number as well
+    spy, shape = Spy(), (3, 16, 16)
+    batch = random_batch(spy, 256, shape)
+    term(DRAGAN(), batch)
+    real = batch.real.detach()
+    moved = ((spy.seen - real) / (0.5 * real.numpy().std())).flatten(1)
+    assert 0 <= moved.min() <= moved.max() < 1
+    lengths = moved.max(dim=1, keepdim=True).values
+    assert distance_from_uniform(lengths) < 0.1
+    assert distance_from_uniform(moved / lengths) < 0.01
+
+
+def test_dragan_equals_a_reference_written_sample_by_sample() -> None:
+    critic = MLPDiscriminator(2, 0, width=8, depth=2).double()
+    batch = random_batch(critic, 6, (2,))
+    draws = draws_for(batch.real)
+    alpha, u = draws.uniform(1), draws.uniform(2)
+    spread = float(np.std(batch.real.detach().numpy()))  # of all numbers, biased
+    expected = torch.tensor(0.0, dtype=torch.float64)
+    for i in range(6):
+        point = (batch.real[i] + alpha[i] * 0.5 * spread * u[i]).detach().requires_grad_()
+        logit = critic(point[None], batch.labels[:1])
+        (slope,) = torch.autograd.grad(logit, point, create_graph=True)
+        expected = expected + ((slope**2).sum() ** 0.5 - 1) ** 2 / 6
+    found = DRAGAN().discriminator_term(batch)
+    assert torch.allclose(found, expected, rtol=1e-12)
+    assert same_gradients(found, expected, [p for p in critic.parameters() if p.ndim == 2])
+
+
+class CountingAdam(torch.optim.Adam):
+    """Adam that counts its steps."""
+
+    steps = 0
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        type(self).steps += 1
+        return super().step(closure)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("penalty", [DRAGAN(), MaximumPenalty(), R1(difference=0.01)], ids=repr)
+def test_no_penalty_takes_an_optimizer_step_of_its_own(penalty: Regularizer) -> None:
+    CountingAdam.steps = 0
+    gan = points_gan(Wasserstein(), [penalty], discriminator_optimizer=CountingAdam)
+    fit(gan, 3)
+    assert CountingAdam.steps == gan.progress.discriminator_updates == 3
+
+
+# ----------------------------------------------------------------------- powers and the maximum
+
+
+@for_shapes
+@for_sizes
+def test_wasserstein_divergence_is_a_power_of_the_slope_at_any_batch_size(
+    count: int, shape: tuple[int, ...]
+) -> None:
+    # with the default factor k = 2 and p = 6: k for unit slope, k 2^p for twice that
+    penalty = WassersteinDivergence()
+    for slope, expected in ((1, 2), (2, 2 * 2**6), (0, 0)):
+        found = penalty.factor(0) * term(
+            penalty, random_batch(slope_critic(slope, shape), count, shape)
+        )
+        assert found == pytest.approx(expected, rel=1e-12)
+
+
+@for_sizes
+def test_the_maximum_penalty_is_the_squared_slope_where_it_is_one_everywhere(count: int) -> None:
+    batch = random_batch(slope_critic(3, (3, 8, 8)), count, (3, 8, 8))
+    assert term(MaximumPenalty(), batch) == pytest.approx(9, rel=1e-12)
+
+
+def test_the_maximum_is_of_the_squared_slopes_and_never_below_their_mean() -> None:
+    spy = Spy()
+    batch = random_batch(spy, 32, (2, 3, 3))
+    largest = term(MaximumPenalty(), batch)
+    slopes = np.linalg.norm(spy.seen.flatten(1).numpy(), axis=1)
+    assert largest == pytest.approx(np.max(slopes**2), rel=1e-12)
+    again = batch_of(batch.real, batch.fake, spy)  # the same random numbers
+    mean = term(WassersteinDivergence(power=2), again)
+    assert mean == pytest.approx(np.mean(slopes**2), rel=1e-12)
+    assert mean < largest
+
+
+def test_only_the_steepest_point_pays_the_maximum_penalty() -> None:
+    weights = torch.randn(5, 3, dtype=torch.float64).requires_grad_()
+    batch = random_batch(lambda samples, _: (samples * weights).sum(1), 5, (3,))
+    (gradient,) = torch.autograd.grad(MaximumPenalty().discriminator_term(batch), weights)
+    steepest = int(np.argmax(np.linalg.norm(weights.detach().numpy(), axis=1)))
+    expected = torch.zeros(5, 3, dtype=torch.float64)
+    expected[steepest] = 2 * weights.detach()[steepest]
+    assert torch.allclose(gradient, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "penalty", [*BETWEEN, DRAGAN(), R1(difference=0.01), R2(difference=0.01)], ids=repr
+)
+def test_a_flat_critic_has_a_finite_gradient(penalty: Regularizer) -> None:
+    weight = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    batch = random_batch(lambda samples, _: samples @ weight, 4, (2,))
+    (gradient,) = torch.autograd.grad(penalty.discriminator_term(batch), weight)
+    assert gradient.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("penalty", BETWEEN, ids=repr)
+@pytest.mark.parametrize("fakes", [1, 3])
+def test_points_between_need_as_many_fakes_as_reals(penalty: Regularizer, fakes: int) -> None:
+    real, fake = torch.randn(4, 2), torch.randn(fakes, 2)
+    with pytest.raises(ConfigurationError, match=f"4 reals and {fakes} fakes"):
+        penalty.discriminator_term(batch_of(real, fake, slope_critic(1, (2,))))
+
+
+@pytest.mark.parametrize(
+    ("penalty", "of_slope"),
+    [
+        (GradientPenalty(), lambda s: (s - 1) ** 2),
+        (DRAGAN(), lambda s: (s - 1) ** 2),
+        (WassersteinDivergence(), lambda s: s**6),
+        (R1(), lambda s: s**2 / 2),
+        (R2(), lambda s: s**2 / 2),
+    ],
+    ids=repr,
+)
+def test_the_slope_of_a_sample_is_that_under_its_own_label(
+    penalty: Regularizer, of_slope: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    weights, labels = torch.randn(3, 2, dtype=torch.float64), torch.tensor([2, 0, 1, 2])
+    real, fake = (torch.randn(4, 2, dtype=torch.float64).requires_grad_() for _ in range(2))
+
+    def score(samples: Tensor, labels: Tensor) -> Tensor:
+        return (samples * weights[labels]).sum(1)
+
+    batch = ScoredBatch(score, real, fake, labels, draws_for(real))
+    slopes = np.linalg.norm(weights[labels].numpy(), axis=1)
+    assert term(penalty, batch) == pytest.approx(of_slope(slopes).mean(), rel=1e-12)
+
+
+# --------------------------------------------------------------------------- finite differences
+
+DIFFERENCES = [1e-3, 1e-2, 1.0, 30.0]
+
+
+@pytest.mark.parametrize("kind", [R1, R2])
+def test_finite_differences_of_a_linear_critic_have_the_exact_mean_at_any_length(
+    kind: type[R1 | R2],
+) -> None:
+    weight = torch.tensor([1.0, -2.0], dtype=torch.float64)
+    samples = torch.randn(100_000, 2, dtype=torch.float64)
+    found = [
+        term(kind(difference=s), batch_of(samples, samples + 1, lambda x, _: x @ weight))
+        for s in DIFFERENCES
+    ]
+    assert found == pytest.approx([found[0]] * 4, rel=1e-8)
+    assert found[0] == pytest.approx(5 / 2, rel=0.018)  # four standard deviations
+
+
+@pytest.mark.parametrize("kind", [R1, R2])
+@pytest.mark.parametrize("difference", [1e-3, 1e-2])
+def test_finite_differences_of_a_smooth_critic_come_within_three_percent(
+    kind: type[R1 | R2], difference: float
+) -> None:
+    inner, outer = torch.randn(2, 16), torch.randn(16)
+    real, fake = torch.randn(2, 100_000, 2)
+
+    def score(samples: Tensor, labels: Tensor) -> Tensor:
+        return torch.tanh(samples @ inner) @ outer
+
+    exact = term(kind(), batch_of(real.requires_grad_(), fake.requires_grad_(), score))
+    found = term(kind(difference=difference), batch_of(real, fake, score))
+    assert found == pytest.approx(exact, rel=0.03)
+
+
+def test_a_finite_difference_looks_at_reals_or_fakes_with_their_labels() -> None:
+    weights, labels = torch.randn(3, 2, dtype=torch.float64), torch.tensor([2, 0, 1, 2])
+    real, fake = torch.randn(2, 4, 2, dtype=torch.float64)
+
+    def score(samples: Tensor, labels: Tensor) -> Tensor:
+        return (samples * weights[labels]).sum(1) * samples.square().sum(1)
+
+    for kind, place in ((R1, real), (R2, fake)):
+        step = 0.1 * draws_for(real).normal(2)
+        expected = 0.0
+        for i in range(4):
+            here = score(place[i : i + 1], labels[i : i + 1])
+            there = score((place[i] + step[i])[None], labels[i : i + 1])
+            expected += float((there - here) / 0.1) ** 2 / 2 / 4
+        batch = ScoredBatch(score, real, fake, labels, draws_for(real))
+        assert term(kind(difference=0.1), batch) == pytest.approx(expected, rel=1e-9)
+
+
+def test_spectral_norm_is_the_same_at_both_ends_of_a_finite_difference() -> None:
+    # Were it one power iteration further at the other end, the two logits would differ by about
+    # 1 / difference more.
+    layer = nn.Linear(16, 1, bias=False).double()
+    with torch.no_grad():
+        layer.weight.copy_(torch.randn(1, 16))
+    deep = nn.Sequential(spectral_norm(nn.Linear(16, 16).double()), layer).train()
+    with torch.no_grad():
+        deep[0].parametrizations.weight.original.copy_(torch.randn(16, 16))  # far from converged
+    samples = 10 * torch.randn(8, 16, dtype=torch.float64)
+    before = deep[0].parametrizations.weight[0]._u.clone()
+    found = term(R1(difference=1e-4), batch_of(samples, samples, lambda x, _: deep(x)[:, 0]))
+    assert not torch.equal(before, deep[0].parametrizations.weight[0]._u)
+    slope = (layer.weight @ deep.eval()[0].weight)[0].detach().numpy()
+    steps = draws_for(samples).normal(16).numpy()
+    assert found == pytest.approx(np.mean((steps @ slope) ** 2) / 2, rel=1e-6)
+
+
+def test_a_finite_difference_needs_no_second_derivative() -> None:
+    penalty = R1(difference=0.01)
+    assert not penalty.differentiates
+    assert not penalty.differentiates_twice
+
+    class Once(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor, w: Tensor) -> Tensor:
+            ctx.save_for_backward(x)
+            return x @ w
+
+        @staticmethod
+        @torch.autograd.function.once_differentiable
+        def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
+            return None, gradient @ ctx.saved_tensors[0]
+
+    weight = torch.ones(2, requires_grad=True)
+    batch = batch_of(torch.randn(4, 2), torch.randn(4, 2), lambda x, _: Once.apply(x, weight))
+    penalty.discriminator_term(batch).backward()
+    assert weight.grad is not None
+    assert weight.grad.abs().sum() > 0
