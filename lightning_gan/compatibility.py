@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from lightning_gan.augment import Augmentation
 from lightning_gan.errors import ConfigurationError, UnstableWarning
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.networks.layers import has_batch_norm, has_spectral_norm
+from lightning_gan.networks.minibatch import MinibatchStd
 from lightning_gan.objectives import Objective
 from lightning_gan.prior import Prior
 from lightning_gan.regularizers import R1, R2, Regularizer
@@ -195,17 +197,23 @@ def check_data(generator: Generator, data: object) -> None:
 
 
 def check_batch(discriminator: Discriminator, data: object, accumulate: int) -> None:
-    """Refuses batches that cannot be packed.
+    """Refuses batches that cannot be packed, or grouped by minibatch standard deviation.
 
     Raises:
         ConfigurationError: With a size that can.
     """
-    size, pack = getattr(data, "batch_size", None), discriminator.pack
-    if size is not None and pack > 1 and (size % pack or -(-size // accumulate) % pack):
+    size = getattr(data, "batch_size", None)
+    groups = [part.group for part in discriminator.modules() if isinstance(part, MinibatchStd)]
+    unit = discriminator.pack * math.lcm(*groups)
+    if size is None or (size % (unit * accumulate) == 0):
+        return
+    what = f"packs of {discriminator.pack}" if not groups else f"groups of {unit} samples"
+    near = max(-(-size // (unit * accumulate)), 1) * unit * accumulate
+    pieces = f" in {accumulate} pieces" if accumulate > 1 else ""
+    if unit > 1:
         raise ConfigurationError(
-            f"Packed joins {pack} samples, and batches of {size} in {accumulate} pieces are no "
-            f"multiple of it: set --data.batch_size to {-(-size // (pack * accumulate))} * "
-            f"{pack * accumulate} = {-(-size // (pack * accumulate)) * pack * accumulate}."
+            f"The discriminator judges {what}, and batches of {size}{pieces} cannot be shared out "
+            f"so: set --data.batch_size to {near}."
         )
 
 

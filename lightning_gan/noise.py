@@ -61,8 +61,25 @@ class Draws:
         whole = torch.empty(self.rows.total, *size, device=self._generator.device)
         return self._own(whole.uniform_(generator=self._generator))
 
+    def of_some(self, chosen: slice) -> Draws:
+        """The same draws for some of the rows at hand, in which every process still agrees."""
+        return _Some(self, chosen)
+
     def _own(self, whole: Tensor) -> Tensor:
         return whole[self.rows.first : self.rows.first + self.rows.count].to(self._dtype)
+
+
+class _Some(Draws):
+    """The draws of some of the rows at hand."""
+
+    def __init__(self, draws: Draws, chosen: slice) -> None:
+        count = len(range(draws.rows.count)[chosen])
+        rows = Rows(draws.rows.total, draws.rows.first, count)
+        super().__init__(draws._generator, rows, draws._dtype)
+        self._all, self._chosen = draws, chosen
+
+    def _own(self, whole: Tensor) -> Tensor:
+        return self._all._own(whole)[self._chosen]
 
 
 _SHARED: ContextVar[Draws | None] = ContextVar("draws", default=None)

@@ -1,7 +1,7 @@
 """Trains every objective with the same networks, budget and seeds, and writes what came out.
 
-    python scripts/compare_objectives.py run --data ring --seeds 3          # hours on two cores; goes on
-    python scripts/compare_objectives.py table > docs/objectives.md         # from what has been run
+    python scripts/compare_objectives.py run --data ring --seeds 3       # goes on where it was
+    python scripts/compare_objectives.py table                           # of what has been run
 
 Each run is a line of ``runs/objectives.jsonl``; runs that are there already are not made again.
 """
@@ -208,7 +208,8 @@ def run(data: str, name: str, penalty: str, seed: int) -> dict[str, Any]:
         "curve": curve.values,
         "commit": commit(),
         "torch": torch.__version__,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} thread",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "threads": torch.get_num_threads(),
     }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tiny import distance, fit, looked_at, points_gan, term, weights
-from torch import Tensor, nn
+from torch import nn
 
 from lightning_gan.batch import ScoredBatch
 from lightning_gan.curves import LinearCurve
@@ -118,19 +118,3 @@ def test_both_q_and_the_generator_move_by_it_in_training() -> None:
     assert distance(start, weights(without)) == 0
     assert distance(weights(gans[0].generator), weights(gans[1].generator)) > 0
     assert distance(weights(gans[0].discriminator), weights(gans[1].discriminator)) > 0
-
-
-def test_q_learns_to_read_the_codes() -> None:
-    part = InfoGAN(continuous_weight=0)
-
-    def fast(parameters: Any) -> torch.optim.Adam:
-        return torch.optim.Adam(parameters, lr=0.01)
-
-    gan = info_gan(part, (3,), 0)
-    gan._make_optimizer = (fast, fast)
-    fit(gan, 150, batch_size=32)
-    z: Tensor = CodePrior((3,), 0)(torch.randn(300, 12))
-    labels = torch.zeros(300, dtype=torch.long)
-    features = gan.discriminator.features(gan.generator(z, labels))
-    right = part.recognition(features).argmax(dim=1) == z[:, :3].argmax(dim=1)
-    assert float(right.double().mean()) > 0.8

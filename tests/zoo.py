@@ -22,6 +22,7 @@ from lightning_gan.networks import (
     Packed,
 )
 from lightning_gan.networks.layers import has_batch_norm
+from lightning_gan.noise import layer_normal
 from lightning_gan.objectives import Hinge, NonSaturating, Objective
 from lightning_gan.parts import Part, all_parts
 from lightning_gan.prior import CodePrior, UniformPrior
@@ -62,6 +63,8 @@ class Styled(Generator):
 
     def synthesise(self, styles: Tensor) -> Tensor:
         out = sum(layer(styles[:, i]) for i, layer in enumerate(self.layers))
+        if self.training:
+            out = out + 0.1 * layer_normal(styles, 64)
         return torch.tanh(out).unflatten(1, (1, 8, 8))  # type: ignore[union-attr, no-any-return]
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:

@@ -149,7 +149,7 @@ class _Reconstructing(Discriminator):
 
 
 class AutoencoderDiscriminator(_Reconstructing):
-    """BEGAN's convolutional autoencoder (Berthelot et al. 2017, section 3.4 and figure 1).
+    """BEGAN's convolutional autoencoder (Berthelot et al. 2017, figure 1).
 
     3 x 3 convolutions with ELUs, whose maps grow by ``width`` with each halving of the encoder and
     stay at ``width`` in the decoder, which doubles by nearest neighbours; the smallest maps have 8
@@ -159,8 +159,8 @@ class AutoencoderDiscriminator(_Reconstructing):
         channels: Channels of an image; None to take it from the data.
         image_size: Height and width in pixels: 4 to 7 times a power of two, such as 28, 32 or 64;
             None to take it from the data.
-        width: Feature maps at the size of the image, n; the paper's are 64 and 128.
-        code_dim: Length of a code; the paper takes 64 in most experiments.
+        width: Feature maps at the size of the image, the paper's n.
+        code_dim: Length of a code.
         depth: Convolutions at each size.
         power: Of the difference, of which the error is the mean: 1 (BEGAN) or 2 (EBGAN).
         skips: Whether each size of the decoder sees the decoder's first map again, enlarged; one of
@@ -192,8 +192,8 @@ class AutoencoderDiscriminator(_Reconstructing):
 class MLPAutoencoderDiscriminator(_Reconstructing):
     """A perceptron that encodes and one that decodes points or flat images (EBGAN on MNIST).
 
-    Fully connected layers with ReLUs (Zhao et al. 2017, section 4.1, whose grid of architectures
-    it spans). The logit is minus the error of the reconstruction.
+    Fully connected layers with ReLUs (Zhao et al. 2017). The logit is minus the error of the
+    reconstruction.
 
     Args:
         channels: Coordinates of a point, or channels of an image; None to take it from the data.
@@ -245,7 +245,7 @@ class BEGANGenerator(Generator):
         image_size: Height and width in pixels: 4 to 7 times a power of two, such as 28, 32 or 64;
             None to take it from the data.
         latent_dim: Length of a latent; the paper takes that of the autoencoder's code.
-        width: Feature maps, n; the paper's are 64 and 128.
+        width: Feature maps, the paper's n.
         depth: Convolutions at each size.
         skips: Whether each size sees the first map again, enlarged; one of the paper's optional
             improvements.

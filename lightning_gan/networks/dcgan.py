@@ -102,7 +102,7 @@ class DCGANDiscriminator(Discriminator):
         for step in range(steps):
             normed = batch_norm and step > 0
             convolution = nn.Conv2d(inputs, maps, 4, stride=2, padding=1, bias=not normed)
-            layers.append(maybe_spectral(convolution, spectral_norm))
+            layers.append(convolution)
             if normed:
                 layers.append(nn.BatchNorm2d(maps))
             layers.append(nn.LeakyReLU(0.2))
@@ -113,7 +113,9 @@ class DCGANDiscriminator(Discriminator):
         self.layers = nn.Sequential(*layers, nn.Flatten())
         self.add_head(inputs * smallest[0] * smallest[1])
         _initialise(self)
-        self.head = maybe_spectral(self.head, spectral_norm)
+        for layer in (*layers, self.head):
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                maybe_spectral(layer, spectral_norm)
 
     def features(self, samples: Tensor) -> Tensor:
         """The smallest map, flattened to (N, F)."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from lightning_gan.batch import ScoredBatch
 from lightning_gan.curves import Curve
 from lightning_gan.errors import ConfigurationError, at_least_one
+from lightning_gan.noise import shared_with_layers
 from lightning_gan.regularizers.base import Regularizer
 
 if TYPE_CHECKING:
@@ -80,11 +81,12 @@ class PathLength(Regularizer):
         """How far images move for a step in the styles, along a random image (N,)."""
         # Counted over the global batch, so that any number of processes chooses the same samples.
         chosen = slice(-batch.draws.rows.first % self.one_in, None, self.one_in)
-        with torch.autocast(batch.z.device.type, enabled=False):
+        draws = batch.draws.of_some(chosen)
+        with torch.autocast(batch.z.device.type, enabled=False), shared_with_layers(draws):
             styles = batch.generator.styles(batch.z[chosen], batch.labels[chosen])
             images = batch.generator.synthesise(styles)
             scale = (images.shape[2] * images.shape[3]) ** 0.5
-            along = batch.draws.normal(*images.shape[1:])[chosen].to(images.dtype) / scale
+            along = draws.normal(*images.shape[1:]).to(images.dtype) / scale
             (gradient,) = torch.autograd.grad((images * along).sum(), styles, create_graph=True)
         # vector_norm has the subgradient 0 at 0, where the root of a sum of squares has NaN.
         lengths: Tensor = torch.linalg.vector_norm(gradient, dim=(1, 2))
