@@ -297,6 +297,8 @@ def is_news(record: logging.LogRecord) -> bool:
 def run(arguments: list[str]) -> int:
     """Runs the command line; returns the exit code, 2 where the user can mend something."""
     quiet()
+    if str(Path.cwd()) not in sys.path:  # parts of one's own may lie where the command is given
+        sys.path.append(str(Path.cwd()))
     try:
         if arguments[0] == "predict":
             from lightning_gan.predict import predict

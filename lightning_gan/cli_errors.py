@@ -168,6 +168,12 @@ def _other(option: str, message: str) -> str:
     said = re.sub(r'^(Parser key "[^"]*":\s*)+', "", plain(message))
     if re.search(r"has no attribute 'keys'|unhashable|not iterable|not subscriptable", said):
         said = "must be the name of a class, or class_path and init_args with lines of name: value."
+    elif found := re.match(r"Problem with given class_path '([^']+)'", said):
+        module = found.group(1).rpartition(".")[0]
+        said = (
+            f"there is no {found.group(1)}: the module {module} must lie in this folder or be "
+            "installed, and hold that class."
+        )
     elif found := re.match(r'Unable to load config "(.*)"', said):
         said = f"must be lines of name: value, not {found.group(1)}."
     return f"{option}: {said}" if option != "--" else said

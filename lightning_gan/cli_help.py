@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import inspect
 import typing
 
@@ -45,6 +47,8 @@ def _bases() -> dict[str, type]:
 
 
 def _find(flag: str, base: type, name: str) -> type:
+    with contextlib.suppress(ImportError):  # then it is not among the choices
+        importlib.import_module(name.rpartition(".")[0] or __name__)
     choices = choices_for(base)
     if base is GAN:
         choices = {"GAN": GAN} | choices

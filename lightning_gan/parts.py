@@ -78,7 +78,8 @@ def build(description: Any) -> Any:  # noqa: ANN401 (the inverse of describe)
         known = {f"{part.__module__}.{part.__qualname__}": part for part in all_parts()}
         if path not in known:
             raise WeightsError(
-                f"The checkpoint needs {path}, which is not known here: import its module first."
+                f"The checkpoint needs {path}, which is not known here: import its module first "
+                "(predict: --import MODULE)."
             )
         arguments = {name: build(item) for name, item in description["init_args"].items()}
         return known[path](**arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,6 +30,14 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         help="a checkpoint, or the folder of a run, whose newest last.ckpt is taken",
     )
+    parser.add_argument(
+        "--import",
+        dest="modules",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a module with parts of your own that the checkpoint names; may be repeated",
+    )
     parser.add_argument("--n", type=int, default=64, help="number of samples (default: 64)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the latents (default: 0)")
     parser.add_argument("--class", type=int, dest="label", help="class index, where there are any")
@@ -50,6 +59,14 @@ def predict(arguments: list[str]) -> None:
     options = _parser().parse_args(arguments)
     if options.n < 1:
         raise ConfigurationError(f"--n={options.n} must be at least 1.")
+    for module in options.modules:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise ConfigurationError(
+                f"predict: --import {module}: {error}; the module must lie in this folder or be "
+                "installed."
+            ) from error
     gan = load(_checkpoint(options.ckpt_path), _device(options.device))
     samples = gan.sample(
         options.n, _labels(gan, options.label, options.n), options.seed, options.truncation

@@ -53,7 +53,8 @@ class StopOnDivergence(Callback):
         player = next((u.player for u in pl_module.updates if not torch.isfinite(u.loss)), "other")
         raise DivergenceError(
             f"The {player}'s loss is not finite after {pl_module.progress.images} images "
-            f"(batch {pl_module.progress.batches}), with {type(pl_module.objective).__name__} and "
-            f"{list(pl_module.regularizers) or 'no penalty'}: lower the learning rates, clip "
-            "gradients (--model.gradient_clip 1) or add a penalty, and go on from the last checkpoint."
+            f"(batch {pl_module.progress.batches}), with {type(pl_module.objective).__name__} "
+            f"and {list(pl_module.regularizers) or 'no penalty'}: lower the learning rates, clip "
+            "gradients (--model.gradient_clip 1) or add a penalty, and go on from the last "
+            "checkpoint."
         )
