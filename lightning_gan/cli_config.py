@@ -122,9 +122,8 @@ def check_trainer(trainer: Any) -> None:  # noqa: ANN401 (a Namespace)
         )
     if trainer.sync_batchnorm:
         raise ConfigurationError(
-            "--trainer.sync_batchnorm is not for two players: held-out batches that are shared out "
-            "unevenly would wait for each other forever; leave it out (each process normalises its "
-            "own batch), or take networks without batch norm."
+            "--trainer.sync_batchnorm runs on GPUs only, and processes would wait for each other "
+            "where held-out batches are shared out unevenly: take --model.sync_batch_norm true."
         )
     for name in ("log_every_n_steps", "check_val_every_n_epoch"):
         number = getattr(trainer, name)

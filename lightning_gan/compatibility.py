@@ -12,6 +12,7 @@ from lightning_gan.errors import ConfigurationError, UnstableWarning
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.networks.layers import has_batch_norm, has_spectral_norm
 from lightning_gan.networks.minibatch import MinibatchStd
+from lightning_gan.networks.shared_norm import share_batch_norm
 from lightning_gan.objectives import Objective
 from lightning_gan.prior import Prior
 from lightning_gan.regularizers import R1, R2, Regularizer
@@ -28,6 +29,7 @@ class Composition:
     augmentation: Augmentation | None = None
     prior: Prior | None = None
     accumulate: int = 1
+    sync_batch_norm: bool = False
 
     def attach(self) -> None:
         """Lets each part make what depends on the others, then refuses what cannot be.
@@ -39,6 +41,8 @@ class Composition:
         self.objective.attach(self)
         for regularizer in self.regularizers:
             regularizer.attach(self)
+        for network in (self.generator, self.discriminator) if self.sync_batch_norm else ():
+            share_batch_norm(network)
         check_parts(self)
 
 

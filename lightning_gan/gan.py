@@ -79,6 +79,8 @@ class GAN(LightningModule):
         max_images: Budget; training stops once so many images have been seen.
         warm_start: Checkpoint whose players a new run begins with, for fine-tuning; None for new
             weights.
+        sync_batch_norm: Whether batch norm is over the batch of all processes, as one process
+            would have it; otherwise each standardises by its own samples.
         channels_last: Whether images are laid out in memory as (N, H, W, C).
         seed: Seed of every random number that training draws.
 
@@ -104,6 +106,7 @@ class GAN(LightningModule):
         accumulate: int = 1,
         max_images: int | None = None,
         warm_start: str | None = None,
+        sync_batch_norm: bool = False,
         channels_last: bool = False,
         seed: int = 0,
     ) -> None:
@@ -134,12 +137,10 @@ class GAN(LightningModule):
         not_negative = {"ema_half_life": ema_half_life, "ema_rampup": ema_rampup}
         check_numbers(positive, not_negative | {"gradient_clip": gradient_clip})
         players = (generator, discriminator, objective, list(regularizers or []))
-        parts = Composition(*players, augmentation, prior, accumulate)
+        parts = Composition(*players, augmentation, prior, accumulate, sync_batch_norm)
         parts.attach()
         self._game = Game(parts, Noise(seed))
         self.generator_ema = copy.deepcopy(generator).requires_grad_(False)
-
-    # ---------------------------------------------------------------------------- training
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Lets the players whose turn it is move once or more.
@@ -238,8 +239,6 @@ class GAN(LightningModule):
         assert isinstance(optimizers, list)
         return optimizers[PLAYERS.index(player)]
 
-    # -------------------------------------------------------------------------- evaluation
-
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Scores held-out reals and as many fakes, for callbacks to read from ``updates``."""
         real, labels = batch
@@ -296,8 +295,6 @@ class GAN(LightningModule):
             for z_, labels_ in zip(torch.split(z, 256), torch.split(labels, 256), strict=True)
         ]
         return torch.cat(samples)
-
-    # ------------------------------------------------------------------------- life cycle
 
     def setup(self, stage: str) -> None:
         """Checks that the data fit the networks; a model that was sampled from trains again."""

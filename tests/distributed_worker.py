@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, Trainer
 from tiny import Pictures, Points, picture_gan, points_gan, quiet_trainer, weights
-from zoo import examples, normalises_batches, own, with_regularizer
+from zoo import examples, own, with_regularizer
 
 from lightning_gan.alternation import Alternation, PerBatch, Phases
 from lightning_gan.augment import InstanceNoise
@@ -33,6 +33,7 @@ from lightning_gan.callbacks import (
 from lightning_gan.curves import LinearCurve
 from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
+from lightning_gan.networks.shared_norm import share_batch_norm
 from lightning_gan.objectives import (
     Hinge,
     LeastSquares,
@@ -94,9 +95,21 @@ class Sometimes(MLPDiscriminator):
         return features * self.scale if (self.calls - 1) // 3 % 2 == 0 else features
 
 
+def shared(make: Callable[[], GAN]) -> Callable[[], GAN]:
+    """The same model with batch norm over all processes, where it has any."""
+
+    def made() -> GAN:
+        gan = make()
+        for network in (gan.generator, gan.discriminator):
+            share_batch_norm(network)
+        return gan
+
+    return made
+
+
 def matrix() -> dict[str, Callable[[], GAN]]:
     """Every part and every option of the training, one at a time."""
-    found = {name: make for name, make in examples().items() if not normalises_batches(make())}
+    found = {name: shared(make) for name, make in examples().items()}
     for kind in own(Objective):
         if "real_label" in inspect.signature(kind.__init__).parameters:
             found[f"{kind.__name__} smoothed"] = lambda o=kind: points_gan(o(real_label=0.8))
@@ -114,6 +127,10 @@ def matrix() -> dict[str, Callable[[], GAN]]:
         found[kind.__name__] = lambda a=kind: points_gan(alternation=a())
     wgan = {"objective": Wasserstein(), "regularizers": [GradientPenalty()]}
     options: dict[str, dict[str, Any]] = {
+        "batch norm over all processes": {
+            "generator": MLPGenerator(2, 0, width=8, batch_norm=True),
+            "sync_batch_norm": True,
+        },
         "five critic updates": wgan | {"alternation": PerBatch(5)},
         "two generator updates": {"alternation": PerBatch(1, 2)},
         "phases of different lengths": {"alternation": Phases(2, 1)},

@@ -25,6 +25,7 @@ from lightning_gan.networks import (
     MLPGenerator,
     Packed,
     R3GANDiscriminator,
+    ResNetDiscriminator,
 )
 from lightning_gan.objectives import Hinge, NonSaturating, Wasserstein
 from lightning_gan.regularizers import (
@@ -245,6 +246,10 @@ def residual() -> Discriminator:
     return R3GANDiscriminator(1, 8, widths=(8, 4), group_size=4, num_classes=2)
 
 
+def attending() -> Discriminator:
+    return ResNetDiscriminator(1, 8, width=8, attention=4, num_classes=2)
+
+
 FREEZING: list[tuple[Callable[[], Discriminator], int, tuple[str, ...]]] = [
     (lambda: Layered(spectral=False), 2, ("layers.0.", "layers.1.", "layers.3.", "layers.4.")),
     (lambda: Layered(spectral=False), 3, ("layers.",)),
@@ -252,6 +257,7 @@ FREEZING: list[tuple[Callable[[], Discriminator], int, tuple[str, ...]]] = [
     (lambda: Layered(spectral=True), 3, ("layers.",)),
     (residual, 1, ("image.",)),
     (residual, 4, ("image.", "stages.0.0.")),
+    (attending, 8, ("blocks.", "attention.query.")),
     (packed, 2, ("discriminator.layers.1.", "discriminator.layers.3.")),
     (with_maps, 1, ("discriminator.layers.1.",)),
     (with_closeness, 3, ("discriminator.layers.",)),

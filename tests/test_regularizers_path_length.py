@@ -82,7 +82,7 @@ def test_a_generator_times_so_much_has_lengths_times_so_much(scale: float) -> No
 
 
 def test_lengths_are_of_the_mean_over_layers_of_each_samples_squared_jacobian() -> None:
-    generator = Styled().double()
+    generator = Styled().double().eval()  # without noise of its layers
     batch = batch_of(generator, 5)
     found = PathLength(one_in=1).lengths(batch).detach()
     y = draws_of(Rows(5, 0, 5)).normal(1, 8, 8) / 8
@@ -130,6 +130,15 @@ def test_every_so_many_samples_of_the_global_batch_take_part(
     assert torch.equal(chosen, batch.z[[i - rows.first for i in expected]])
     whole = PathLength(one_in=1).lengths(batch_of(generator, rows.total)).detach()
     assert torch.allclose(found, whole[expected], rtol=1e-12)
+
+
+@pytest.mark.parametrize("rows", [Rows(12, 5, 4), Rows(12, 8, 2), Rows(12, 0, 7)])
+def test_layers_that_draw_noise_draw_the_same_for_the_same_sample(rows: Rows) -> None:
+    generator = Styled()  # in training
+    whole = PathLength(one_in=2).lengths(batch_of(generator, 12)).detach()
+    found = PathLength(one_in=2).lengths(batch_of(generator, rows)).detach()
+    places = [i // 2 for i in range(rows.first, rows.first + rows.count) if i % 2 == 0]
+    assert torch.allclose(found, whole[places], rtol=1e-12)
 
 
 @pytest.mark.parametrize("sizes", [(3, 4), (1, 1, 5), (1,) * 7])

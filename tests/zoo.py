@@ -21,7 +21,6 @@ from lightning_gan.networks import (
     MLPGenerator,
     Packed,
 )
-from lightning_gan.networks.layers import has_batch_norm
 from lightning_gan.noise import layer_normal
 from lightning_gan.objectives import Hinge, NonSaturating, Objective
 from lightning_gan.parts import Part, all_parts
@@ -160,8 +159,3 @@ def examples() -> dict[str, Callable[[], GAN]]:
         NonSaturating(), [GradientPenalty()], discriminator=Packed(MLPDiscriminator(4, 0, 8), 2)
     )
     return found
-
-
-def normalises_batches(gan: GAN) -> bool:
-    """Whether batch norm makes a process's own batch count, so that several differ from one."""
-    return has_batch_norm(gan.generator) or has_batch_norm(gan.discriminator)

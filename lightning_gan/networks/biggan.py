@@ -1,0 +1,261 @@
+"""BigGAN (Brock et al. 2019, appendix B): wide residual networks, told the class in every block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+
+from lightning_gan.errors import ConfigurationError, at_least_one
+from lightning_gan.networks.attention import SelfAttention
+from lightning_gan.networks.base import Discriminator, Generator, ImageSize
+from lightning_gan.networks.conditional import ConditionalBatchNorm
+from lightning_gan.networks.layers import halvings
+from lightning_gan.networks.resnet import UpBlock
+
+_EPS = 1e-6
+"""Of the lengths that spectral norm divides by, as in the authors' scripts."""
+
+
+def start_orthogonal(network: nn.Module, *normed: type[nn.Module]) -> None:
+    """Orthogonal weights and no biases everywhere; spectral norm on layers of the kinds named.
+
+    The weights are drawn before spectral norm looks at them, which then divides by one.
+    """
+    for module in list(network.modules()):
+        if isinstance(module, (nn.Conv2d, nn.Linear, nn.Embedding)):
+            nn.init.orthogonal_(module.weight)
+            if not isinstance(module, nn.Embedding) and module.bias is not None:
+                nn.init.zeros_(module.bias)
+            if isinstance(module, normed):
+                spectral_norm(module, eps=_EPS)
+
+
+def widths_up(steps: int, width: int) -> list[int]:
+    """Feature maps of the generator, from the smallest map to the image, for so many doublings.
+
+    Three doublings are the authors' code for 32 pixels, four that for 64, five to seven the paper's
+    Tables 4 to 6 for 128, 256 and 512.
+    """
+    if steps < 4:
+        multiples = [4] * (steps + 1)
+    elif steps < 6:
+        multiples = [16, 16, 8, 4, 2, 1][: steps + 1]
+    else:
+        multiples = [16, 16, 8, 8, 4, 2, *[1] * (steps - 5)]
+    return [width * multiple for multiple in multiples]
+
+
+def widths_down(steps: int, width: int) -> list[int]:
+    """Feature maps of the discriminator, from the image on; see :func:`widths_up`."""
+    if steps == 4:
+        return [width * multiple for multiple in (1, 2, 4, 8, 16)]
+    return widths_up(steps, width)[::-1]
+
+
+def number_halved(steps: int) -> int:
+    """How often the discriminator halves the map: to 4 to 7 pixels, or 8 to 14 where few steps."""
+    return steps if steps > 3 else max(steps - 1, 1)
+
+
+def attentions(
+    name: str, attention: int, sides: Sequence[int], widths: Sequence[int]
+) -> nn.ModuleList:
+    """What stands behind each block: self-attention once, at the first map of side ``attention``.
+
+    Args:
+        name: Of the network, for the error.
+        attention: Pixels on the shorter side of the map; 0 for none.
+        sides: Pixels on the shorter side of the map behind each block.
+        widths: Feature maps behind each block.
+
+    Raises:
+        ConfigurationError: If no map has this side.
+    """
+    if attention and attention not in sides:
+        raise ConfigurationError(
+            f"{name}: attention={attention} is no side of a map: the blocks end in maps of "
+            f"{', '.join(map(str, dict.fromkeys(sides)))} pixels on the shorter side; 0 leaves "
+            "attention out."
+        )
+    placed = list(sides).index(attention) if attention else None
+    return nn.ModuleList(
+        SelfAttention(maps) if number == placed else nn.Identity()
+        for number, maps in enumerate(widths)
+    )
+
+
+class DownBlock(nn.Module):
+    """ReLU and 3x3 convolution, twice, around a skip; halves the map by means where asked.
+
+    Unlike SNGAN's, it widens in the first convolution.
+
+    Args:
+        inputs: Feature maps that come in.
+        outputs: Feature maps that go out, and inside.
+        halve: Whether the map is halved.
+        first: Whether images come in: then there is no ReLU before the first convolution.
+    """
+
+    def __init__(self, inputs: int, outputs: int, halve: bool, first: bool = False) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Identity() if first else nn.ReLU(),
+            nn.Conv2d(inputs, outputs, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(outputs, outputs, 3, padding=1),
+        )
+        self.pool = nn.AvgPool2d(2) if halve else nn.Identity()
+        self.skip: nn.Module = nn.Identity()
+        if halve or inputs != outputs:
+            self.skip = nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps (N, C, H, W) to maps (N, outputs, H, W), or half as high and wide."""
+        # A 1x1 convolution and means commute; this order costs a quarter.
+        out: Tensor = self.pool(self.layers(maps)) + self.skip(self.pool(maps))
+        return out
+
+
+class BigGANGenerator(Generator):
+    """Residual blocks whose batch norms are set by the class and a part of the latent each.
+
+    The latent is split: its first chunk makes the smallest map, and each other one, joined by an
+    embedding of the class that all blocks share, sets the gains and shifts of the batch norms of a
+    block by linear functions, gains around one (Brock et al. 2019, appendix B). Without classes the
+    chunks do so alone. All layers but the embedding are spectrally normalised and start orthogonal.
+
+    The networks of the paper and of the authors' PyTorch code:
+
+    - 32 pixels (the code's): ``width=64``, whose maps are all 256; StudioGAN's for CIFAR-10 has
+      ``width=96, latent_dim=80, attention=16``.
+    - 64 pixels (the code's): ``width=64, attention=32``.
+    - 128 pixels (Table 4): ``width=96, attention=64``.
+    - 256 pixels (Table 5): ``width=96, latent_dim=140, attention=128``.
+    - 512 pixels (Table 6): ``width=96, latent_dim=160, attention=64``.
+
+    Args:
+        channels: Channels of an image; None to take it from the data.
+        image_size: Height and width in pixels: 4 to 7 times a power of two, such as 32, 64 or 128;
+            None to take it from the data.
+        latent_dim: Length of a latent; best a multiple of one plus the doublings, that is of 4 for
+            32 pixels, 5 for 64 and 6 for 128, so that all chunks are as long.
+        width: Number that all layers' feature maps are multiples of, the paper's ch: 4 times it
+            everywhere below 64 pixels, else 16 times it in the smallest map and 1 or 2 times it in
+            the largest.
+        embedding_dim: Length of the embedding of a class.
+        attention: Pixels on the shorter side of the map at which places attend to each other; 0 for
+            none.
+        num_classes: Number of classes that it is conditioned on; 0 for none.
+
+    Raises:
+        ConfigurationError: If the latent cannot be split, or the place of attention does not fit.
+    """
+
+    def __init__(
+        self,
+        channels: int | None = None,
+        image_size: ImageSize = None,
+        latent_dim: int = 120,
+        width: int = 64,
+        embedding_dim: int = 128,
+        attention: int = 0,
+        num_classes: int = 0,
+    ) -> None:
+        super().__init__(latent_dim, channels, image_size, num_classes, embed=False)
+        at_least_one(self, width=width, embedding_dim=embedding_dim)
+        name = type(self).__name__
+        steps, start = halvings(name, self.size)
+        if latent_dim <= steps:
+            raise ConfigurationError(
+                f"{name}: latent_dim={latent_dim} cannot be split over the smallest map and "
+                f"{steps} blocks: take {steps + 1} or a multiple of it."
+            )
+        each, more = divmod(latent_dim, steps + 1)
+        self.chunks = [each + (number < more) for number in range(steps + 1)]
+        self.shared = nn.Embedding(num_classes, embedding_dim) if num_classes else None
+        known = embedding_dim if num_classes else 0
+        maps = widths_up(steps, width)
+        self.start = nn.Sequential(
+            nn.Linear(self.chunks[0], maps[0] * start[0] * start[1]),
+            nn.Unflatten(1, (maps[0], *start)),
+        )
+        self.blocks = nn.ModuleList(
+            UpBlock(inputs, outputs, partial(ConditionalBatchNorm, condition_dim=known + chunk))
+            for (inputs, outputs), chunk in zip(pairwise(maps), self.chunks[1:], strict=True)
+        )
+        sides = [min(start) * 2 ** (step + 1) for step in range(steps)]
+        self.attentions = attentions(name, attention, sides, maps[1:])
+        self.norm = nn.BatchNorm2d(maps[-1])
+        self.image = nn.Conv2d(maps[-1], self.channels, 3, padding=1)
+        # Spectral norm on the embedding cripples the generator, say the authors in their code.
+        start_orthogonal(self, nn.Conv2d, nn.Linear)
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Images (N, channels, height, width) in [-1, 1]."""
+        first, *chunks = z.split(self.chunks, dim=1)
+        if self.shared is not None:
+            known = self.shared(labels)
+            chunks = [torch.cat([known, chunk], dim=1) for chunk in chunks]
+        maps = self.start(first)
+        for block, attention, condition in zip(self.blocks, self.attentions, chunks, strict=True):
+            maps = attention(block(maps, condition))
+        images: Tensor = self.image(F.relu(self.norm(maps))).tanh()
+        return images
+
+
+class BigGANDiscriminator(Discriminator):
+    """Residual blocks that halve the map, then the sum over all places, and projection.
+
+    The generator's mirror image, for the networks of the same sizes; StudioGAN's for CIFAR-10 is
+    ``width=96, attention=16`` (``width=48`` in its older logs), and all of the paper's attend at
+    64 pixels. All layers and the projection are spectrally normalised and start orthogonal.
+
+    Args:
+        channels: Channels of an image; None to take it from the data.
+        image_size: Height and width in pixels: 4 to 7 times a power of two, such as 32, 64 or 128;
+            None to take it from the data.
+        width: Number that all layers' feature maps are multiples of, the paper's ch: 4 times it
+            everywhere below 64 pixels, else 1 times it in the largest map and 16 times it in the
+            smallest.
+        attention: Pixels on the shorter side of the map at which places attend to each other; 0 for
+            none.
+        num_classes: Number of classes that it is conditioned on; 0 for none.
+
+    Raises:
+        ConfigurationError: If the place of attention does not fit the image.
+    """
+
+    def __init__(
+        self,
+        channels: int | None = None,
+        image_size: ImageSize = None,
+        width: int = 64,
+        attention: int = 0,
+        num_classes: int = 0,
+    ) -> None:
+        super().__init__(channels, image_size, num_classes)
+        at_least_one(self, width=width)
+        name = type(self).__name__
+        steps, _ = halvings(name, self.size)
+        halved, maps = number_halved(steps), widths_down(steps, width)
+        self.blocks = nn.ModuleList(
+            DownBlock(inputs, outputs, halve=step < halved, first=step == 0)
+            for step, (inputs, outputs) in enumerate(pairwise([self.channels, *maps]))
+        )
+        sides = [min(self.size) // 2 ** min(step + 1, halved) for step in range(len(maps))]
+        self.attentions = attentions(name, attention, sides, maps)
+        self.add_head(maps[-1])
+        start_orthogonal(self, nn.Conv2d, nn.Linear, nn.Embedding)
+
+    def features(self, samples: Tensor) -> Tensor:
+        """The sum over all places of each map of the last block (N, F)."""
+        maps = samples
+        for block, attention in zip(self.blocks, self.attentions, strict=True):
+            maps = attention(block(maps))
+        return F.relu(maps).sum(dim=(2, 3))
