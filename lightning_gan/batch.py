@@ -42,6 +42,7 @@ class ScoredBatch:
         generator: The generator itself, for what looks into it.
         discriminator: The discriminator itself, likewise.
         rule: The discriminator's optimizer, for what foresees its steps.
+        is_last: Whether no other piece of the same update follows.
         across: Whether losses that look across the batch see the batches of all processes.
     """
 
@@ -57,6 +58,7 @@ class ScoredBatch:
     generator: Any = None
     discriminator: Any = None
     rule: Any = None
+    is_last: bool = True
     across: bool = True
 
     @cached_property

@@ -204,7 +204,9 @@ class CLI(LightningCLI):
         defaults: list[Callback] = [own.Balance(), own.StopOnDivergence()]
         classifier = default_extractor(data.name, data.channels, data.image_size)
         defaults.append(own.FrechetDistance(num_samples=default_samples(data)))
-        if hasattr(data, "means") or can_tell(classifier, data):
+        if getattr(data, "stacked", 0):
+            defaults.append(own.ModeCoverage())
+        elif hasattr(data, "means") or can_tell(classifier, data):
             defaults.append(own.ModeCoverage(num_samples=default_samples(data)))
         if fitting:
             defaults.append(own.SampleGrid())

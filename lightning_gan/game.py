@@ -83,7 +83,8 @@ class Game:
                 reals = reals.detach().requires_grad_()
             if "fake" in by_input and not fakes.requires_grad:
                 fakes = fakes.requires_grad_()
-            whole = (player, parts.generator, parts.discriminator, turn.rule)
+            is_last = first + size >= len(real)
+            whole = (player, parts.generator, parts.discriminator, turn.rule, is_last)
             yield ScoredBatch(score, reals, fakes, classes, draws, images, z, drawn, *whole)
 
     def _fakes(

@@ -38,7 +38,7 @@ from lightning_gan.prior import Prior
 from lightning_gan.progress import PLAYERS, Player, Progress, Update
 from lightning_gan.regularizers import Regularizer
 from lightning_gan.start import warm_start
-from lightning_gan.strategy import on_all_processes, share_buffers
+from lightning_gan.strategy import expect_last_backward, on_all_processes, share_buffers
 
 Batch = tuple[Tensor, Tensor]
 PARTS = (
@@ -179,6 +179,8 @@ class GAN(LightningModule):
             for batch in self._game.batches(turn, real, labels):
                 loss, update = self._game.loss(turn, batch)
                 self.updates.append(update)
+                if batch.is_last:
+                    expect_last_backward(self.trainer, optimizer.optimizer)
                 self.manual_backward(loss * (len(batch.real) / len(real)))
         self._step(player, optimizer)
         self.progress.moved(player)
@@ -304,10 +306,13 @@ class GAN(LightningModule):
         check_data(self.generator, data)
         check_batch(self.discriminator, data, self.accumulate)
         check_precision(self.trainer.precision, self._game.parts.regularizers)
-        if stage == "fit" and self.warm_start and not self.trainer.ckpt_path:
-            warm_start(self, self.warm_start)
         if self.channels_last and self.generator.image_size:
             self.to(memory_format=torch.channels_last)
+
+    def on_fit_start(self) -> None:
+        """Gives a run that has seen nothing yet the players of another one, where asked for."""
+        if self.warm_start and self.progress.batches == 0:
+            warm_start(self, self.warm_start)
 
     def on_train_start(self) -> None:
         """Ends a resumed training at once whose budget was spent before."""

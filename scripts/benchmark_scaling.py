@@ -23,11 +23,12 @@ import torch
 from benchmark import CASES, Case
 from lightning.pytorch import Callback, Trainer
 
-from lightning_gan import strategy
 from lightning_gan.gan import GAN
 from lightning_gan.objectives import NonSaturating
+from lightning_gan.reduction import Reducer
 
-PROCESSES = (1, 2)
+VARIANTS = ((1, True), (2, True), (2, False))
+"""Processes, and whether gradients are averaged during the backward pass."""
 ROUNDS = 2
 WINDOWS = 3
 """Windows of a run; the first one warms up."""
@@ -36,21 +37,21 @@ STEPS = {"DCGAN, 28 px, batch 64": 15, "MLP in the plane, batch 256": 200}
 
 
 class Watch(Callback):
-    """Times windows of steps, and what of them is spent in reduction."""
+    """Times windows of steps, and what of them the averaging takes after the backward pass."""
 
     def __init__(self, window: int) -> None:
         self.window = window
         self.seconds: list[float] = []
         self.reducing: list[float] = []
         self._reducing = 0.0
-        average = strategy.average_gradients
+        finish = Reducer.finish
 
-        def timed(optimizer: torch.optim.Optimizer) -> None:
+        def timed(reducer: Reducer) -> None:
             started = time.perf_counter()
-            average(optimizer)
+            finish(reducer)
             self._reducing += time.perf_counter() - started
 
-        strategy.average_gradients = timed
+        Reducer.finish = timed  # type: ignore[method-assign]
 
     def on_train_start(self, trainer: Trainer, pl_module: GAN) -> None:
         """Starts the clock."""
@@ -67,8 +68,10 @@ class Watch(Callback):
         trainer.should_stop = len(self.seconds) >= WINDOWS
 
 
-def work(case: Case, processes: int, path: Path) -> None:
+def work(case: Case, processes: int, overlap: bool, path: Path) -> None:
     """Trains in this process, and in those that Lightning starts beside it; writes the times."""
+    if not overlap:
+        Reducer.arm = lambda self: None  # type: ignore[method-assign]
     torch.set_num_threads(1)
     torch.manual_seed(0)
     watch = Watch(STEPS[case.name])
@@ -91,11 +94,11 @@ def work(case: Case, processes: int, path: Path) -> None:
         path.write_text(json.dumps(times), encoding="utf-8")
 
 
-def run(case: Case, processes: int) -> list[tuple[float, float]]:
+def run(case: Case, processes: int, overlap: bool) -> list[tuple[float, float]]:
     """Seconds a step, and of it in reduction, of every window of one run."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "times.json"
-        arguments = [str(CASES.index(case)), str(processes), str(path)]
+        arguments = [str(CASES.index(case)), str(processes), str(int(overlap)), str(path)]
         subprocess.run(
             [sys.executable, __file__, *arguments],
             env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -108,20 +111,21 @@ def run(case: Case, processes: int) -> list[tuple[float, float]]:
 
 def measure(case: Case) -> dict[str, Any]:
     """One row of the table."""
-    found: dict[int, list[tuple[float, float]]] = {processes: [] for processes in PROCESSES}
+    found: dict[tuple[int, bool], list[tuple[float, float]]] = {key: [] for key in VARIANTS}
     for _ in range(ROUNDS):
-        for processes in PROCESSES:
-            found[processes] += run(case, processes)
-    (one, _), (two, reducing) = (min(found[processes]) for processes in PROCESSES)
+        for processes, overlap in VARIANTS:
+            found[processes, overlap] += run(case, processes, overlap)
+    (one, _), (two, reducing), (apart, _) = (min(found[key]) for key in VARIANTS)
     return {
         "case": case.name,
         "one_ms": 1e3 * one,
         "two_ms": 1e3 * two,
+        "two_without_overlap_ms": 1e3 * apart,
         "reduction_ms": 1e3 * reducing,
         "reduction_share": reducing / two,
         "throughput_factor": 2 * one / two,
         "efficiency": one / two,
-        "windows_of_each": len(found[1]),
+        "windows_of_each": len(found[VARIANTS[0]]),
         "steps_a_window": STEPS[case.name],
     }
 
@@ -135,10 +139,14 @@ def scaling() -> None:
         f"\ntorch {torch.__version__}, 1 thread a process, {cores} cores, {platform.machine()}; "
         f"load before: {before:.1f}"
     )
-    print(f"{'':30}{'one':>10}{'two':>10}{'reduction':>12}{'throughput':>12}{'efficiency':>12}")
+    print(
+        f"{'':30}{'one':>10}{'two':>10}{'no overlap':>12}{'reduction':>12}{'throughput':>12}"
+        f"{'efficiency':>12}"
+    )
     for row in rows:
         print(
             f"{row['case']:30}{row['one_ms']:8.2f}ms{row['two_ms']:8.2f}ms"
+            f"{row['two_without_overlap_ms']:10.2f}ms"
             f"{row['reduction_share']:12.1%}{row['throughput_factor']:11.2f}x"
             f"{row['efficiency']:12.1%}"
         )
@@ -149,4 +157,5 @@ def scaling() -> None:
 
 if __name__ == "__main__":
     warnings.filterwarnings("ignore")
-    work(CASES[int(sys.argv[1])], int(sys.argv[2]), Path(sys.argv[3]))
+    case, processes, overlap = map(int, sys.argv[1:4])
+    work(CASES[case], processes, bool(overlap), Path(sys.argv[4]))

@@ -43,6 +43,7 @@ from lightning_gan.objectives import (
     RelativisticPairing,
     Wasserstein,
 )
+from lightning_gan.reduction import average_gradients
 from lightning_gan.regularizers import (
     R1,
     R2,
@@ -51,7 +52,6 @@ from lightning_gan.regularizers import (
     Regularizer,
     WeightClipping,
 )
-from lightning_gan.strategy import average_gradients  # which registers gan_ddp
 
 BATCH = 8
 """Samples over all processes."""
@@ -95,6 +95,13 @@ class Sometimes(MLPDiscriminator):
         return features * self.scale if (self.calls - 1) // 3 % 2 == 0 else features
 
 
+def over_all() -> GAN:
+    """Batch norm in the generator, over all processes by the model's own option."""
+    torch.manual_seed(7)
+    generator = MLPGenerator(2, 0, width=8, batch_norm=True)
+    return points_gan(generator=generator, sync_batch_norm=True)
+
+
 def shared(make: Callable[[], GAN]) -> Callable[[], GAN]:
     """The same model with batch norm over all processes, where it has any."""
 
@@ -127,10 +134,6 @@ def matrix() -> dict[str, Callable[[], GAN]]:
         found[kind.__name__] = lambda a=kind: points_gan(alternation=a())
     wgan = {"objective": Wasserstein(), "regularizers": [GradientPenalty()]}
     options: dict[str, dict[str, Any]] = {
-        "batch norm over all processes": {
-            "generator": MLPGenerator(2, 0, width=8, batch_norm=True),
-            "sync_batch_norm": True,
-        },
         "five critic updates": wgan | {"alternation": PerBatch(5)},
         "two generator updates": {"alternation": PerBatch(1, 2)},
         "phases of different lengths": {"alternation": Phases(2, 1)},
@@ -146,6 +149,7 @@ def matrix() -> dict[str, Callable[[], GAN]]:
     }
     for name, arguments in options.items():
         found[name] = lambda arguments=arguments: points_gan(**arguments)
+    found["batch norm over all processes"] = over_all
     found["a weight at rest"] = lambda: points_gan(discriminator=Sometimes())
     paired = RelativisticPairing
     found["pictures"] = lambda: picture_gan(paired(), [R1(0.5), R2(0.5)], channels_last=True)

@@ -29,9 +29,9 @@ from tiny import distance
 from torch import nn
 
 from lightning_gan.errors import ConfigurationError, ProcessLostError
+from lightning_gan.reduction import buckets
 from lightning_gan.strategy import (
     GANStrategy,
-    buckets,
     lost_process,
     on_all_processes,
     share_buffers,

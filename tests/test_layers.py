@@ -18,6 +18,7 @@ LAYERS: list[tuple[str, ...]] = [
         "noise",
         "parts",
         "processes",
+        "reduction",
         "lookahead",
         "curves",
         "optimizers",

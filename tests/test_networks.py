@@ -92,8 +92,10 @@ def test_every_weight_takes_part(kind: Any, num_classes: int) -> None:
         for parameter in network.parameters():
             if (parameter == 0).all():
                 parameter.normal_(std=0.1)
-    shape = (5, 4) if issubclass(kind, Generator) else (5, 1, 8, 8)
-    network(torch.randn(shape), LABELS).square().sum().backward()
+    samples = torch.randn((5, 4) if issubclass(kind, Generator) else (5, 1, 8, 8))
+    network(samples, LABELS).square().sum().backward()
+    if hasattr(network, "reconstructions"):
+        sum(made.square().sum() for made, _ in network.reconstructions(samples)).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
 
 

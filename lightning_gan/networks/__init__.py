@@ -6,7 +6,10 @@ from lightning_gan.networks.autoencoder import (
     MLPAutoencoderDiscriminator,
 )
 from lightning_gan.networks.base import Discriminator, Generator
+from lightning_gan.networks.biggan import BigGANDiscriminator, BigGANGenerator
+from lightning_gan.networks.biggan_deep import BigGANDeepDiscriminator, BigGANDeepGenerator
 from lightning_gan.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from lightning_gan.networks.fastgan import FastGANDiscriminator, FastGANGenerator
 from lightning_gan.networks.minibatch import MinibatchDiscrimination
 from lightning_gan.networks.mlp import MLPDiscriminator, MLPGenerator
 from lightning_gan.networks.r3gan import R3GANDiscriminator, R3GANGenerator
@@ -18,9 +21,15 @@ from lightning_gan.networks.wrappers import LabelMaps, Packed
 __all__ = [
     "AutoencoderDiscriminator",
     "BEGANGenerator",
+    "BigGANDeepDiscriminator",
+    "BigGANDeepGenerator",
+    "BigGANDiscriminator",
+    "BigGANGenerator",
     "DCGANDiscriminator",
     "DCGANGenerator",
     "Discriminator",
+    "FastGANDiscriminator",
+    "FastGANGenerator",
     "Generator",
     "LabelMaps",
     "MLPAutoencoderDiscriminator",

@@ -198,7 +198,7 @@ class BigGANGenerator(Generator):
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Images (N, channels, height, width) in [-1, 1]."""
-        first, *chunks = z.split(self.chunks, dim=1)
+        first, *chunks = torch.split(z, self.chunks, dim=1)
         if self.shared is not None:
             known = self.shared(labels)
             chunks = [torch.cat([known, chunk], dim=1) for chunk in chunks]

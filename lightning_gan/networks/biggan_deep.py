@@ -51,7 +51,7 @@ class BottleneckUp(nn.Module):
     def __init__(self, inputs: int, outputs: int, condition_dim: int, double: bool) -> None:
         super().__init__()
         inner = max(inputs // _RATIO, 1)
-        self.outputs, self.double = outputs, double
+        self.outputs, self.doubles = outputs, double
         self.norms = nn.ModuleList(
             ConditionalBatchNorm(maps, condition_dim) for maps in (inputs, inner, inner, inner)
         )
@@ -62,7 +62,7 @@ class BottleneckUp(nn.Module):
         inner, skip = maps, maps[:, : self.outputs]
         for number, (norm, conv) in enumerate(zip(self.norms, self.convolutions, strict=True)):
             inner = F.relu(norm(inner, condition))
-            if number == 1 and self.double:
+            if number == 1 and self.doubles:
                 inner = F.interpolate(inner, scale_factor=2.0, mode="nearest")
                 skip = F.interpolate(skip, scale_factor=2.0, mode="nearest")
             inner = conv(inner)
@@ -151,9 +151,7 @@ class BigGANDeepGenerator(Generator):
         )
         self.stages = nn.ModuleList(
             nn.ModuleList(
-                BottleneckUp(
-                    inputs, outputs if last else inputs, condition_dim, double=last
-                )
+                BottleneckUp(inputs, outputs if last else inputs, condition_dim, double=last)
                 for last in [False] * (depth - 1) + [True]
             )
             for inputs, outputs in pairwise(maps)

@@ -147,7 +147,8 @@ class HistoricalAveraging(Regularizer):
 
     .. math:: \Big\lVert\theta - \frac1t\sum_{i=1}^t \theta_i\Big\rVert^2
 
-    for either player (Salimans et al. 2016, section 3.3). The means go on with a checkpoint.
+    with the weights after each of the player's updates, for either player (Salimans et al. 2016,
+    section 3.3). The means go on with a checkpoint.
 
     Args:
         weight: Factor.
