@@ -133,11 +133,14 @@ def test_processes_share_the_best_of_all(
     if where != "anywhere":
         f = f.detach().sort(descending=where == "first").values.requires_grad_()
     wrapped = TopK(kind(), share=0.5)
-    (expected,) = torch.autograd.grad(wrapped.generator_loss(scored(r, f)), f)
+    loss = wrapped.generator_loss(scored(r, f))
+    (expected,) = torch.autograd.grad(loss, f)
     play, losses = OnRank(monkeypatch, f), []
     for rank in range(2):
         losses.append(wrapped.generator_loss(play.batch(rank, r, f)))
-    (found,) = torch.autograd.grad(torch.stack(losses).mean(), f)
+    mean = torch.stack(losses).mean()
+    assert torch.allclose(mean, loss, rtol=1e-12)
+    (found,) = torch.autograd.grad(mean, f)
     assert torch.allclose(found, expected, rtol=1e-12, atol=1e-15)
     assert torch.count_nonzero(expected) >= 1
 

@@ -212,9 +212,10 @@ class BigGANGenerator(Generator):
 class BigGANDiscriminator(Discriminator):
     """Residual blocks that halve the map, then the sum over all places, and projection.
 
-    The generator's mirror image, for the networks of the same sizes; StudioGAN's for CIFAR-10 is
-    ``width=96, attention=16`` (``width=48`` in its older logs), and all of the paper's attend at
-    64 pixels. All layers and the projection are spectrally normalised and start orthogonal.
+    The generator's mirror image, with the same ``width`` in the paper and the authors' code; all of
+    the paper's attend at 64 pixels. StudioGAN's for CIFAR-10 has half the maps, ``width=48`` where
+    its generator has 96, and ``attention=16``. All layers and the projection are spectrally
+    normalised and start orthogonal.
 
     Args:
         channels: Channels of an image; None to take it from the data.

@@ -84,8 +84,8 @@ class MultiHinge(Objective):
 
     def _outputs(self, logits: Tensor, features: Tensor) -> Tensor:
         """Scores (N, K + 1) of the classes and of "generated"."""
-        scores = self.classes(features).to(logits.dtype)  # the wider one, also under autocast
-        return torch.cat([scores, -logits[:, None]], dim=1)
+        scores = self.classes(features)
+        return torch.cat([scores, -logits[:, None]], dim=1)  # in the wider of both types
 
     def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
         """Reals belong to their classes, and fakes to the last."""
