@@ -43,7 +43,7 @@ from lightning_gan.strategy import expect_last_backward, on_all_processes, share
 Batch = tuple[Tensor, Tensor]
 PARTS = (
     *PLAYERS,
-    *["objective", "regularizers", "alternation", "augmentation", "prior", "learning_rate"],
+    *("objective", "regularizers", "alternation", "augmentation", "prior", "learning_rate"),
 )
 
 

@@ -39,9 +39,17 @@ def test_every_picture_and_recipe_of_the_readme_exists() -> None:
         assert name in recipe_names(), name
 
 
-def test_every_recipe_stands_in_the_readme() -> None:
+def test_every_recipe_stands_in_the_readme_or_in_the_table_that_it_names() -> None:
+    table = ROOT / "docs" / "recipes.md"
+    assert "(docs/recipes.md)" in README
+    text = README + table.read_text(encoding="utf-8")
     for name in recipe_names():
-        assert f"`{name}`" in README, f"the README does not mention the recipe {name}"
+        assert f"`{name}`" in text, f"neither the README nor {table} mentions the recipe {name}"
+
+
+def test_every_page_that_the_readme_links_exists() -> None:
+    for page in re.findall(r"\]\((docs/[\w.]+)\)", README):
+        assert (ROOT / page).is_file(), page
 
 
 def test_the_python_of_the_readme_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
