@@ -16,6 +16,7 @@ from datamodules.memory import (
 )
 from datamodules.mixtures import Grid, Mixture, Ring
 from datamodules.mnist import MNIST, FashionMNIST
+from datamodules.stacked_mnist import StackedMNIST
 
 __all__ = [
     "CIFAR10",
@@ -34,6 +35,7 @@ __all__ = [
     "Ring",
     "Samples",
     "Split",
+    "StackedMNIST",
     "TrainingBatches",
     "to_unit",
 ]

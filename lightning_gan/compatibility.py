@@ -124,7 +124,7 @@ def check_parts(parts: Composition) -> None:
     if augmentation is not None and augmentation.reads_signs and not objective.has_sign:
         raise ConfigurationError(
             f"{type(augmentation).__name__} adapts to the sign of logits, which means nothing under"
-            f" {name}: give it a schedule, or take NonSaturating or Hinge."
+            f" {name}: take NonSaturating or Hinge, or AdaptiveAugmentation with a schedule."
         )
     _warn_of(parts, bounded)
 

@@ -81,6 +81,12 @@ def _modes(callback: ModeCoverage) -> list[str]:
             f"Modes       {latest['covered']:.0f} of {total} covered, "
             f"{latest['high_quality']:.1%} of the samples within 3 sigma of one"
         ]
+    if "covered_robust" in latest and "kl_floor" in latest:
+        return [
+            f"Modes       {latest['covered_robust']:.0f} of {callback.total} covered "
+            f"({latest['covered']:.0f} by the papers' rule), KL {latest['kl']:.3f}; a perfect "
+            f"generator scores about {latest['kl_floor']:.3f}"
+        ]
     if "min_share" in latest:
         missing = f"; missing: {', '.join(callback.missing)}" if callback.missing else ""
         return [

@@ -189,7 +189,7 @@ ADAPTIVE: dict[str, Callable[[], Augmentation]] = {
 @pytest.mark.parametrize("kind", [*PAIRED, *COUPLED, *ENERGIES, Wasserstein, MultiHinge])
 def test_feedback_by_signs_refuses_logits_without_one(kind: type[Any], name: str) -> None:
     found = refusal(**around(built(kind)), augmentation=ADAPTIVE[name]())
-    mend = "give it a schedule, or take NonSaturating or Hinge"
+    mend = "take NonSaturating or Hinge, or AdaptiveAugmentation with a schedule"
     assert_said(found, name, "sign of logits", f"means nothing under {kind.__name__}", mend)
 
 

@@ -40,6 +40,8 @@ class SignController(nn.Module):
     images: Tensor
     updates: Tensor
 
+    logged = ("p",)
+
     def __init__(
         self, target: float = 0.6, kimg: float = 500, every: int = 4, start: float = 0.0
     ) -> None:

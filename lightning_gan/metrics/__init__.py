@@ -8,23 +8,46 @@ from lightning_gan.metrics.extractors import (
     default_extractor,
     get_extractor,
 )
+from lightning_gan.metrics.features import FeatureBank, ReferenceFeatures
 from lightning_gan.metrics.frechet import FrechetDistance, bias_coefficient, frechet_distance
+from lightning_gan.metrics.gathered import FeatureMetric, FeatureSuite
+from lightning_gan.metrics.inception_score import ClassifierScore, inception_score
+from lightning_gan.metrics.kernel import KernelDistance, kernel_distance
+from lightning_gan.metrics.memorisation import Duplicates, Memorisation
 from lightning_gan.metrics.modes import ClassCoverage, MixtureCoverage
+from lightning_gan.metrics.neighbours import Neighbours
 from lightning_gan.metrics.reference import ReferenceStatistics
+from lightning_gan.metrics.stacked import StackedCoverage, expected_divergence
+from lightning_gan.metrics.vendi import VendiScore, vendi_score
 
 __all__ = [
     "Chunk",
     "ClassCoverage",
+    "ClassifierScore",
     "DiscriminatorBalance",
+    "Duplicates",
+    "FeatureBank",
     "FeatureExtractor",
+    "FeatureMetric",
+    "FeatureSuite",
     "FrechetDistance",
+    "KernelDistance",
+    "Memorisation",
     "MixtureCoverage",
+    "Neighbours",
+    "ReferenceFeatures",
     "ReferenceStatistics",
+    "StackedCoverage",
+    "VendiScore",
     "bias_coefficient",
     "chunk_generator",
     "chunks",
     "default_classifier",
     "default_extractor",
+    "expected_divergence",
     "frechet_distance",
     "get_extractor",
+    "inception_score",
+    "kernel_distance",
+    "vendi_score",
 ]

@@ -186,6 +186,4 @@ class Unrolled(_Around):
                     for weight, gradient in zip(weights.values(), gradients, strict=True)
                 ],
             )
-            if self.first_order:
-                weights = {name: w.detach().requires_grad_() for name, w in weights.items()}
         return batch.seen_by(weights)

@@ -1,0 +1,188 @@
+"""Which modes of stacked digits the generator draws, told from the classifier's errors."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.special import xlog1py, xlogy
+
+from lightning_gan.errors import ConfigurationError, at_least_one
+from lightning_gan.metrics.exact import SampleMetric
+from lightning_gan.metrics.extractors import FeatureExtractor, get_extractor
+from lightning_gan.metrics.modes import divergence
+
+SURE = 0.9  # what the classifier gives the class of a channel that it is sure of
+LEAST = 5  # a mode is robustly covered from so many sure samples on ...
+LEAK = 0.01  # ... and from this part of those of its largest neighbour on
+DEVIATIONS = 12.0  # of a binomial, beyond which nothing is left of it in float64
+CLASSIFIER = "mnist_cnn"
+
+
+def expected_divergence(shares: Tensor, count: int) -> Tensor:
+    r"""Mean of KL(histogram || uniform) in nats over histograms of ``count`` samples.
+
+    .. math:: \log K + \sum_k p_k \operatorname{E} \log\frac{1 + m_k}{N},
+        \qquad m_k \sim \operatorname{Binomial}(N - 1, p_k)
+
+    Exact; about KL(p || uniform) + (K - 1) / 2N where every mode is expected some ten times.
+
+    Args:
+        shares: Probability of each mode (K,).
+        count: Number N of samples, 1 or more.
+    """
+    shares = shares.double()
+    trials = torch.tensor(count - 1.0, dtype=torch.float64)
+    mean = trials * shares
+    reach = DEVIATIONS * (mean * (1 - shares)).clamp(min=0).sqrt() + 5 * DEVIATIONS
+    first = (mean - reach).floor().clamp(min=0)
+    width = int((mean + reach).ceil().sub(first).max())
+    hits = first[:, None] + torch.arange(width + 1)
+    misses = (trials - hits).clamp(min=0)
+    chance = trials.add(1).lgamma() - hits.add(1).lgamma() - misses.add(1).lgamma()
+    chance = chance + xlogy(hits, shares[:, None]) + xlog1py(misses, -shares[:, None])
+    chance = chance.exp() * (hits <= trials)
+    inside = (chance * (1 + hits).log()).sum(1) - math.log(count)
+    mean_divergence: Tensor = (shares * inside).sum() + math.log(len(shares))
+    return mean_divergence
+
+
+class StackedCoverage(SampleMetric):
+    """How pictures that stack digits as colours cover the modes, one for each row of digits.
+
+    A classifier reads each channel by itself. ``compute`` gives float64 scalars under
+    ``modes/<data>/``:
+
+    * ``covered``: modes that at least one picture is read as (VEEGAN, Srivastava et al. 2017,
+      section 4.2; PacGAN, Lin et al. 2018, section 4.2). Errors of the classifier inflate it: ten
+      modes count as several times as many.
+    * ``covered_robust``: modes of at least 5 pictures that are read with more than 0.9 certainty in
+      every channel, if those are at least 1 % as many as for any mode that differs in one digit,
+      since errors leak from there. Half of all samples in one mode hide some of its neighbours.
+    * ``kl``: KL(histogram || uniform) in nats, over all pictures; errors of the classifier lower
+      it where modes are missing.
+    * ``kl_floor``: what a perfect sampler scores on average with so many pictures, given that some
+      digits are likelier than others; see :func:`expected_divergence`.
+    * ``unclassifiable``: share of the pictures that are not read with more than 0.9 certainty.
+
+    Count 26000 pictures, as the papers do; with fewer than ten a mode, ``covered_robust`` misses
+    modes by chance.
+
+    Args:
+        shares: Share of each digit in a channel of the data (K,); counts do as well.
+        data_name: Name in the keys.
+        classifier: An extractor with as many classes as there are digits; ``mnist_cnn`` where None.
+        stacked: Channels of a picture.
+        padding: Pixels on each side of a digit, which are hidden from the classifier.
+
+    Raises:
+        ConfigurationError: If classifier and shares do not have as many classes, the shares are
+            none, or a number is out of range.
+    """
+
+    higher_is_better = None
+    counts: Tensor
+    classifier: FeatureExtractor
+    prior: Tensor
+    robust: Tensor
+
+    def __init__(
+        self,
+        shares: Tensor | Sequence[float],
+        data_name: str,
+        classifier: FeatureExtractor | None = None,
+        stacked: int = 3,
+        padding: int = 0,
+    ) -> None:
+        super().__init__()
+        at_least_one(self, stacked=stacked)
+        if padding < 0:
+            raise ConfigurationError(f"StackedCoverage: padding={padding} must not be negative.")
+        classifier = classifier or get_extractor(CLASSIFIER)
+        weights = torch.as_tensor(shares).detach().cpu().double()
+        if len(weights) != classifier.num_classes:
+            raise ConfigurationError(
+                f"The classifier {classifier.name!r} knows {classifier.num_classes} classes but "
+                f"{len(weights)} shares are given: take a classifier of what {data_name!r} stacks."
+            )
+        if not bool((weights >= 0).all() & (weights.sum() > 0) & weights.isfinite().all()):
+            raise ConfigurationError(
+                f"{weights.tolist()} are no shares: give the share or the number of each digit."
+            )
+        prior = weights / weights.sum()
+        for _ in range(stacked - 1):
+            prior = torch.outer(prior, weights / weights.sum()).flatten()
+        robust = torch.zeros(len(prior), dtype=torch.bool)
+        self.frozen(classifier=classifier.freeze(), prior=prior, robust=robust)
+        self.data_name, self.stacked, self.padding = data_name, stacked, padding
+        # pictures of each mode: all, and those that the classifier is sure of
+        self.add_state(
+            "counts", torch.zeros(2, len(prior), dtype=torch.int64), dist_reduce_fx="sum"
+        )
+
+    @torch.no_grad()
+    def update(self, images: Tensor) -> None:
+        """Counts generated images (N, stacked, H, W) in [-1, 1]; N may be 0.
+
+        Raises:
+            ConfigurationError: If the images have another number of channels.
+        """
+        if images.ndim != 4 or images.shape[1] != self.stacked:
+            raise ConfigurationError(
+                f"Images of {tuple(images.shape)} do not stack {self.stacked} digits: generate one "
+                "channel for each of them."
+            )
+        images = self.clean(images)
+        if not len(images):
+            return
+        if self.padding:
+            inside = slice(self.padding, -self.padding)
+            images = images[..., inside, inside]
+        chances = self.classifier.classify(images.flatten(0, 1)[:, None]).softmax(1)
+        certainty, found = chances.max(1)
+        mode = torch.zeros(len(images), dtype=torch.int64, device=images.device)
+        for digit in found.view(-1, self.stacked).unbind(1):
+            mode = mode * self.classifier.num_classes + digit
+        sure = (certainty.view(-1, self.stacked) > SURE).all(1)
+        for row, modes in zip(self.counts, (mode, mode[sure]), strict=True):
+            row += torch.bincount(modes, minlength=len(row))
+
+    def compute(self) -> dict[str, Tensor]:
+        """The five values under ``modes/<data>/``; NaN without images."""
+        everything, sure = self.counts.cpu().double()
+        total, modes = everything.sum(), len(everything)
+        self.frozen(robust=self._robust(sure))
+        if self.unusable():
+            values = dict.fromkeys(
+                ("covered", "covered_robust", "kl", "kl_floor", "unclassifiable"),
+                torch.full_like(total, float("nan")),
+            )
+        else:
+            uniform = torch.full_like(everything, 1 / modes)
+            values = {
+                "covered": (everything >= 1).sum().double(),
+                "covered_robust": self.robust.sum().double(),
+                "kl": divergence(everything / total, uniform),
+                "kl_floor": expected_divergence(self.prior, int(total)),
+                "unclassifiable": 1 - sure.sum() / total,
+            }
+        device = self.counts.device
+        return {f"modes/{self.data_name}/{key}": x.to(device) for key, x in values.items()}
+
+    def missing(self) -> list[str]:
+        """The modes that are not robustly covered, such as 407; all processes have to ask."""
+        self.compute()
+        names = self.classifier.class_names or map(str, range(self.classifier.num_classes))
+        rows = itertools.product(list(names), repeat=self.stacked)
+        return ["".join(row) for row, seen in zip(rows, self.robust, strict=True) if not seen]
+
+    def _robust(self, sure: Tensor) -> Tensor:
+        """Which modes are robustly covered, bool (K^stacked,), with so many sure pictures each."""
+        grid = sure.view([self.classifier.num_classes] * self.stacked)
+        largest = grid.clone()
+        for axis in range(self.stacked):
+            largest = largest.maximum(grid.amax(axis, keepdim=True))
+        return (sure >= LEAST) & (sure >= LEAK * largest.flatten())
