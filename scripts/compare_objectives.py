@@ -227,13 +227,14 @@ def finished() -> dict[tuple[str, str, str, int], dict[str, Any]]:
     return {(r["data"], r["objective"], r["penalty"], r["seed"]): r for r in runs}
 
 
-def run_all(data: str, penalties: list[str], seeds: int) -> None:
+def run_all(data: str, penalties: list[str], seeds: int, skipped: list[str]) -> None:
     """Makes all runs that are not there yet, seed by seed."""
     wanted = [
         (data, name, penalty, seed)
         for seed in range(seeds)
         for penalty in penalties
         for name in OBJECTIVES
+        if name not in skipped
     ]
     missing = [key for key in wanted if key not in finished()]
     RESULTS.parent.mkdir(exist_ok=True)
@@ -319,6 +320,7 @@ def main() -> None:
     running.add_argument("--data", choices=list(SETTINGS), required=True)
     running.add_argument("--penalty", choices=list(PENALTIES), nargs="+", default=list(PENALTIES))
     running.add_argument("--seeds", type=int, default=3)
+    running.add_argument("--skip", choices=list(OBJECTIVES), nargs="+", default=[])
     commands.add_parser("table", help="print the tables of what has been run")
     arguments = parser.parse_args()
     if arguments.command == "table":
@@ -326,7 +328,7 @@ def main() -> None:
         return
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    run_all(arguments.data, arguments.penalty, arguments.seeds)
+    run_all(arguments.data, arguments.penalty, arguments.seeds, arguments.skip)
 
 
 if __name__ == "__main__":
