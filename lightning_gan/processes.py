@@ -93,12 +93,6 @@ def mean(value: Tensor) -> Tensor:
     return found
 
 
-def gather_anything(rows: Tensor) -> Tensor:
-    """As :func:`gather`, for integers as well, and without gradients."""
-    with torch.no_grad():
-        return gather(rows.detach())
-
-
 def rank() -> int:
     """Number of this process, from 0."""
     return dist.get_rank() if several() else 0

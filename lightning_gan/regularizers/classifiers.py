@@ -26,6 +26,14 @@ class _Conditional(Regularizer):
     reads_labels = True
     per_sample = True
 
+    def __init__(
+        self,
+        weight: float | Curve = 1.0,
+        generator_weight: float | Curve = 1.0,
+        every: int = 1,
+    ) -> None:
+        super().__init__(weight, every, generator_weight)
+
     def check(self, composition: Composition) -> None:
         """Refuses a generator without classes."""
         if composition.generator.num_classes == 0:
@@ -73,7 +81,7 @@ class AuxiliaryClassifier(_Conditional):
         fakes: bool = True,
         every: int = 1,
     ) -> None:
-        super().__init__(weight, every, generator_weight)
+        super().__init__(weight, generator_weight, every)
         self.fakes = fakes
 
     def add_heads(self, num_features: int, num_classes: int) -> None:
@@ -112,14 +120,6 @@ class TwinAuxiliaryClassifier(_Conditional):
     classes: nn.Linear
     twin: nn.Linear
 
-    def __init__(
-        self,
-        weight: float | Curve = 1.0,
-        generator_weight: float | Curve = 1.0,
-        every: int = 1,
-    ) -> None:
-        super().__init__(weight, every, generator_weight)
-
     def add_heads(self, num_features: int, num_classes: int) -> None:
         """Makes both classifiers."""
         self.classes = nn.Linear(num_features, num_classes)
@@ -155,14 +155,6 @@ class DiscriminativeClassifier(_Conditional):
     """
 
     classes: nn.Linear
-
-    def __init__(
-        self,
-        weight: float | Curve = 1.0,
-        generator_weight: float | Curve = 1.0,
-        every: int = 1,
-    ) -> None:
-        super().__init__(weight, every, generator_weight)
 
     def add_heads(self, num_features: int, num_classes: int) -> None:
         """Makes the classifier of 2 K kinds."""

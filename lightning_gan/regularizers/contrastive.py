@@ -26,7 +26,7 @@ class _Embedded(_Conditional):
         embedding_dim: int,
         every: int,
     ) -> None:
-        super().__init__(weight, every, generator_weight)
+        super().__init__(weight, generator_weight, every)
         at_least_one(self, embedding_dim=embedding_dim)
         self.embedding_dim = embedding_dim
 
