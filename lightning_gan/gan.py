@@ -14,6 +14,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lightning_gan import strategy
 from lightning_gan.alternation import Alternation, PerBatch
 from lightning_gan.augment import Augmentation
 from lightning_gan.average import follow
@@ -38,7 +39,6 @@ from lightning_gan.prior import Prior
 from lightning_gan.progress import PLAYERS, Player, Progress, Update
 from lightning_gan.regularizers import Regularizer
 from lightning_gan.start import warm_start
-from lightning_gan.strategy import expect_last_backward, on_all_processes, share_buffers
 
 Batch = tuple[Tensor, Tensor]
 PARTS = (
@@ -175,7 +175,7 @@ class GAN(LightningModule):
                 loss, update = self._game.loss(turn, batch)
                 self.updates.append(update)
                 if batch.is_last:
-                    expect_last_backward(self.trainer, optimizer.optimizer)
+                    strategy.expect_last_backward(self.trainer, optimizer.optimizer)
                 self.manual_backward(loss * (len(batch.real) / len(real)))
         self._step(player, optimizer)
         self.progress.moved(player)
@@ -242,7 +242,7 @@ class GAN(LightningModule):
         whole = len(real) // self.discriminator.pack * self.discriminator.pack
         real, labels = real[:whole], labels[:whole]
         # The last batch of a split may be shared out unevenly.
-        counts = on_all_processes(len(real), real.device)
+        counts = strategy.on_all_processes(len(real), real.device)
         rows = Rows(sum(counts), sum(counts[: self.trainer.global_rank]), len(real))
         self.updates = []
         if len(real):
@@ -296,6 +296,7 @@ class GAN(LightningModule):
     def setup(self, stage: str) -> None:
         """Checks that the data fit the networks; a model that was sampled from trains again."""
         self.train(stage == "fit")
+        strategy.check_strategy(self.trainer)
         write_whole_files(self.trainer)
         data = getattr(self.trainer, "datamodule", None)
         check_data(self.generator, data)
@@ -315,7 +316,7 @@ class GAN(LightningModule):
 
     def on_validation_start(self) -> None:
         """Gives all processes the same statistics of batch norm, those that are saved."""
-        share_buffers(self)
+        strategy.share_buffers(self)
 
     on_test_start = on_validation_start
 

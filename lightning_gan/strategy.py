@@ -132,6 +132,26 @@ class GANStrategy(DDPStrategy):
             self.launcher.kill(getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
+def check_strategy(trainer: Trainer) -> None:
+    """Refuses strategies under which two players that move in turns would fail or be torn apart.
+
+    Raises:
+        ConfigurationError: With the strategy to take instead.
+    """
+    strategy, name = trainer.strategy, type(trainer.strategy).__name__
+    if name.startswith(("FSDP", "DeepSpeed", "ModelParallel")):
+        raise ConfigurationError(
+            f"{name} cuts networks into pieces, which go astray when one player is frozen while "
+            'the other moves, and a GAN fits one device: take Trainer(strategy="gan_ddp").'
+        )
+    plain = isinstance(strategy, DDPStrategy) and not isinstance(strategy, GANStrategy)
+    if plain and not getattr(strategy, "_ddp_kwargs", {}).get("find_unused_parameters"):
+        raise ConfigurationError(
+            f"{name} waits for gradients of the player that is frozen and fails: take "
+            'Trainer(strategy="gan_ddp").'
+        )
+
+
 def expect_last_backward(trainer: Trainer, optimizer: Optimizer) -> None:
     """Tells our strategy, where that is the Trainer's, that the last backward pass comes."""
     if isinstance(trainer.strategy, GANStrategy):

@@ -3,7 +3,9 @@
 Every process keeps its batch, so that two see twice as many images a step. Runs of one and of two
 processes take turns, each under the Trainer with the strategy that the command line chooses; of
 each the fastest window counts, since a shared machine only ever adds time. The share of reduction
-is the time inside the averaging of gradients, waiting for the slower process included.
+is the time that the averaging of gradients takes after the backward pass, waiting for the slower
+process included. Beside it stand the same without overlap, and Lightning's DDP that searches for
+unused parameters.
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ from lightning_gan.gan import GAN
 from lightning_gan.objectives import NonSaturating
 from lightning_gan.reduction import Reducer
 
-VARIANTS = ((1, True), (2, True), (2, False))
-"""Processes, and whether gradients are averaged during the backward pass."""
+OURS, OTHER = "gan_ddp", "ddp_find_unused_parameters_true"
+VARIANTS = ((1, "auto", True), (2, OURS, True), (2, OURS, False), (2, OTHER, False))
+"""Processes, strategy, and whether ours averages gradients during the backward pass."""
 ROUNDS = 2
 WINDOWS = 3
 """Windows of a run; the first one warms up."""
@@ -68,7 +71,7 @@ class Watch(Callback):
         trainer.should_stop = len(self.seconds) >= WINDOWS
 
 
-def work(case: Case, processes: int, overlap: bool, path: Path) -> None:
+def work(case: Case, processes: int, strategy: str, overlap: bool, path: Path) -> None:
     """Trains in this process, and in those that Lightning starts beside it; writes the times."""
     if not overlap:
         Reducer.arm = lambda self: None  # type: ignore[method-assign]
@@ -78,7 +81,7 @@ def work(case: Case, processes: int, overlap: bool, path: Path) -> None:
     trainer = Trainer(
         accelerator="cpu",
         devices=processes,
-        strategy="gan_ddp" if processes > 1 else "auto",
+        strategy=strategy,
         max_epochs=-1,
         logger=False,
         limit_val_batches=0,
@@ -94,11 +97,12 @@ def work(case: Case, processes: int, overlap: bool, path: Path) -> None:
         path.write_text(json.dumps(times), encoding="utf-8")
 
 
-def run(case: Case, processes: int, overlap: bool) -> list[tuple[float, float]]:
+def run(case: Case, processes: int, strategy: str, overlap: bool) -> list[tuple[float, float]]:
     """Seconds a step, and of it in reduction, of every window of one run."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "times.json"
-        arguments = [str(CASES.index(case)), str(processes), str(int(overlap)), str(path)]
+        numbers = (CASES.index(case), processes, int(overlap))
+        arguments = [*map(str, numbers), strategy, str(path)]
         subprocess.run(
             [sys.executable, __file__, *arguments],
             env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -111,16 +115,17 @@ def run(case: Case, processes: int, overlap: bool) -> list[tuple[float, float]]:
 
 def measure(case: Case) -> dict[str, Any]:
     """One row of the table."""
-    found: dict[tuple[int, bool], list[tuple[float, float]]] = {key: [] for key in VARIANTS}
+    found: dict[tuple[int, str, bool], list[tuple[float, float]]] = {key: [] for key in VARIANTS}
     for _ in range(ROUNDS):
-        for processes, overlap in VARIANTS:
-            found[processes, overlap] += run(case, processes, overlap)
-    (one, _), (two, reducing), (apart, _) = (min(found[key]) for key in VARIANTS)
+        for key in VARIANTS:
+            found[key] += run(case, *key)
+    (one, _), (two, reducing), (apart, _), (other, _) = (min(found[key]) for key in VARIANTS)
     return {
         "case": case.name,
         "one_ms": 1e3 * one,
         "two_ms": 1e3 * two,
         "two_without_overlap_ms": 1e3 * apart,
+        "two_by_unused_search_ms": 1e3 * other,
         "reduction_ms": 1e3 * reducing,
         "reduction_share": reducing / two,
         "throughput_factor": 2 * one / two,
@@ -140,13 +145,13 @@ def scaling() -> None:
         f"load before: {before:.1f}"
     )
     print(
-        f"{'':30}{'one':>10}{'two':>10}{'no overlap':>12}{'reduction':>12}{'throughput':>12}"
-        f"{'efficiency':>12}"
+        f"{'':30}{'one':>10}{'two':>10}{'no overlap':>12}{'ddp':>10}{'reduction':>12}"
+        f"{'throughput':>12}{'efficiency':>12}"
     )
     for row in rows:
         print(
             f"{row['case']:30}{row['one_ms']:8.2f}ms{row['two_ms']:8.2f}ms"
-            f"{row['two_without_overlap_ms']:10.2f}ms"
+            f"{row['two_without_overlap_ms']:10.2f}ms{row['two_by_unused_search_ms']:8.2f}ms"
             f"{row['reduction_share']:12.1%}{row['throughput_factor']:11.2f}x"
             f"{row['efficiency']:12.1%}"
         )
@@ -158,4 +163,4 @@ def scaling() -> None:
 if __name__ == "__main__":
     warnings.filterwarnings("ignore")
     case, processes, overlap = map(int, sys.argv[1:4])
-    work(CASES[case], processes, bool(overlap), Path(sys.argv[4]))
+    work(CASES[case], processes, sys.argv[4], bool(overlap), Path(sys.argv[5]))

@@ -10,6 +10,7 @@ import sys
 import time
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from distributed_worker import (
     train_matrix,
     watch,
 )
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from tiny import distance
 from torch import nn
 
@@ -32,6 +34,7 @@ from lightning_gan.errors import ConfigurationError, ProcessLostError
 from lightning_gan.reduction import buckets
 from lightning_gan.strategy import (
     GANStrategy,
+    check_strategy,
     lost_process,
     on_all_processes,
     share_buffers,
@@ -261,3 +264,31 @@ def test_a_process_must_be_given_time(minutes: float) -> None:
     with pytest.raises(ConfigurationError, match="timeout_minutes"):
         GANStrategy(minutes)
     assert GANStrategy(2)._timeout == timedelta(minutes=2)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "refused"),
+    [
+        ("ddp", "DDPStrategy waits for gradients of the player that is frozen"),
+        ("fsdp", "FSDPStrategy cuts networks into pieces"),
+        ("ddp_find_unused_parameters_true", None),
+        ("gan_ddp", None),
+        ("auto", None),
+    ],
+)
+def test_a_strategy_that_cannot_train_two_players_is_refused_from_python_too(
+    strategy: str, refused: str | None
+) -> None:
+    kinds = {
+        "ddp": DDPStrategy(),
+        "fsdp": type("FSDPStrategy", (SingleDeviceStrategy,), {})(),
+        "ddp_find_unused_parameters_true": DDPStrategy(find_unused_parameters=True),
+        "gan_ddp": GANStrategy(),
+        "auto": SingleDeviceStrategy(),
+    }
+    trainer = SimpleNamespace(strategy=kinds[strategy])
+    if refused is None:
+        check_strategy(trainer)  # type: ignore[arg-type]
+        return
+    with pytest.raises(ConfigurationError, match=rf'{refused}.*strategy="gan_ddp"'):
+        check_strategy(trainer)  # type: ignore[arg-type]
