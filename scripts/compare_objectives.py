@@ -1,9 +1,9 @@
 """Trains every objective with the same networks, budget and seeds, and writes what came out.
 
     python scripts/compare_objectives.py run --data ring --seeds 3       # goes on where it was
-    python scripts/compare_objectives.py table                           # of what has been run
+    python scripts/compare_objectives.py table --results docs/objectives.jsonl
 
-Each run is a line of ``runs/objectives.jsonl``; runs that are there already are not made again.
+Each run is a line of the file of results; runs that are there already are not made again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from lightning_gan import GAN
 from lightning_gan.callbacks import FrechetDistance, ModeCoverage, StopOnDivergence
 from lightning_gan.errors import DivergenceError
 from lightning_gan.networks import (
-    AutoencoderDiscriminator,
     DCGANDiscriminator,
     DCGANGenerator,
     MLPAutoencoderDiscriminator,
@@ -121,7 +120,7 @@ def model(data: str, objective: Objective, penalty: str, seed: int) -> GAN:
     if data == "mnist":
         players = {
             "generator": DCGANGenerator(1, 28, latent_dim=64, width=16, num_classes=classes),
-            "discriminator": AutoencoderDiscriminator(1, 28, width=16, code_dim=64)
+            "discriminator": MLPAutoencoderDiscriminator(1, 28, width=256, code_dim=32)
             if objective.wants_reconstruction
             else DCGANDiscriminator(1, 28, width=16, batch_norm=False),
         }
@@ -220,14 +219,14 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def finished() -> dict[tuple[str, str, str, int], dict[str, Any]]:
+def finished(path: Path) -> dict[tuple[str, str, str, int], dict[str, Any]]:
     """The runs that are there, by what they are."""
-    lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     runs = [json.loads(line) for line in lines]
     return {(r["data"], r["objective"], r["penalty"], r["seed"]): r for r in runs}
 
 
-def run_all(data: str, penalties: list[str], seeds: int, skipped: list[str]) -> None:
+def run_all(path: Path, data: str, penalties: list[str], seeds: int, skipped: list[str]) -> None:
     """Makes all runs that are not there yet, seed by seed."""
     wanted = [
         (data, name, penalty, seed)
@@ -236,12 +235,12 @@ def run_all(data: str, penalties: list[str], seeds: int, skipped: list[str]) -> 
         for name in OBJECTIVES
         if name not in skipped
     ]
-    missing = [key for key in wanted if key not in finished()]
-    RESULTS.parent.mkdir(exist_ok=True)
+    missing = [key for key in wanted if key not in finished(path)]
+    path.parent.mkdir(exist_ok=True)
     for key in (bar := tqdm(missing)):
         bar.set_description(" ".join(map(str, key)))
         result = run(*key)
-        with RESULTS.open("a") as file:
+        with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(result) + "\n")
 
 
@@ -294,9 +293,9 @@ TITLES = {
 }
 
 
-def table() -> str:
+def table(path: Path) -> str:
     """All runs as tables, one for each data set and penalty."""
-    runs, lines = finished(), []
+    runs, lines = finished(path), []
     for data, columns in COLUMNS.items():
         for penalty in PENALTIES:
             rows = []
@@ -321,14 +320,16 @@ def main() -> None:
     running.add_argument("--penalty", choices=list(PENALTIES), nargs="+", default=list(PENALTIES))
     running.add_argument("--seeds", type=int, default=3)
     running.add_argument("--skip", choices=list(OBJECTIVES), nargs="+", default=[])
-    commands.add_parser("table", help="print the tables of what has been run")
+    showing = commands.add_parser("table", help="print the tables of what has been run")
+    for command in (running, showing):
+        command.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     if arguments.command == "table":
-        print(table(), end="")
+        print(table(arguments.results), end="")
         return
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    run_all(arguments.data, arguments.penalty, arguments.seeds, arguments.skip)
+    run_all(arguments.results, arguments.data, arguments.penalty, arguments.seeds, arguments.skip)
 
 
 if __name__ == "__main__":
