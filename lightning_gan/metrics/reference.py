@@ -7,9 +7,11 @@ import os
 import re
 import tempfile
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,6 +24,9 @@ from lightning_gan.metrics.frechet import bias_coefficient, covariance_factor
 
 VARIABLE = "LIGHTNING_GAN_CACHE"
 VERSION = "1"  # of the file and of the way the statistics are computed
+
+T = TypeVar("T")
+Packed = tuple[dict[str, Tensor], dict[str, str]]  # tensors and words
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +86,8 @@ class ReferenceStatistics:
             )
         shift: Tensor | None = None
         total = outer = torch.zeros((), dtype=torch.float64)
-        for batch in torch.split(images, batch_size):
-            batch = batch.to(device)
-            batch = batch.float() / 127.5 - 1 if batch.dtype == torch.uint8 else batch
-            features = extractor(batch).cpu().double()
+        for batch in feature_batches(images, extractor, batch_size, device):
+            features = batch.double()
             shift = features.mean(0) if shift is None else shift
             features -= shift
             total = total + features.sum(0)
@@ -119,30 +122,57 @@ class ReferenceStatistics:
                 ``~/.cache/lightning-gan``.
             device: Where the features are extracted.
         """
-        folder = Path(cache_dir).expanduser() if cache_dir is not None else cache_folder()
-        key = cache_key(images, extractor, split)
-        plain = re.sub(r"[^\w.-]+", "-", f"{data_name}-{split}-{extractor.name}")
-        path = folder / f"{plain}-{key[:16]}.safetensors"
-        if path.is_file():
-            try:
-                return _read(path, key)
-            except (OSError, SafetensorError, ValueError, KeyError) as error:
-                warnings.warn(
-                    f"The cached statistics {path} are damaged ({error}) and are built anew.",
-                    UserWarning,
-                    stacklevel=2,
-                )
-        statistics = cls.from_samples(images, extractor, device=device)
+        path, key = cache_path(images, extractor, split, data_name, cache_dir)
+        return kept(
+            path, key, lambda: cls.from_samples(images, extractor, device=device), _pack, _unpack
+        )
+
+
+def feature_batches(
+    images: Tensor, extractor: FeatureExtractor, batch_size: int, device: str | torch.device
+) -> Iterator[Tensor]:
+    """Features on the CPU, batch by batch, of images uint8 or float in [-1, 1], or of points."""
+    for batch in torch.split(images, batch_size):
+        batch = batch.to(device)
+        yield extractor(batch.float() / 127.5 - 1 if batch.dtype == torch.uint8 else batch).cpu()
+
+
+def kept(
+    path: Path,
+    key: str,
+    build: Callable[[], T],
+    pack: Callable[[T], Packed],
+    unpack: Callable[[dict[str, Tensor], dict[str, str]], T],
+) -> T:
+    """What the file of that key holds, or what is built and put there; whatever fails is a warning.
+
+    Args:
+        path: The file.
+        key: Everything that the content depends on, as a hash.
+        build: Makes the content anew.
+        pack: Content to tensors and words.
+        unpack: Tensors and words to content.
+    """
+    if path.is_file():
         try:
-            _write(path, statistics, key)
-        except OSError as error:
+            return unpack(*_read(path, key))
+        except (OSError, SafetensorError, ValueError, KeyError) as error:
             warnings.warn(
-                f"The statistics of the reals cannot be kept in {folder} ({error}): set {VARIABLE} "
-                "to a folder that can be written.",
+                f"The cached statistics {path} are damaged ({error}) and are built anew.",
                 UserWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
-        return statistics
+    content = build()
+    try:
+        _write(path, key, *pack(content))
+    except OSError as error:
+        warnings.warn(
+            f"The statistics of the reals cannot be kept in {path.parent} ({error}): set "
+            f"{VARIABLE} to a folder that can be written.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return content
 
 
 def cache_folder() -> Path:
@@ -164,6 +194,22 @@ def cache_key(images: Tensor, extractor: FeatureExtractor, split: str) -> str:
     return hashlib.sha256(":".join(parts).encode()).hexdigest()
 
 
+def cache_path(
+    images: Tensor,
+    extractor: FeatureExtractor,
+    split: str,
+    data_name: str,
+    cache_dir: str | os.PathLike[str] | None,
+    part: str = "",
+) -> tuple[Path, str]:
+    """The file of those statistics, and their key; ``part`` says what else is in them."""
+    folder = Path(cache_dir).expanduser() if cache_dir is not None else cache_folder()
+    key = cache_key(images, extractor, f"{split}:{part}" if part else split)
+    names = [data_name, split, extractor.name, *part.split()[:1]]
+    plain = re.sub(r"[^\w.-]+", "-", "-".join(names))
+    return folder / f"{plain}-{key[:16]}.safetensors", key
+
+
 def _digest(tensors: dict[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
@@ -172,21 +218,26 @@ def _digest(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _write(path: Path, statistics: ReferenceStatistics, key: str) -> None:
-    """Writes whole or not at all, whoever else is writing."""
+def _pack(statistics: ReferenceStatistics) -> Packed:
     tensors = {
         "mean": statistics.mean,
         "covariance": statistics.covariance,
         "factor": statistics.factor,
         "bias": torch.tensor(statistics.bias, dtype=torch.float64),
     }
+    return tensors, {"name": statistics.name, "count": str(statistics.count)}
+
+
+def _unpack(tensors: dict[str, Tensor], words: dict[str, str]) -> ReferenceStatistics:
+    return ReferenceStatistics(
+        tensors.pop("mean"), tensors.pop("covariance"), int(words["count"]), words["name"], tensors
+    )
+
+
+def _write(path: Path, key: str, tensors: dict[str, Tensor], words: dict[str, str]) -> None:
+    """Writes whole or not at all, whoever else is writing."""
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    metadata = {
-        "key": key,
-        "name": statistics.name,
-        "count": str(statistics.count),
-        "digest": _digest(tensors),
-    }
+    metadata = words | {"key": key, "digest": _digest(tensors)}
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as part:
         temporary = Path(part.name)
@@ -198,16 +249,10 @@ def _write(path: Path, statistics: ReferenceStatistics, key: str) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def _read(path: Path, key: str) -> ReferenceStatistics:
+def _read(path: Path, key: str) -> Packed:
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     if metadata.get("key") != key or metadata.get("digest") != _digest(tensors):
         raise ValueError("its checksum is wrong")
-    return ReferenceStatistics(
-        tensors.pop("mean"),
-        tensors.pop("covariance"),
-        int(metadata["count"]),
-        metadata["name"],
-        tensors,
-    )
+    return tensors, metadata

@@ -1,0 +1,233 @@
+"""Metrics that need all samples at once: gathered in one order, whoever generated them.
+
+Process r of W makes the chunks r, r + W, ... (``lightning_gan.metrics.chunks``) and updates its
+metric once per chunk. The number of the update, then the process, then the place in the batch are
+therefore the order of the samples, and every value equals that of one process bit for bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchmetrics.utilities.distributed import gather_all_tensors
+
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.metrics.exact import SampleMetric
+from lightning_gan.metrics.extractors import FeatureExtractor
+from lightning_gan.metrics.features import FeatureBank, ReferenceFeatures
+
+
+class GatheredMetric(SampleMetric):
+    """A metric computed from one vector per generated sample, all of them held in memory.
+
+    A subclass gives ``vectors`` and ``keys`` and ``measure``. Memory: 4 D bytes per sample and
+    process, and on every process those of all samples while it computes.
+    """
+
+    rows: Any  # a list of vectors (n, D), or all of them once they are gathered
+    marks: Any  # likewise (n, 2): number of the chunk, hash of the picture
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("rows", [], dist_reduce_fx="cat")
+        self.add_state("marks", [], dist_reduce_fx="cat")
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names of the values."""
+        raise NotImplementedError(f"{type(self).__name__} has to define keys.")
+
+    @property
+    def least(self) -> int:
+        """With fewer samples every value is NaN."""
+        return 2
+
+    def vectors(self, images: Tensor) -> Tensor:
+        """What is kept (N, K), float32, of finite images (N, C, H, W) or points (N, D)."""
+        raise NotImplementedError(f"{type(self).__name__} has to define vectors(images).")
+
+    def measure(self, bank: FeatureBank) -> tuple[Tensor, ...]:
+        """The values, in the order of ``keys``, of a bank of at least ``least`` samples."""
+        raise NotImplementedError(f"{type(self).__name__} has to define measure(bank).")
+
+    @torch.no_grad()
+    def update(self, images: Tensor, chunk: int | None = None) -> None:
+        """Adds generated samples.
+
+        Args:
+            images: Images (N, C, H, W) in [-1, 1], or points (N, D); N may be 0.
+            chunk: Number of the chunk that they are; by default the number of updates so far,
+                which is right for whoever takes the chunks of ``metrics.chunks`` in turn.
+        """
+        number = self._update_count - 1 if chunk is None else chunk
+        finite = images.detach().flatten(1).isfinite().all(1)
+        kept = self.clean(images)
+        if not len(images):
+            return
+        device = self.tally.device
+        found = self.vectors(kept).to(device) if len(kept) else torch.zeros(0, 0, device=device)
+        broken = len(found) - int(found.isfinite().all(1).sum())
+        self.tally[1] += broken  # an extractor that overflows
+        # samples that are not finite keep their place, so that an index counts all of them
+        rows = torch.full((len(images), found.shape[1]), float("nan"), device=device)
+        marks = torch.full((len(images), 2), number, dtype=torch.int64, device=device)
+        rows[finite.to(device)], marks[finite.to(device), 1] = (
+            found,
+            picture_hashes(kept).to(device),
+        )
+        self.rows.append(rows)
+        self.marks.append(marks)
+
+    def gathered(self) -> FeatureBank:
+        """All finite samples in their order; on several processes only while it computes."""
+        if not isinstance(self.rows, Tensor):
+            self._fill(self._width())
+        rows, marks = (
+            x if isinstance(x, Tensor) else torch.cat(x) for x in (self.rows, self.marks)
+        )
+        order = marks[:, 0].argsort(stable=True)
+        finite = rows[order].isfinite().all(1)
+        index = finite.nonzero().flatten().cpu()
+        chosen = order[finite]
+        # float64 is needed from here on, so what has none computes on the CPU
+        device = torch.device("cpu") if rows.device.type == "mps" else rows.device
+        return FeatureBank(rows[chosen].to(device), index, marks[chosen, 1].cpu())
+
+    @torch.no_grad()
+    def compute(self) -> dict[str, Tensor]:
+        """The values under ``keys``; NaN with too few samples."""
+        return self._values([self])
+
+    def _values(self, metrics: Sequence[GatheredMetric]) -> dict[str, Tensor]:
+        values: dict[str, Tensor] = {}
+        bank: FeatureBank | None = None
+        nothing = torch.full((), float("nan"), dtype=torch.float64)
+        for metric in metrics:
+            if self.unusable(metric.least):
+                values |= dict.fromkeys(metric.keys, nothing)
+                continue
+            bank = bank or self.gathered()
+            values |= zip(metric.keys, metric.measure(bank), strict=True)
+        device = torch.device("cpu") if self.tally.device.type == "mps" else self.tally.device
+        return {key: value.to(device) for key, value in values.items()}
+
+    def _apply(
+        self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = ""
+    ) -> nn.Module:
+        def move(value: Tensor) -> Tensor:  # features stay float32, as the sums stay float64
+            return value.to(fn(value[:0]).device) if value.dtype == torch.float32 else fn(value)
+
+        return super()._apply(move, exclude_state)
+
+    def _sync_dist(
+        self,
+        dist_sync_fn: Callable[..., list[Tensor]] = gather_all_tensors,
+        process_group: Any | None = None,  # noqa: ANN401 (torch's groups have no common type)
+    ) -> None:
+        """Gathers, after a process without samples got zero rows as wide as those of the others."""
+        width = torch.tensor(self._width(), device=self.tally.device)
+        widths = dist_sync_fn(width, group=process_group or self.process_group)
+        self._fill(int(torch.stack(widths).max()))
+        super()._sync_dist(dist_sync_fn, process_group)
+
+    def _width(self) -> int:
+        return max((part.shape[1] for part in self.rows), default=0)
+
+    def _fill(self, width: int) -> None:
+        """Gives all rows that width: a batch of which nothing was finite has none of its own."""
+        device = self.tally.device
+        wide = [x if x.shape[1] else x.new_full((len(x), width), torch.nan) for x in self.rows]
+        self.rows = wide or [torch.zeros(0, width, device=device)]
+        self.marks = self.marks or [torch.zeros(0, 2, dtype=torch.int64, device=device)]
+
+
+class FeatureMetric(GatheredMetric):
+    """A metric of the features of generated images, most often against those of the reals.
+
+    Args:
+        extractor: The features; its name stands in the keys.
+        reference: Features of the reals from the same extractor, where they are needed.
+
+    Raises:
+        ConfigurationError: If the reference is from another extractor.
+    """
+
+    extractor: FeatureExtractor
+    reference: ReferenceFeatures | None
+
+    def __init__(
+        self, extractor: FeatureExtractor, reference: ReferenceFeatures | None = None
+    ) -> None:
+        super().__init__()
+        if reference is not None and reference.name not in ("", extractor.name):
+            raise ConfigurationError(
+                f"The reference is of {reference.name!r} and the extractor is {extractor.name!r}: "
+                "build the reference with ReferenceFeatures.from_samples(images, extractor)."
+            )
+        self.frozen(extractor=extractor.freeze(), reference=reference)
+
+    def vectors(self, images: Tensor) -> Tensor:
+        """The features.
+
+        Raises:
+            ConfigurationError: If there are not as many as in the reference.
+        """
+        features: Tensor = self.extractor(images)
+        if self.reference is not None and features.shape[1] != self.reference.size:
+            raise ConfigurationError(
+                f"The extractor {self.extractor.name!r} gives {features.shape[1]} features for "
+                f"images of {tuple(images.shape[1:])} and the reference has {self.reference.size}: "
+                "generate images of the size and channels of the reals."
+            )
+        return features
+
+
+class FeatureSuite(FeatureMetric):
+    """Several metrics of one extractor that share the features, the gathering and the distances.
+
+    Only the suite is updated and computed; it gives the values of all its metrics, each of which
+    then holds what it shows besides (the closest pairs, the nearest training images).
+
+    Args:
+        metrics: Metrics with the same extractor.
+
+    Raises:
+        ConfigurationError: If there is none, or their extractors differ.
+    """
+
+    metrics: tuple[FeatureMetric, ...]
+
+    def __init__(self, metrics: Sequence[FeatureMetric]) -> None:
+        names = sorted({metric.extractor.name for metric in metrics})
+        if len(names) != 1:
+            raise ConfigurationError(
+                f"A suite shares one extractor, and {len(names)} were given ({', '.join(names)}): "
+                "make a suite for each."
+            )
+        reference = next((m.reference for m in metrics if m.reference is not None), None)
+        super().__init__(metrics[0].extractor, reference)
+        self.frozen(metrics=tuple(metrics))
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Those of all metrics."""
+        return tuple(key for metric in self.metrics for key in metric.keys)
+
+    @torch.no_grad()
+    def compute(self) -> dict[str, Tensor]:
+        """The values of all metrics."""
+        return self._values(self.metrics)
+
+
+def picture_hashes(images: Tensor) -> Tensor:
+    """A hash (N,), int64 on the CPU, of each image as uint8, or of each point as it is."""
+    if images.ndim == 4:
+        images = ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    rows = images.cpu().contiguous().flatten(1).numpy()
+    digests = (hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows)
+    numbers = [int.from_bytes(digest, "little", signed=True) for digest in digests]
+    return torch.tensor(numbers, dtype=torch.int64)

@@ -1,0 +1,91 @@
+r"""The Inception score, of any classifier.
+
+.. math:: \exp\big(\mathbb{E}_y\,\mathrm{KL}(p(c\mid y)\,\Vert\,p(c))\big)
+
+with :math:`p(c)` the mean of :math:`p(c\mid y)` over the samples of a split (Salimans et al. 2016,
+Sec. 4).
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.metrics.extractors import FeatureExtractor
+from lightning_gan.metrics.features import FeatureBank
+from lightning_gan.metrics.gathered import GatheredMetric
+
+ROWS = 4096  # samples whose probabilities are held in float64 at once
+
+
+def inception_score(logits: Tensor) -> Tensor:
+    """The score of one split, a float64 scalar between 1 and the number of classes.
+
+    Args:
+        logits: Logits (N, K), N at least 1.
+    """
+    entropy = logits.new_zeros((), dtype=torch.float64)
+    total = logits.new_zeros(logits.shape[1], dtype=torch.float64)
+    for block in torch.split(logits, ROWS):
+        log_probability = block.double().log_softmax(1)
+        probability = log_probability.exp()
+        # a class that is excluded adds nothing, although its logarithm may be infinite
+        entropy -= (probability * log_probability.clamp(min=-1e300)).sum()
+        total += probability.sum(0)
+    prior = total / len(logits)
+    information: Tensor = -torch.special.xlogy(prior, prior).sum() - entropy / len(logits)
+    return information.clamp(min=0).exp()
+
+
+class ClassifierScore(GatheredMetric):
+    """How surely a classifier sorts generated images, and how evenly over its classes.
+
+    ``compute`` gives ``is/<c>`` and ``is/<c>_std``: mean and standard deviation (divided by the
+    number of splits) of the score over consecutive splits of equal size. At most the number of
+    classes. Never read it alone: it looks at no real image, and one perfect picture per class
+    reaches the maximum. Only the genuine Inception logits give the published Inception score.
+
+    Args:
+        classifier: An extractor that classifies; in ``is/<c>``, c is its name.
+        splits: Number of splits.
+
+    Raises:
+        ConfigurationError: If the extractor does not classify, or there is no split.
+    """
+
+    higher_is_better = True
+    classifier: FeatureExtractor
+
+    def __init__(self, classifier: FeatureExtractor, splits: int = 10) -> None:
+        super().__init__()
+        if classifier.num_classes < 2 or splits < 1:
+            raise ConfigurationError(
+                f"ClassifierScore: {classifier.name!r} tells {classifier.num_classes} classes "
+                f"apart and splits={splits}: take a classifier, as 'mnist_cnn' is, and at least "
+                "one split."
+            )
+        self.frozen(classifier=classifier.freeze())
+        self.splits = splits
+
+    @property
+    def least(self) -> int:
+        """A sample in every split."""
+        return self.splits
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """``is/<c>`` and ``is/<c>_std``."""
+        return f"is/{self.classifier.name}", f"is/{self.classifier.name}_std"
+
+    def vectors(self, images: Tensor) -> Tensor:
+        """The logits."""
+        return self.classifier.classify(images)
+
+    def measure(self, bank: FeatureBank) -> tuple[Tensor, ...]:
+        """The values of a bank of logits."""
+        bounds = [number * len(bank) // self.splits for number in range(self.splits + 1)]
+        scores = torch.stack([inception_score(bank.features[i:j]) for i, j in pairwise(bounds)])
+        return scores.mean(), scores.std(unbiased=False)

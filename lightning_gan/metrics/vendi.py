@@ -1,0 +1,100 @@
+r"""The Vendi score: how many different samples there effectively are.
+
+.. math:: \exp\Big(-\sum_i \lambda_i \log\lambda_i\Big)
+
+with :math:`\lambda` the eigenvalues of :math:`K/n`, K the cosine similarities of n samples
+(Friedman and Dieng 2023, Def. 3.1): n for orthogonal samples, 1 for equal ones.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.metrics.exact import threads
+from lightning_gan.metrics.extractors import FeatureExtractor
+from lightning_gan.metrics.features import FeatureBank, ReferenceFeatures
+from lightning_gan.metrics.frechet import SMALL
+from lightning_gan.metrics.gathered import FeatureMetric
+
+ROWS = 2048  # vectors that are held in float64 at once
+
+
+def _directions(features: Tensor) -> Tensor:
+    """Unit vectors (N, D + 1); vectors of length 0 share a direction of their own."""
+    rows = features.double()
+    largest = rows.abs().amax(1, keepdim=True)  # so that no square overflows or vanishes
+    rows = rows / torch.where(largest > 0, largest, 1)
+    length = rows.square().sum(1, keepdim=True).sqrt()
+    return torch.cat([rows / torch.where(length > 0, length, 1), (length == 0).double()], 1)
+
+
+def _gram(features: Tensor) -> Tensor:
+    """The smaller of the matrices that share the non-zero spectrum of K / n."""
+    if len(features) <= features.shape[1]:
+        rows = _directions(features)
+        return rows @ rows.T / len(features)
+    width = features.shape[1] + 1
+    total = torch.zeros(width, width, dtype=torch.float64, device=features.device)
+    for block in torch.split(features, ROWS):
+        rows = _directions(block)
+        total += rows.T @ rows
+    return total / len(features)
+
+
+def vendi_score(features: Tensor) -> Tensor:
+    """The effective number of different vectors, a float64 scalar between 1 and N.
+
+    Args:
+        features: Vectors (N, D), N at least 1.
+
+    Raises:
+        ConfigurationError: If there is none.
+    """
+    if features.ndim != 2 or not len(features):
+        raise ConfigurationError(
+            f"Features of shape {tuple(features.shape)} have no Vendi score: give one "
+            "vector (N, D) or more."
+        )
+    gram = _gram(features)
+    with threads(1 if len(gram) <= SMALL else 0):
+        values = torch.linalg.eigvalsh(gram).clamp(min=0)
+    score: Tensor = -torch.special.xlogy(values, values).sum()
+    return score.exp()
+
+
+class VendiScore(FeatureMetric):
+    """The effective number of different images that the generator draws, by cosine similarity.
+
+    ``compute`` gives ``vendi/<e>``, and with a reference ``vendi/<e>_real``, what as many reals
+    score: the value to reach, since the score knows nothing of the reals and rewards noise.
+
+    Args:
+        extractor: The features; in ``vendi/<e>``, e is its name.
+        reference: Features of the reals from the same extractor.
+
+    Raises:
+        ConfigurationError: If the reference is from another extractor.
+    """
+
+    higher_is_better = True
+
+    def __init__(
+        self, extractor: FeatureExtractor, reference: ReferenceFeatures | None = None
+    ) -> None:
+        super().__init__(extractor, reference)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """``vendi/<e>``, and the reals' where there is a reference."""
+        key = f"vendi/{self.extractor.name}"
+        return (key,) if self.reference is None else (key, f"{key}_real")
+
+    def measure(self, bank: FeatureBank) -> tuple[Tensor, ...]:
+        """The values of a bank of generated samples."""
+        score = vendi_score(bank.features)
+        if self.reference is None:
+            return (score,)
+        real = self.reference.sample(len(bank), bank.features.device)
+        return score, real.once("vendi", lambda: vendi_score(real.features))
