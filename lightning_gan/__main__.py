@@ -34,9 +34,11 @@ def recipe_names() -> list[str]:
 def usage() -> str:
     """The help of the command as a whole, with the first line of every recipe."""
     lines = []
-    for name in recipe_names():
+    names = recipe_names()
+    width = max(map(len, names))
+    for name in names:
         first = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8").split("\n", 1)[0]
-        lines.append(f"  {name:<18} {first.lstrip('# ')}")
+        lines.append(f"  {name:<{width}} {first.lstrip('# ')}")
     return USAGE + "\n".join(lines) + "\n"
 
 

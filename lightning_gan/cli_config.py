@@ -99,11 +99,26 @@ def parser_options(subcommand: str, arguments: list[str]) -> dict[str, Any]:
     points = {part.__name__ for part in Mixture.__subclasses__()}
     defaults = "_defaults_points" if name.rpartition(".")[2] in points else "_defaults"
     return {
-        "default_config_files": [str(RECIPES / f"{defaults}.yaml")],
+        # Else arguments that a recipe leaves out would be those of the default networks.
+        "default_config_files": []
+        if has_networks(arguments)
+        else [str(RECIPES / f"{defaults}.yaml")],
         "usage": f"lightning-gan {subcommand} [--config NAME] [--model.OPTION VALUE] "
         "[--data NAME] [--data.OPTION VALUE] [--trainer.OPTION VALUE] ...",
         "description": DESCRIPTION.format(subcommand=subcommand),
     }
+
+
+def has_networks(arguments: list[str]) -> bool:
+    """Whether a recipe or file among the arguments names both networks."""
+    for flag, value in pairs(arguments):
+        if flag in ("-c", "--config") and Path(value).is_file():
+            settings = yaml.safe_load(Path(value).read_text(encoding="utf-8")) or {}
+            model = settings.get("model") if isinstance(settings, dict) else None
+            named = model.get("init_args", {}) if isinstance(model, dict) else {}
+            if {"generator", "discriminator", "objective"} <= named.keys():
+                return True
+    return False
 
 
 def check_trainer(trainer: Any) -> None:  # noqa: ANN401 (a Namespace)

@@ -44,27 +44,31 @@ DATA = {
 INTRODUCTION = """\
 # Recipes
 
-Made by `python scripts/recipe_table.py > docs/recipes.md`; a test keeps it so. `lightning-gan fit --config NAME` runs a
-recipe, and its file `lightning_gan/recipes/NAME.yaml` begins with where each number comes from, what deviates from
-the paper and why, and what the paper or others report. Which of them have been run in full, and what came out, is in
-the README: the others say so.
+Made by `python scripts/recipe_table.py > docs/recipes.md`; a test keeps it up to date.
+
+`lightning-gan fit --config NAME` runs a recipe. Its file, `lightning_gan/recipes/NAME.yaml`, begins
+with where each number comes from, what deviates from the paper and why, and what the paper or
+others report. Those that have been run in full stand in the README with what came out; the headers
+of the others say that they have not.
 
 What holds for all:
 
-* `images` is the budget in real images, each batch of the discriminator counted once: 100,000 updates of a generator
-  with five of the discriminator each, on batches of 64, are 32 million.
-* 5,000 of the 50,000 training images of CIFAR-10, and of the 60,000 of MNIST, are held out for validation and never
-  trained on, where the papers train on all of them. Images of CIFAR-10 are mirrored at random.
-* Weights of the discriminator are without those of heads and objectives, which stand behind the plus.
-* Where the paper's networks do not fit two CPU cores there is a small recipe on MNIST, on the digits that come with
-  the package, or in the plane; its numbers beside the networks are the paper's where its header says so.
+* `images` is the budget in real images; every batch of the discriminator counts. 100,000 updates of
+  a generator, with five of the discriminator for each on batches of 64, are 32 million.
+* 5,000 of the 50,000 training images of CIFAR-10, and of the 60,000 of MNIST, are held out for
+  validation, where the papers train on all of them. Images of CIFAR-10 are mirrored at random.
+* G and D are the weights of the two networks. What stands behind a plus are those of heads that
+  objective and regularizers bring, which learn with D.
+* Where a paper's networks do not fit two CPU cores, there is a small recipe on MNIST, on the digits
+  that come with the package, or in the plane. Its networks and its budget are ours; its header says
+  which numbers are the paper's.
 """
 
 SIZES = """\
 ## Sizes beside published ones
 
-Numbers of weights of the networks at the sizes of papers, and what the source has. "exact" is the same number; otherwise the
-source rounds, or the last column says why ours is another.
+Weights of the networks at the sizes of papers, and what the source says. "exact" is the same
+number; elsewhere the source rounds to ours, or the last column says why ours is another.
 
 | network | arguments | published | source | ours | |
 |---|---|---|---|---|---|
@@ -76,7 +80,7 @@ MIMICRY = "counted on mimicry's networks"
 STUDIO = "StudioGAN's log of CIFAR-10"
 WIDE = {"widths": (768,) * 4, "blocks": 2, "num_classes": 10}
 IMAGENET = {"attention": 64, "num_classes": 1000}
-HALF = "a dense layer before the product with the class is missing, a bias is there"
+DENSE = "the dense layer before the product with the class is left out"
 IMAGE = "the last convolution of the published weights has 128 maps, of which 3 are used"
 
 # Class, pixels, further arguments, published number, source, remark.
@@ -128,7 +132,7 @@ PUBLISHED: list[tuple[type[nn.Module], int, dict[str, Any], int | str, str, str]
     ),
     (n.StyleGAN2Discriminator, 1024, {"width": 32}, "29.01M", "Karras et al. 2020, FFHQ", ""),
     (n.R3GANGenerator, 32, WIDE, "20.8M", "Huang et al. 2024, Table 6", ""),
-    (n.R3GANDiscriminator, 32, WIDE, "21.3M", "Huang et al. 2024, Table 6", HALF),
+    (n.R3GANDiscriminator, 32, WIDE, "21.3M", "Huang et al. 2024, Table 6", DENSE),
 ]
 
 
@@ -136,7 +140,7 @@ PUBLISHED: list[tuple[type[nn.Module], int, dict[str, Any], int | str, str, str]
 def without_numbers() -> Iterator[None]:
     """What is built has shapes only."""
     # Spectral norm looks for singular vectors where it is set up, slowly where there are none.
-    skip = mock.patch.object(parametrizations._SpectralNorm, "_power_method", lambda *_: None)
+    skip = mock.patch.object(parametrizations._SpectralNorm, "_power_method")
     with torch.device("meta"), skip:
         yield
 
@@ -266,7 +270,7 @@ def sizes() -> Iterator[str]:
             found = count(make(channels=3, image_size=size, **arguments))
         words = ", ".join(f"{name}={value}" for name, value in arguments.items())
         stated = f"{published:,}" if isinstance(published, int) else published
-        verdict = remark or ("exact" if found == published else "")
+        verdict = "exact" if found == published else remark
         what = f"`{kind.__name__}`, {size} pixels"
         yield f"| {what} | `{words}` | {stated} | {source} | {found:,} | {verdict} |"
 
