@@ -34,6 +34,7 @@ from lightning_gan.cli_config import (
     newest_checkpoint,
     parser_options,
     run_name,
+    with_defaults,
     with_recipes,
 )
 from lightning_gan.cli_errors import HelpFormatter, Parser, disk_full, misfit, plain, refused
@@ -91,7 +92,7 @@ class CLI(LightningCLI):
             },
             parser_class=Parser,
             parser_kwargs={"formatter_class": HelpFormatter}
-            | {name: parser_options(name, arguments) for name in self.subcommands()},
+            | {name: parser_options(name) for name in self.subcommands()},
         )
 
     @staticmethod
@@ -310,7 +311,7 @@ def run(arguments: list[str]) -> int:
             sys.stdout.write(text)
         else:
             # Lightning starts further processes with sys.argv, so they must see the same.
-            sys.argv[1:] = with_recipes(arguments)
+            sys.argv[1:] = with_defaults(with_recipes(arguments))
             with outlasting():
                 CLI(sys.argv[1:])
     except SystemExit as end:  # help was shown, an error was named, or a signal has come

@@ -93,20 +93,27 @@ def _class_of(settings: Any) -> Any:  # noqa: ANN401 (a Namespace, and the class
     return getattr(importlib.import_module(module), name)
 
 
-def parser_options(subcommand: str, arguments: list[str]) -> dict[str, Any]:
-    """Usage, description and defaults of a command; the default networks follow the data."""
-    name = next((value for flag, value in pairs(arguments) if flag == "--data"), "")
-    points = {part.__name__ for part in Mixture.__subclasses__()}
-    defaults = "_defaults_points" if name.rpartition(".")[2] in points else "_defaults"
+def parser_options(subcommand: str) -> dict[str, Any]:
+    """Usage and description of a command."""
     return {
-        # Else arguments that a recipe leaves out would be those of the default networks.
-        "default_config_files": []
-        if has_networks(arguments)
-        else [str(RECIPES / f"{defaults}.yaml")],
         "usage": f"lightning-gan {subcommand} [--config NAME] [--model.OPTION VALUE] "
         "[--data NAME] [--data.OPTION VALUE] [--trainer.OPTION VALUE] ...",
         "description": DESCRIPTION.format(subcommand=subcommand),
     }
+
+
+def with_defaults(arguments: list[str]) -> list[str]:
+    """Puts the default networks, which follow the data, before what does not name any.
+
+    They come as a file like a recipe. As defaults of the parser they would leave their arguments to
+    whatever network is named instead.
+    """
+    if arguments[0] not in ("fit", "validate", "test") or has_networks(arguments):
+        return arguments
+    name = next((value for flag, value in pairs(arguments) if flag == "--data"), "")
+    points = {part.__name__ for part in Mixture.__subclasses__()}
+    defaults = "_defaults_points" if name.rpartition(".")[2] in points else "_defaults"
+    return [arguments[0], "--config", str(RECIPES / f"{defaults}.yaml"), *arguments[1:]]
 
 
 def has_networks(arguments: list[str]) -> bool:
@@ -271,6 +278,7 @@ def check_budget(trainer: Any, max_images: int | None) -> None:  # noqa: ANN401 
 def run_name(arguments: list[str]) -> str:
     """The name of the run: the last configuration file's, or the data's."""
     names = [Path(value).stem for flag, value in pairs(arguments) if flag in ("-c", "--config")]
+    names = [name for name in names if not name.startswith("_defaults")]
     names += [value for flag, value in pairs(arguments) if flag == "--data" and not names]
     return names[-1].split(".")[-1].lower() if names else "gan"
 

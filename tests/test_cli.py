@@ -14,7 +14,7 @@ import yaml
 
 from lightning_gan import __main__, __version__, cli
 from lightning_gan.callbacks import SampleGrid
-from lightning_gan.cli_config import newest_checkpoint, run_name, with_recipes
+from lightning_gan.cli_config import newest_checkpoint, run_name, with_defaults, with_recipes
 from lightning_gan.cli_help import help_text
 
 QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu"]
@@ -276,3 +276,24 @@ def test_a_trained_generator_is_measured(
     assert "Frechet     fid/identity = " in text
     assert f"  {command[:4].replace('vali', 'val')}/acc_real" in text
     assert [path.name for path in Path("runs/mlp_ring").iterdir()] == ["version_0"]
+
+
+def test_a_network_named_alone_has_its_own_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    # not those of the default network that it takes the place of
+    words = "fit --data CIFAR10 --model.discriminator SNDCGANDiscriminator --print_config"
+    assert __main__.main(words.split()) == 0
+    said = capsys.readouterr().out
+    assert "SNDCGANDiscriminator" in said
+    assert "spectral_norm: true" in said
+    assert "DCGANGenerator" in said
+
+
+def test_default_networks_follow_the_data_and_give_way_to_a_recipe() -> None:
+    assert with_defaults(["fit", "--data", "Ring"])[2].endswith("_defaults_points.yaml")
+    assert with_defaults(["fit", "--data", "MNIST"])[2].endswith("_defaults.yaml")
+    once = with_defaults(["fit", "--data", "MNIST"])
+    assert with_defaults(once) == once
+    recipe = with_recipes(["fit", "--config", "mlp_ring"])
+    assert with_defaults(recipe) == recipe
+    assert run_name(once) == "mnist"
+    assert with_defaults(["predict", "--n", "3"]) == ["predict", "--n", "3"]
