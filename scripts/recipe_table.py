@@ -80,7 +80,6 @@ MIMICRY = "counted on mimicry's networks"
 STUDIO = "StudioGAN's log of CIFAR-10"
 WIDE = {"widths": (768,) * 4, "blocks": 2, "num_classes": 10}
 IMAGENET = {"attention": 64, "num_classes": 1000}
-DENSE = "the dense layer before the product with the class is left out"
 IMAGE = "the last convolution of the published weights has 128 maps, of which 3 are used"
 
 # Class, pixels, further arguments, published number, source, remark.
@@ -132,7 +131,7 @@ PUBLISHED: list[tuple[type[nn.Module], int, dict[str, Any], int | str, str, str]
     ),
     (n.StyleGAN2Discriminator, 1024, {"width": 32}, "29.01M", "Karras et al. 2020, FFHQ", ""),
     (n.R3GANGenerator, 32, WIDE, "20.8M", "Huang et al. 2024, Table 6", ""),
-    (n.R3GANDiscriminator, 32, WIDE, "21.3M", "Huang et al. 2024, Table 6", DENSE),
+    (n.R3GANDiscriminator, 32, WIDE, "21.3M", "Huang et al. 2024, Table 6", ""),
 ]
 
 

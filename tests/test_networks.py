@@ -261,3 +261,25 @@ def test_batch_statistics_score_as_in_training_and_remember_nothing() -> None:
 def test_networks_without_substance_are_refused(make: Callable[[], object], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         make()
+
+
+def test_the_conditional_logit_of_r3gan_is_a_product_with_the_class_alone() -> None:
+    network = R3GANDiscriminator(1, 8, widths=(8, 4), group_size=4, num_classes=3)
+    images = torch.randn(5, 1, 8, 8)
+    assert network.projection is not None
+    with torch.no_grad():
+        once = network(images, LABELS)
+        network.projection.weight.mul_(2)  # linear in the embedding
+        torch.testing.assert_close(network(images, LABELS), 2 * once)
+        network.projection.weight.zero_()  # and nothing without it
+        assert network(images, LABELS).tolist() == [0] * 5
+
+
+def test_r3gan_for_cifar10_has_as_many_weights_as_its_paper_says() -> None:
+    sizes: dict[str, Any] = {"widths": (768,) * 4, "blocks": 2, "num_classes": 10}
+    with torch.device("meta"):
+        counts = [
+            sum(p.numel() for p in kind(channels=3, image_size=32, **sizes).parameters()) / 1e6
+            for kind in (R3GANGenerator, R3GANDiscriminator)
+        ]
+    assert [round(count, 1) for count in counts] == [20.8, 21.3]

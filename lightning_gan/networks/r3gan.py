@@ -147,6 +147,9 @@ class R3GANGenerator(Generator):
 class R3GANDiscriminator(Discriminator):
     """The generator's mirror image.
 
+    With classes the logit is the inner product of the class's embedding with a linear function of
+    the features, and has no part that the class does not enter.
+
     Args:
         channels: Channels of an image; None to take it from the data.
         image_size: Height and width in pixels, 4 to 7 times a power of two; None to take it from
@@ -186,7 +189,24 @@ class R3GANDiscriminator(Discriminator):
         self.basis = nn.Conv2d(widths[0], widths[0], start, groups=widths[0], bias=False)
         initialise(self.basis)
         self.add_head(widths[0])
-        nn.init.normal_(self.head.weight, 0.0, 1 / math.sqrt(widths[0]))  # type: ignore[arg-type]
+
+    def add_head(self, num_features: int) -> None:
+        """Adds a logit, or where there are classes what is multiplied with their embedding."""
+        self.num_features, self.projection = num_features, None
+        outputs = num_features if self.num_classes else 1
+        self.head = nn.Linear(num_features, outputs, bias=not self.num_classes)
+        nn.init.normal_(self.head.weight, 0.0, 1 / math.sqrt(num_features))
+        if self.num_classes:
+            self.projection = nn.Embedding(self.num_classes, num_features)
+            gain = 1 / math.sqrt(num_features)
+            nn.init.normal_(self.projection.weight, 0.0, gain / math.sqrt(self.num_classes))
+
+    def judge(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Logits (N,): with classes the product with their embedding alone, without a bias."""
+        if self.projection is None:
+            return super().judge(features, labels)
+        logits: Tensor = (self.head(features) * self.projection(labels)).sum(dim=1)
+        return logits
 
     def features(self, samples: Tensor) -> Tensor:
         """One number for each map of the smallest size (N, widths[0])."""
