@@ -205,7 +205,7 @@ def test_points_between_need_as_many_fakes_as_reals(penalty: Regularizer, fakes:
         (R1(), lambda s: s**2 / 2),
         (R2(), lambda s: s**2 / 2),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_the_slope_of_a_sample_is_that_under_its_own_label(
     penalty: Regularizer, of_slope: Callable[[np.ndarray], np.ndarray]
