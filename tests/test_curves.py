@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lightning_gan.curves import CosineCurve, Curve, LinearCurve, value_at
+from lightning_gan.curves import CosineCurve, Curve, DecayCurve, LinearCurve, value_at
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.parts import all_parts
 
@@ -14,7 +14,7 @@ for_every_kind = pytest.mark.parametrize("kind", KINDS)
 
 def test_every_curve_is_tested() -> None:
     own = {c for c in all_parts(Curve) if c.__module__.startswith("lightning_gan.")}
-    assert {c for c in own if not c.__name__.startswith("_")} == set(KINDS)
+    assert {c for c in own if not c.__name__.startswith("_")} == {*KINDS, DecayCurve}
 
 
 @for_every_kind
@@ -53,3 +53,17 @@ def test_spans_that_are_none_are_refused(kind: type[LinearCurve], images: int, d
 def test_a_number_is_a_curve_that_stays() -> None:
     assert value_at(0.5, 10**9) == 0.5
     assert value_at(LinearCurve(1, 0, 10), 5) == 0.5
+
+
+def test_a_decay_is_multiplied_once_an_epoch_down_to_its_end() -> None:
+    # the share of top-k on CIFAR-10 (Sinha et al. 2020): 0.99 an epoch, down to a half
+    share = DecayCurve(0.99, images=50_000, end=0.5)
+    assert [share(images) for images in (0, 49_999, 50_000)] == pytest.approx([1, 1, 0.99])
+    assert share(10 * 50_000) == pytest.approx(0.99**10)
+    assert share(10**9) == 0.5
+
+
+@pytest.mark.parametrize(("factor", "images"), [(0.0, 10), (1.1, 10), (0.9, 0)])
+def test_a_decay_that_is_none_is_refused(factor: float, images: int) -> None:
+    with pytest.raises(ConfigurationError, match="DecayCurve"):
+        DecayCurve(factor, images)
