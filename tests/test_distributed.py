@@ -117,7 +117,8 @@ def test_three_processes_end_with_the_weights_of_one_for_every_part(
 
 
 def test_the_entries_of_the_matrix_differ_from_each_other(one: dict[str, Any]) -> None:
-    names = list(MATRIX)
+    # a batch in pieces is the batch, and within its margin a hinge is the Wasserstein loss
+    names = [name for name in MATRIX if name not in ("two pieces", "GradientPenalty")]
     for index, name in enumerate(names):
         for other in names[:index]:
             a, b = one[name]["weights"], one[other]["weights"]
