@@ -105,8 +105,7 @@ class ScoredBatch:
 
     def own(self, rows: Tensor) -> Tensor:
         """The rows (N, ...) of this process among gathered ones."""
-        own: Tensor = processes.own_rows(rows) if self.across else rows
-        return own
+        return processes.own_rows(rows) if self.across else rows
 
     def mean(self, value: Tensor) -> Tensor:
         """The mean of a tensor over processes, with gradients; the own one in evaluation."""

@@ -45,6 +45,20 @@ class Composition:
             share_batch_norm(network)
         check_parts(self)
 
+    def check_run(self, data: object, precision: object) -> None:
+        """Refuses data of another size, batches that cannot be shared out, and too few bits.
+
+        Args:
+            data: The data module, or None.
+            precision: Of the Trainer.
+
+        Raises:
+            ConfigurationError: With the setting to change.
+        """
+        check_data(self.generator, data)
+        check_batch(self.discriminator, data, self.accumulate)
+        check_precision(precision, self.regularizers)
+
 
 def check_numbers(
     positive: Mapping[str, float | None], not_negative: Mapping[str, float | None]

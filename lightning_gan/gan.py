@@ -20,13 +20,7 @@ from lightning_gan.augment import Augmentation
 from lightning_gan.average import follow
 from lightning_gan.checkpoint import check_finite, fitting_state
 from lightning_gan.checkpoint_io import epoch_of, made_by, warn_if_moved, write_whole_files
-from lightning_gan.compatibility import (
-    Composition,
-    check_batch,
-    check_data,
-    check_numbers,
-    check_precision,
-)
+from lightning_gan.compatibility import Composition, check_numbers
 from lightning_gan.curves import Curve, value_at
 from lightning_gan.game import Game, Turn
 from lightning_gan.networks.base import Discriminator, Generator
@@ -43,7 +37,12 @@ from lightning_gan.start import warm_start
 Batch = tuple[Tensor, Tensor]
 PARTS = (
     *PLAYERS,
-    *("objective", "regularizers", "alternation", "augmentation", "prior", "learning_rate"),
+    "objective",
+    "regularizers",
+    "alternation",
+    "augmentation",
+    "prior",
+    "learning_rate",
 )
 
 
@@ -299,9 +298,7 @@ class GAN(LightningModule):
         strategy.check_strategy(self.trainer)
         write_whole_files(self.trainer)
         data = getattr(self.trainer, "datamodule", None)
-        check_data(self.generator, data)
-        check_batch(self.discriminator, data, self.accumulate)
-        check_precision(self.trainer.precision, self._game.parts.regularizers)
+        self._game.parts.check_run(data, self.trainer.precision)
         if self.channels_last and self.generator.image_size:
             self.to(memory_format=torch.channels_last)
 

@@ -7,8 +7,6 @@ gradient that one process would compute.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -98,6 +96,6 @@ def rank() -> int:
     return dist.get_rank() if several() else 0
 
 
-def own_rows(rows: Tensor) -> Any:  # noqa: ANN401 (a view of the same kind)
+def own_rows(rows: Tensor) -> Tensor:
     """The rows of this process among gathered ones (W * N, ...)."""
-    return rows.chunk(count())[rank()]
+    return torch.chunk(rows, count())[rank()]

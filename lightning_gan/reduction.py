@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -27,13 +28,14 @@ class Reducer:
 
     Args:
         optimizer: Its parameters, which do not change any more.
+        timeout: How long a process is waited for; torch's own default where None.
     """
 
-    def __init__(self, optimizer: Optimizer) -> None:
+    def __init__(self, optimizer: Optimizer, timeout: timedelta | None = None) -> None:
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self._buckets = list(buckets(reversed(parameters)))
         self._bucket_of = {p: i for i, bucket in enumerate(self._buckets) for p in bucket}
-        self._group: Any = dist.new_group()
+        self._group: Any = dist.new_group(timeout=timeout)
         self._pending: list[int] | None = None
         self._sent: list[tuple[Tensor, Any]] = []
         for parameter in parameters:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from subprocess import Popen
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.distributed as dist
@@ -56,7 +57,8 @@ class GANStrategy(DDPStrategy):
                 f"GANStrategy: timeout_minutes={timeout_minutes} must be positive."
             )
         super().__init__(timeout=timedelta(minutes=timeout_minutes), **kwargs)
-        self._reducers: dict[int, Reducer] = {}
+        # By the optimizer itself and not its id, which another one may have after it.
+        self._reducers: WeakKeyDictionary[Optimizer, Reducer] = WeakKeyDictionary()
 
     def setup_environment(self) -> None:
         """Joins the group of processes."""
@@ -103,9 +105,9 @@ class GANStrategy(DDPStrategy):
         return super().optimizer_step(optimizer, averaged, model, **kwargs)
 
     def _reducer(self, optimizer: Optimizer) -> Reducer:
-        if id(optimizer) not in self._reducers:
-            self._reducers[id(optimizer)] = Reducer(optimizer)
-        return self._reducers[id(optimizer)]
+        if optimizer not in self._reducers:
+            self._reducers[optimizer] = Reducer(optimizer, self._timeout)
+        return self._reducers[optimizer]
 
     def save_checkpoint(
         self,

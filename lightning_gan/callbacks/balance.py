@@ -137,22 +137,14 @@ class Balance(Callback):
 
 def _states(gan: GAN) -> dict[str, float]:
     """What objective, regularizers and augmentation adapt, such as BEGAN's k; equal everywhere."""
-    parts = [
-        part
-        for name in ("objective", "regularizers", "augmentation")
-        for part in _inside(gan, name)
-    ]
+    adaptive: list[nn.Module | None] = [gan.objective, gan.regularizers, gan.augmentation]
     return {
         f"state/{type(part).__name__}.{name}": float(getattr(part, name))
-        for part in parts
+        for whole in adaptive
+        if whole is not None
+        for part in whole.modules()  # inside wrappers and lists too
         for name in getattr(part, "logged", ())
     }
-
-
-def _inside(gan: GAN, name: str) -> list[nn.Module]:
-    """The modules of a part of the model, that of wrappers and lists included."""
-    part = getattr(gan, name)
-    return [] if part is None else list(part.modules())
 
 
 def _balance(gan: GAN, updates: list[Update]) -> dict[str, float]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks.layers import maybe_spectral
 
 
@@ -56,3 +59,25 @@ def _pointwise(inputs: int, outputs: int, spectral: bool) -> nn.Module:
 def _pooled(maps: Tensor) -> Tensor:
     """The maxima over squares of two places; an odd last row or column stays."""
     return F.max_pool2d(maps, 2, ceil_mode=True)
+
+
+def place_of_attention(name: str, attention: int, sides: Sequence[int]) -> int | None:
+    """The first block whose map has ``attention`` pixels on its shorter side; None for 0.
+
+    Args:
+        name: Of the network, for the error.
+        attention: Pixels on the shorter side of the map; 0 for none.
+        sides: Pixels on the shorter side of the map behind each block.
+
+    Raises:
+        ConfigurationError: If no map has this side.
+    """
+    if attention == 0:
+        return None
+    if attention not in sides:
+        raise ConfigurationError(
+            f"{name}: attention={attention} is no side of a map: the blocks end in maps of "
+            f"{', '.join(map(str, dict.fromkeys(sides)))} pixels on the shorter side; 0 leaves "
+            "attention out."
+        )
+    return list(sides).index(attention)

@@ -135,6 +135,16 @@ class Discriminator(Part, nn.Module):
         self.head = nn.Linear(num_features, 1)
         self.projection = nn.Embedding(self.num_classes, num_features) if self.num_classes else None
 
+    @staticmethod
+    def inner_channels(channels: int, arguments: dict[str, Any]) -> int:
+        """Channels of the discriminator that a wrapper is around, for data of so many.
+
+        Args:
+            channels: Of the data.
+            arguments: The wrapper's other arguments, by name.
+        """
+        return channels
+
     def features(self, samples: Tensor) -> Tensor:
         """The features (N, F) that the logit is linear in."""
         raise NotImplementedError

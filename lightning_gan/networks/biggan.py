@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from lightning_gan.errors import ConfigurationError, at_least_one
-from lightning_gan.networks.attention import SelfAttention
+from lightning_gan.networks.attention import SelfAttention, place_of_attention
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.conditional import ConditionalBatchNorm
 from lightning_gan.networks.layers import halvings
@@ -77,13 +77,7 @@ def attentions(
     Raises:
         ConfigurationError: If no map has this side.
     """
-    if attention and attention not in sides:
-        raise ConfigurationError(
-            f"{name}: attention={attention} is no side of a map: the blocks end in maps of "
-            f"{', '.join(map(str, dict.fromkeys(sides)))} pixels on the shorter side; 0 leaves "
-            "attention out."
-        )
-    placed = list(sides).index(attention) if attention else None
+    placed = place_of_attention(name, attention, sides)
     return nn.ModuleList(
         SelfAttention(maps) if number == placed else nn.Identity()
         for number, maps in enumerate(widths)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -108,11 +106,6 @@ class MinibatchDiscrimination(Discriminator):
         # The paper gives no law; with this one M is on the scale of the features.
         self.mix = nn.Parameter(torch.randn(inputs, kernels * dims) / inputs**0.5)
         self.add_head(inputs + kernels)
-
-    @staticmethod
-    def inner_channels(channels: int, arguments: dict[str, Any]) -> int:
-        """Channels of the wrapped discriminator for data of ``channels`` channels."""
-        return channels
 
     def features(self, samples: Tensor) -> Tensor:
         """The features of the wrapped discriminator and the closeness (N, F + kernels)."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_gan.errors import ConfigurationError, at_least_one
-from lightning_gan.networks.attention import SelfAttention
+from lightning_gan.networks.attention import SelfAttention, place_of_attention
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.conditional import AdaptiveInstanceNorm, ClassBatchNorm
 from lightning_gan.networks.layers import halvings, maybe_spectral
@@ -109,19 +109,6 @@ def _doubled(maps: Tensor) -> Tensor:
     return F.interpolate(maps, scale_factor=2, mode="nearest")
 
 
-def _place_of_attention(name: str, attention: int, sides: Sequence[int]) -> int | None:
-    """The first block whose map has ``attention`` pixels on its shorter side; None for 0."""
-    if attention == 0:
-        return None
-    if attention not in sides:
-        raise ConfigurationError(
-            f"{name}: attention={attention} is no side of a map: the blocks end in maps of "
-            f"{', '.join(map(str, dict.fromkeys(sides)))} pixels on the shorter side; 0 leaves "
-            "attention out."
-        )
-    return list(sides).index(attention)
-
-
 def _checked_widths(name: str, widths: Sequence[int]) -> list[int]:
     if min(widths) < 1:
         raise ConfigurationError(f"{name}: widths={list(widths)} must all be at least 1.")
@@ -199,7 +186,7 @@ class ResNetGenerator(Generator):
             UpBlock(inputs, outputs, norm, spectral_norm) for inputs, outputs in pairwise(maps)
         )
         sides = [min(start) * 2 ** (step + 1) for step in range(steps)]
-        self._attends = _place_of_attention(name, attention, sides)
+        self._attends = place_of_attention(name, attention, sides)
         self.attention: nn.Module = nn.Identity()
         if self._attends is not None:
             self.attention = SelfAttention(maps[self._attends + 1], spectral_norm)
@@ -307,7 +294,7 @@ class ResNetDiscriminator(Discriminator):
             )
         )
         sides = [min(self.size) // 2 ** min(step + 1, halved) for step in range(len(maps))]
-        self._attends = _place_of_attention(name, attention, sides)
+        self._attends = place_of_attention(name, attention, sides)
         self.attention: nn.Module = nn.Identity()
         if self._attends is not None:
             self.attention = SelfAttention(maps[self._attends], spectral_norm)
