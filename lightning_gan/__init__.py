@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from lightning_gan.version import __version__
 
-__all__ = ["GAN", "load"]
+__all__ = ["GAN", "__version__", "load"]
 
 if TYPE_CHECKING:
     from lightning_gan.gan import GAN

@@ -10,12 +10,14 @@ from lightning_gan import __version__
 
 RECIPES = Path(__file__).parent / "recipes"
 
-USAGE = """usage: lightning-gan {fit,validate,test,predict} [options]
+USAGE = """usage: lightning-gan {fit,validate,test,predict,evaluate,compare} [options]
 
   fit        train:                 lightning-gan fit --config dcgan_digits
   validate   measure on held-out:   lightning-gan validate --config dcgan_digits --ckpt_path last
   test       measure on test data:  lightning-gan test --config dcgan_digits --ckpt_path last
   predict    draw samples:          lightning-gan predict --ckpt_path runs/dcgan_digits --n 64
+  evaluate   measure any pictures:  lightning-gan evaluate --samples FOLDER --data MNIST
+  compare    two measurements:      lightning-gan compare first.json second.json
 
 Options of a command:  lightning-gan fit --help
 Parts and their own:   lightning-gan fit --model.objective.help Hinge

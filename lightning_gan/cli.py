@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
 import warnings
@@ -48,9 +49,9 @@ from lightning_gan.errors import (
 )
 from lightning_gan.gan import GAN
 from lightning_gan.loggers import CSVCurve
-from lightning_gan.metrics.extractors import default_extractor, get_extractor
+from lightning_gan.metrics.panel import MEASURES, extractor_for
 from lightning_gan.strategy import lost_process
-from lightning_gan.summary import measured, summary
+from lightning_gan.summary import measured, summary, write_reports
 
 MENDABLE = (
     ConfigurationError,
@@ -61,6 +62,9 @@ MENDABLE = (
     MisconfigurationException,
 )
 
+
+OTHERS = ("predict", "evaluate", "compare")
+"""Commands that run without a Trainer, each a function in a module of its name."""
 
 LOGGERS = (
     "lightning.pytorch.utilities.rank_zero",
@@ -203,22 +207,17 @@ class CLI(LightningCLI):
         trainer = self.config_init[self.subcommand].trainer
         data, fitting = self.datamodule, self.subcommand == "fit"
         defaults: list[Callback] = [own.Balance(), own.StopOnDivergence()]
-        classifier = default_extractor(data.name, data.channels, data.image_size)
-        defaults.append(own.FrechetDistance(num_samples=default_samples(data)))
-        if getattr(data, "stacked", 0):
-            defaults.append(own.ModeCoverage())
-        elif hasattr(data, "means") or can_tell(classifier, data):
-            defaults.append(own.ModeCoverage(num_samples=default_samples(data)))
+        defaults.append(own.Evaluation())
         if fitting:
             defaults.append(own.SampleGrid())
         if trainer.enable_progress_bar is not False:
             defaults.append(own.ImagesBar())
         if trainer.enable_checkpointing is not False and fitting:
-            distances = [c.extractor for c in asked if isinstance(c, own.FrechetDistance)]
-            classifier = next(filter(None, distances), classifier)
             defaults.append(own.LastCheckpoint())
-            if trainer.limit_val_batches != 0:
-                defaults.append(best_checkpoint(f"fid/{classifier}"))
+            measuring = [c for c in asked if isinstance(c, own.Evaluation)] or [own.Evaluation()]
+            if trainer.limit_val_batches != 0 and "frechet" in (measuring[0].measures or MEASURES):
+                name = extractor_for(data, measuring[0].extractor).name
+                defaults.append(best_checkpoint(f"fid/{name}"))
         kinds = tuple(type(callback) for callback in asked)
         return asked + [default for default in defaults if not isinstance(default, kinds)]
 
@@ -245,9 +244,13 @@ class CLI(LightningCLI):
             sys.stdout.write(text + "\n")
 
     def after_validate(self) -> None:
-        """Prints what was measured."""
-        if self.trainer.is_global_zero:
-            sys.stdout.write(measured(self.trainer, self.model) + "\n")
+        """Prints what was measured, and writes it to a file beside the checkpoint."""
+        if not self.trainer.is_global_zero:
+            return
+        sys.stdout.write(measured(self.trainer, self.model) + "\n")
+        checkpoint = Path(self.config_init[self.subcommand].ckpt_path)
+        inside = checkpoint.parent.name == "checkpoints"
+        sys.stdout.write(write_reports(self.trainer, checkpoint.parents[1 if inside else 0]))
 
     after_test = after_validate
 
@@ -261,16 +264,6 @@ def best_checkpoint(distance: str) -> ModelCheckpoint:
         enable_version_counter=False,
         auto_insert_metric_name=False,
     )
-
-
-def can_tell(classifier: str, data: RealData) -> bool:
-    """Whether the extractor's classes are the data's."""
-    return data.num_classes > 0 and get_extractor(classifier).num_classes == data.num_classes
-
-
-def default_samples(data: RealData) -> int:
-    """Samples for one evaluation: 10,000 images, or 2,500 points as the literature has it."""
-    return 10_000 if data.image_size else 2_500
 
 
 def quiet() -> None:
@@ -303,10 +296,9 @@ def run(arguments: list[str]) -> int:
     if str(Path.cwd()) not in sys.path:  # parts of one's own may lie where the command is given
         sys.path.append(str(Path.cwd()))
     try:
-        if arguments[0] == "predict":
-            from lightning_gan.predict import predict
-
-            predict(arguments[1:])
+        if arguments[0] in OTHERS:
+            module = importlib.import_module(f"lightning_gan.{arguments[0]}")
+            getattr(module, arguments[0])(arguments[1:])
         elif (text := help_text(arguments)) is not None:
             sys.stdout.write(text)
         else:

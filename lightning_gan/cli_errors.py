@@ -159,7 +159,7 @@ def _no_value(parser: Parser, name: str) -> Failure:
 
 
 def _unknown_command(parser: Parser, name: str) -> Failure:
-    known = ["fit", "validate", "test", "predict"]
+    known = ["fit", "validate", "test", "predict", "evaluate", "compare"]
     return Failure(name, lambda _: f"There is no command {name}: {did_you_mean(name, known)}")
 
 

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 from pathlib import Path
-from typing import NoReturn
 
 import torch
 from tqdm.auto import tqdm
 
-from lightning_gan.cli_config import newest_checkpoint
+from lightning_gan.cli_plain import (
+    PlainParser,
+    checkpoint_in,
+    device_called,
+    import_modules,
+    usual_device,
+)
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.gan import GAN
 from lightning_gan.loading import load
 from lightning_gan.pictures import grid, save_png, scatter, to_uint8
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigurationError(f"predict: {message}; see lightning-gan predict --help.")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser("lightning-gan predict", description=__doc__)
+    parser = PlainParser("lightning-gan predict", description=__doc__)
     parser.add_argument(
         "--ckpt_path",
         type=Path,
@@ -43,9 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--class", type=int, dest="label", help="class index, where there are any")
     parser.add_argument("--truncation", type=float, help="largest entry of a latent")
     parser.add_argument("--output", type=Path, default=Path("samples"), help="folder to write to")
-    parser.add_argument(
-        "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="where to compute"
-    )
+    parser.add_argument("--device", default=usual_device(), help="where to compute")
     return parser
 
 
@@ -59,15 +56,8 @@ def predict(arguments: list[str]) -> None:
     options = _parser().parse_args(arguments)
     if options.n < 1:
         raise ConfigurationError(f"--n={options.n} must be at least 1.")
-    for module in options.modules:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise ConfigurationError(
-                f"predict: --import {module}: {error}; the module must lie in this folder or be "
-                "installed."
-            ) from error
-    gan = load(_checkpoint(options.ckpt_path), _device(options.device))
+    import_modules(options.modules, "predict")
+    gan = load(checkpoint_in(options.ckpt_path), device_called(options.device))
     samples = gan.sample(
         options.n, _labels(gan, options.label, options.n), options.seed, options.truncation
     )
@@ -95,24 +85,3 @@ def _labels(gan: GAN, label: int | None, count: int) -> torch.Tensor | None:
         what = f"knows classes 0 to {classes - 1}" if classes else "was trained without classes"
         raise ConfigurationError(f"--class={label}: this generator {what}.")
     return torch.full((count,), label)
-
-
-def _checkpoint(path: Path) -> Path:
-    """The file itself, or the newest ``last.ckpt`` of a run's folder."""
-    if not path.is_dir():
-        return path
-    found = newest_checkpoint(path)
-    if found is None:
-        raise ConfigurationError(f"There is no last.ckpt below {path}: give a checkpoint file.")
-    return found
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
-        raise ConfigurationError(
-            f"--device {name} cannot be used here: leave it out, or take cpu."
-        ) from error
-    return device

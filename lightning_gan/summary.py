@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from lightning.pytorch import Trainer
 
-from lightning_gan.callbacks import Balance, FrechetDistance, LastCheckpoint, ModeCoverage
+from lightning_gan.callbacks import Balance, Evaluation, LastCheckpoint
+from lightning_gan.callbacks.evaluation import distance_key, save_pictures
 from lightning_gan.callbacks.run import run_folder
 from lightning_gan.gan import GAN
 
@@ -27,9 +30,25 @@ def measured(trainer: Trainer, gan: GAN) -> str:
     """What a validation or test has measured, in words and then in full."""
     lines = _lines(trainer, gan)
     for name, value in sorted(trainer.callback_metrics.items()):
-        if not name.startswith("seconds/"):
+        if not name.startswith("eval/"):
             lines.append(f"  {name:<32} {float(value):.6g}")
     return "\n".join(lines)
+
+
+def write_reports(trainer: Trainer, folder: Path) -> str:
+    """Writes the report of a validation or test to a file of its own; returns where, in words."""
+    lines = []
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, Evaluation) and callback.report is not None:
+            run = callback.report.run
+            path = folder / f"{run['stage']}-{run['images_seen']:010d}.json"
+            lines.append(f"Report      {callback.report.write(path)}")
+            save_pictures(callback.pictures, folder / "samples", f"_{run['stage']}")
+            lines += [
+                f"Pictures    {folder / 'samples' / name}_{run['stage']}.png"
+                for name in callback.pictures
+            ]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _lines(trainer: Trainer, gan: GAN) -> list[str]:
@@ -42,10 +61,8 @@ def _lines(trainer: Trainer, gan: GAN) -> list[str]:
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, Balance):
             lines += _balance(callback.held_out)
-        elif isinstance(callback, FrechetDistance):
-            lines += _distance(callback.latest, callback.num_samples)
-        elif isinstance(callback, ModeCoverage):
-            lines += _modes(callback)
+        elif isinstance(callback, Evaluation):
+            lines += _distance(callback) + _modes(callback)
     return lines
 
 
@@ -62,26 +79,35 @@ def _balance(held_out: dict[str, float]) -> list[str]:
     return [f"Balance     {shown.format(*values)} on held-out data ({right})"]
 
 
-def _distance(latest: dict[str, float], num_samples: int) -> list[str]:
-    name = next((key for key in latest if key.startswith("fid/") and key.count("_floor") == 0), "")
+def _distance(callback: Evaluation) -> list[str]:
+    """The final distance, and the best one where that was another."""
+    latest, best = callback.latest, callback.best
+    name = distance_key(latest)
     if not name:
         return []
-    floor = latest.get(f"{name}_floor", float("nan"))
-    return [
-        f"Frechet     {name} = {latest[name]:.3f} with {num_samples:,} samples; a perfect "
-        f"generator scores about {floor:.3f}"
+    lines = [
+        f"Frechet     {name} = {latest[name]:.3f} with {latest['eval/n']:,.0f} samples; a perfect "
+        f"generator scores about {latest[f'{name}_floor']:.3f}"
     ]
+    if best and best[name] < latest[name]:
+        lines.append(
+            f"Best        {name} = {best[name]:.3f}, at {best['progress/images']:,.0f} images"
+        )
+    return lines
 
 
-def _modes(callback: ModeCoverage) -> list[str]:
-    latest = {key.rpartition("/")[2]: value for key, value in callback.latest.items()}
+def _modes(callback: Evaluation) -> list[str]:
+    latest = {
+        key.rpartition("/")[2]: value
+        for key, value in callback.latest.items()
+        if key.startswith("modes/")
+    }
     if "high_quality" in latest:
-        total = callback.total
         return [
-            f"Modes       {latest['covered']:.0f} of {total} covered, "
+            f"Modes       {latest['covered']:.0f} of {callback.total} covered, "
             f"{latest['high_quality']:.1%} of the samples within 3 sigma of one"
         ]
-    if "covered_robust" in latest and "kl_floor" in latest:
+    if "covered_robust" in latest:
         return [
             f"Modes       {latest['covered_robust']:.0f} of {callback.total} covered "
             f"({latest['covered']:.0f} by the papers' rule), KL {latest['kl']:.3f}; a perfect "

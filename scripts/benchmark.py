@@ -2,6 +2,7 @@
 
     python scripts/benchmark.py overhead
     python scripts/benchmark.py scaling     one process against two, see benchmark_scaling.py
+    python scripts/benchmark.py metrics     the Frechet distance, see benchmark_metrics.py
 
 Both sides do the same updates on the same batches: fresh latents, a discriminator's step, a
 generator's step through the frozen discriminator, Adam, the averaged generator. Ours runs under the
@@ -167,8 +168,7 @@ def measure(case: Case) -> dict[str, Any]:
             callbacks=[
                 callbacks.Balance(),
                 callbacks.StopOnDivergence(),
-                callbacks.FrechetDistance(),
-                callbacks.ModeCoverage(),
+                callbacks.Evaluation(),
                 callbacks.SampleGrid(),
                 callbacks.ImagesBar(),
                 callbacks.LastCheckpoint(),
@@ -209,7 +209,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("what", choices=["overhead", "scaling"])
+    parser.add_argument("what", choices=["overhead", "scaling", "metrics"])
     parser.add_argument("--threads", type=int, default=1, help="threads of torch")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -219,6 +219,10 @@ def main() -> None:
         from benchmark_scaling import scaling
 
         scaling()
+    elif options.what == "metrics":
+        from benchmark_metrics import metrics
+
+        metrics()
     else:
         overhead()
 

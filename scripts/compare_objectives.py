@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from datamodules import MNIST, Grid, RealData, Ring
 from lightning_gan import GAN
-from lightning_gan.callbacks import FrechetDistance, ModeCoverage, StopOnDivergence
+from lightning_gan.callbacks import Evaluation, StopOnDivergence
 from lightning_gan.errors import DivergenceError
 from lightning_gan.networks import (
     DCGANDiscriminator,
@@ -172,8 +172,7 @@ def run(data: str, name: str, penalty: str, seed: int) -> dict[str, Any]:
     """One training, with its evaluations."""
     setting, curve = SETTINGS[data], Curve()
     measures: list[Callback] = [
-        FrechetDistance(num_samples=setting.samples),
-        ModeCoverage(num_samples=setting.samples),
+        Evaluation(["frechet", "modes"], num_samples=setting.samples),
         StopOnDivergence(),
         curve,
     ]

@@ -39,8 +39,7 @@ from lightning_gan.checkpoint import TEMPORARY, read_checkpoint
 
 SHORT = """--trainer.enable_progress_bar false --trainer.accelerator cpu
     --trainer.log_every_n_steps 20 --trainer.limit_val_batches 2 --trainer.callbacks+=LastCheckpoint
-    --trainer.callbacks.every_minutes 0.0005 --trainer.callbacks+=FrechetDistance
-    --trainer.callbacks.num_samples 200 --trainer.callbacks+=ModeCoverage
+    --trainer.callbacks.every_minutes 0.0005 --trainer.callbacks+=Evaluation
     --trainer.callbacks.num_samples 200 --trainer.callbacks+=SampleGrid
     --trainer.callbacks.rows 2"""
 """Saves as often as it can: after each batch, or 30 ms."""

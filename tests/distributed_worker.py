@@ -24,9 +24,8 @@ from lightning_gan.alternation import Alternation, PerBatch, Phases
 from lightning_gan.augment import InstanceNoise
 from lightning_gan.callbacks import (
     Balance,
-    FrechetDistance,
+    Evaluation,
     LastCheckpoint,
-    ModeCoverage,
     SampleGrid,
     StopOnDivergence,
 )
@@ -194,9 +193,8 @@ def train(
 
 def watch(folder: Path, trainer: dict[str, Any], processes: int) -> dict[str, Any]:
     """What the callbacks say of a training and of a validation before it."""
-    balance, frechet = Balance(every=2), FrechetDistance(num_samples=600)
-    modes = ModeCoverage(num_samples=600)
-    watching = [balance, frechet, modes, SampleGrid(2, 2), StopOnDivergence(1), LastCheckpoint()]
+    balance, evaluation = Balance(every=2), Evaluation(num_samples=611)
+    watching = [balance, evaluation, SampleGrid(2, 2), StopOnDivergence(1), LastCheckpoint()]
     gan, data = points_gan(regularizers=[R1(0.1)]), Points(BATCH // processes)
     arguments = {
         **trainer,
@@ -207,13 +205,18 @@ def watch(folder: Path, trainer: dict[str, Any], processes: int) -> dict[str, An
         "max_epochs": 1,
     }
     quiet_trainer(**arguments).validate(gan, data, verbose=False)
-    values = {"held out": balance.held_out, "frechet": frechet.latest, "modes": modes.latest}
+    values = {"held out": balance.held_out, "evaluation": measured(evaluation)}
     quiet_trainer(**arguments).fit(gan, data)
     values["training"] = {
         name: value for name, value in balance.latest.items() if "per_second" not in name
     }
     quiet_trainer(**arguments).test(gan, data, verbose=False)
-    return values | {"test": balance.held_out}
+    return values | {"test": balance.held_out | measured(evaluation)}
+
+
+def measured(evaluation: Evaluation) -> dict[str, float]:
+    """The values that do not tell the time."""
+    return {name: x for name, x in evaluation.latest.items() if name != "eval/seconds"}
 
 
 def statistics(trainer: dict[str, Any]) -> dict[str, torch.Tensor]:

@@ -177,7 +177,7 @@ def test_a_run_leaves_its_curve_pictures_checkpoint_and_configuration(trained: s
         ("--trainer.enable_checkpointing false", False),
         ("--trainer.limit_val_batches 0", True),
         ("--trainer.callbacks SampleGrid --trainer.callbacks.rows 2", True),
-        ("--trainer.callbacks+=FrechetDistance --trainer.callbacks.num_samples 50", True),
+        ("--trainer.callbacks+=Evaluation --trainer.callbacks.num_samples 50", True),
     ],
 )
 def test_the_trainers_options_work(options: str, written: bool) -> None:

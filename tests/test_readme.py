@@ -61,9 +61,7 @@ def test_the_python_of_the_readme_trains(tmp_path: Path, monkeypatch: pytest.Mon
     )
     names: dict[str, object] = {}
     exec(
-        compile(
-            short.replace("FrechetDistance()", "FrechetDistance(num_samples=50)"), "README", "exec"
-        ),
+        compile(short.replace("Evaluation()", "Evaluation(num_samples=50)"), "README", "exec"),
         names,
     )
     assert tuple(names["images"].shape) == (64, 1, 28, 28)  # type: ignore[attr-defined]

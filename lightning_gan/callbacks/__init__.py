@@ -2,20 +2,18 @@
 
 from lightning_gan.callbacks.balance import Balance
 from lightning_gan.callbacks.divergence import StopOnDivergence
-from lightning_gan.callbacks.frechet import FrechetDistance
+from lightning_gan.callbacks.evaluation import Evaluation
 from lightning_gan.callbacks.last_checkpoint import LastCheckpoint
-from lightning_gan.callbacks.modes import ModeCoverage
 from lightning_gan.callbacks.preemption import Interrupted
 from lightning_gan.callbacks.progress_bar import ImagesBar
 from lightning_gan.callbacks.sample_grid import SampleGrid
 
 __all__ = [
     "Balance",
-    "FrechetDistance",
+    "Evaluation",
     "ImagesBar",
     "Interrupted",
     "LastCheckpoint",
-    "ModeCoverage",
     "SampleGrid",
     "StopOnDivergence",
 ]

@@ -1,6 +1,6 @@
 """Metrics of generated samples: torchmetrics that run in a plain loop, float64 throughout."""
 
-from lightning_gan.metrics.balance import DiscriminatorBalance
+from lightning_gan.metrics.balance import DiscriminatorBalance, HeldOutBalance
 from lightning_gan.metrics.chunks import Chunk, chunk_generator, chunks
 from lightning_gan.metrics.extractors import (
     FeatureExtractor,
@@ -31,6 +31,7 @@ __all__ = [
     "FeatureMetric",
     "FeatureSuite",
     "FrechetDistance",
+    "HeldOutBalance",
     "KernelDistance",
     "Memorisation",
     "MixtureCoverage",

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torchmetrics import Metric
 
+from lightning_gan.metrics.samples import SampleBatch
+
 TOLERATED = 1e-3  # share of samples that are not finite, above which a value is no value
-OUT_OF_RANGE = 1e-4  # what rounding may add beyond [-1, 1] without being counted
 
 
 class ExactMetric(Metric):
@@ -78,27 +79,25 @@ class SampleMetric(ExactMetric):
         """Images that left [-1, 1] and were clamped."""
         return int(self.tally[2])
 
-    def clean(self, samples: Tensor, bounded: bool = True) -> Tensor:
-        """The finite samples, float32 or wider, images clamped to [-1, 1]; fills the tally."""
-        samples = samples.detach()
-        if samples.dtype not in (torch.float32, torch.float64):
-            samples = samples.float()
-        flat = samples.flatten(1) if samples.ndim > 1 else samples[:, None]
-        finite = flat.isfinite().all(1)
-        kept = samples if bool(finite.all()) else samples[finite]
-        outside = torch.zeros((), dtype=torch.int64)
-        if bounded and kept.ndim == 4 and len(kept):
-            outside = (kept.flatten(1).abs().amax(1) > 1 + OUT_OF_RANGE).sum()
-            if int(outside):
-                self.warn_once(
-                    "range",
-                    f"Generated images leave [-1, 1] (from {float(kept.min()):.3g} to "
-                    f"{float(kept.max()):.3g}) and are clamped: end the generator with a tanh.",
-                )
-            kept = kept.clamp(-1, 1)
-        counts = [len(samples), len(samples) - len(kept), int(outside)]
+    def clean(self, samples: Tensor | SampleBatch) -> SampleBatch:
+        """The samples with what is not finite left out and images clamped; fills the tally."""
+        batch = SampleBatch.of(samples)
+        if batch.outside:
+            self.warn_once(
+                "range",
+                f"Generated images leave [-1, 1] (from {batch.low:.3g} to {batch.high:.3g}) and "
+                "are clamped: end the generator with a tanh.",
+            )
+        counts = [len(batch), len(batch) - len(batch.kept), batch.outside]
         self.tally += torch.tensor(counts, device=self.tally.device)
-        return kept
+        return batch
+
+    def counted(self) -> dict[str, int]:
+        """Samples seen, not finite, and out of range, over all processes; all have to ask."""
+        shared = self.tally.clone()
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.all_reduce(shared)
+        return dict(zip(("n", "nonfinite", "out_of_range"), shared.tolist(), strict=True))
 
     def unusable(self, least: int = 1) -> bool:
         """Whether too few samples, or too many that are not finite, leave no value; warns once."""

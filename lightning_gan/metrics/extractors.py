@@ -59,12 +59,17 @@ class FeatureExtractor(nn.Module):
         num_features: Length D of the feature vectors; 0 where the images decide it.
         num_classes: Number of logits; 0 where the extractor does not classify.
         class_names: One name per class.
+        reads_features: Whether the logits are a function of the features, ``logits_of``, so that
+            one pass gives both.
+        resizing: What happens to images of another size, in words, for records.
     """
 
     name: ClassVar[str] = ""
     num_features: int = 0
     num_classes: int = 0
     class_names: tuple[str, ...] = ()
+    reads_features: bool = False
+    resizing: str = "none"
 
     def extract(self, images: Tensor) -> Tensor:
         """Features (N, D) of float32 images (N, C, H, W) in [-1, 1] or points (N, D)."""
@@ -76,6 +81,15 @@ class FeatureExtractor(nn.Module):
             f"The extractor {self.name!r} does not classify: take 'mnist_cnn', 'digits_cnn', "
             "'cifar10_cnn' or a class of your own that defines logits(images)."
         )
+
+    def logits_of(self, features: Tensor) -> Tensor:
+        """Logits (N, K) of features (N, D), where ``reads_features`` says so."""
+        raise NotImplementedError(f"{type(self).__name__} has to define logits_of(features).")
+
+    def head(self, features: Tensor) -> Tensor:
+        """Logits (N, K), float32, of features (N, D) that it gave."""
+        with exact_float32(features.device):
+            return self.logits_of(features).float()
 
     def forward(self, images: Tensor) -> Tensor:
         """Features (N, D), float32, of images (N, C, H, W) in [-1, 1] or points (N, D)."""
@@ -161,6 +175,8 @@ class BundledClassifier(FeatureExtractor):
     network_class: ClassVar[Callable[[], BoundedClassifier]]
     channels: ClassVar[int] = 1
     image_size: ClassVar[int] = 28
+    reads_features = True
+    resizing = "bilinear, antialiased where shrunk"
 
     def __init__(self) -> None:
         super().__init__()
@@ -187,7 +203,11 @@ class BundledClassifier(FeatureExtractor):
 
     def logits(self, images: Tensor) -> Tensor:
         """Logits over ``class_names``."""
-        logits: Tensor = self.network(self._prepare(images))
+        return self.logits_of(self.extract(images))
+
+    def logits_of(self, features: Tensor) -> Tensor:
+        """Logits over ``class_names``, from the features."""
+        logits: Tensor = self.network.head(features)
         return logits
 
 
@@ -225,6 +245,7 @@ class PixelFeatures(FeatureExtractor):
     """
 
     name = "pixel"
+    resizing = "area average to at most 16 x 16"
 
     def extract(self, images: Tensor) -> Tensor:
         """The flattened small picture, (N, C * min(H, 16) * min(W, 16))."""

@@ -10,13 +10,17 @@ square root of an unsymmetric matrix.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.metrics import moments
 from lightning_gan.metrics.exact import SampleMetric, threads
+from lightning_gan.metrics.samples import SampleBatch
 
 if TYPE_CHECKING:
     from lightning_gan.metrics.extractors import FeatureExtractor
@@ -24,19 +28,43 @@ if TYPE_CHECKING:
 
 SMALL = 512  # up to this many features, LAPACK is fastest and steadiest on one thread
 LARGE = 1024  # beyond this many, singular values take too long
+BAND = 256  # columns of a triangular matrix that are multiplied at once
 
 
 def _threads_for(size: int) -> int:
     return 1 if size <= SMALL else 0
 
 
+def _root(covariance: Tensor) -> Tensor:
+    values, vectors = torch.linalg.eigh(covariance)
+    root: Tensor = vectors * values.clamp(min=0).sqrt()
+    return root
+
+
 def covariance_factor(covariance: Tensor) -> Tensor:
-    """A matrix R with R R^T = covariance (D, D), by eigenvectors: singular ones are welcome."""
+    """A lower triangular matrix R with R R^T = covariance (D, D): singular ones are welcome."""
     covariance = covariance.detach().cpu().double()
     with threads(_threads_for(len(covariance))):
-        values, vectors = torch.linalg.eigh(covariance)
-    factor: Tensor = vectors * values.clamp(min=0).sqrt()
-    return factor
+        upper: Tensor = torch.linalg.qr(_root(covariance).T, mode="r").R
+    return upper.T.contiguous()
+
+
+def _congruent(factor: Tensor, covariance: Tensor) -> Tensor:
+    """R^T C R (D, D), of which above the diagonal nothing is needed, nor made if R is triangular.
+
+    The eigenvalues of it are those of the graded matrix that a triangle makes, the small ones with
+    more digits than by any other R; and it takes 5/3 instead of 4 D^3 operations.
+    """
+    if bool(factor.triu(1).any()):
+        return factor.T @ covariance @ factor
+    half, found = torch.empty_like(factor), torch.zeros_like(factor)
+    for start in range(0, len(factor), BAND):
+        band = slice(start, start + BAND)
+        half[:, band] = covariance[:, start:] @ factor[start:, band]
+    for start in range(0, len(factor), BAND):
+        band = slice(start, start + BAND)
+        found[band, : band.stop] = factor[start:, band].T @ half[start:, : band.stop]
+    return found
 
 
 def bias_coefficient(cov: Tensor) -> float:
@@ -75,7 +103,8 @@ def frechet_distance(
         cov_a: Covariance (D, D), with 1/(N-1).
         mean_b: Mean (D,).
         cov_b: Covariance (D, D).
-        factor_a: A matrix with R R^T = cov_a where it is known already.
+        factor_a: A matrix with R R^T = cov_a where it is known already, best triangular, as
+            :func:`covariance_factor` gives it.
 
     Raises:
         ConfigurationError: If the sizes disagree.
@@ -94,10 +123,10 @@ def frechet_distance(
         return torch.tensor(float("nan"), dtype=torch.float64)
     root = covariance_factor(cov_a) if factor_a is None else factor_a.cpu().double()
     with threads(_threads_for(size)):
-        if size > LARGE:
-            values = torch.linalg.eigvalsh(root.T @ cov_b @ root).clamp(min=0).sqrt()
+        if size > LARGE:  # thanks to the triangle it is as exact as the other where it matters
+            values = torch.linalg.eigvalsh(_congruent(root, cov_b)).clamp(min=0).sqrt()
         else:
-            values = torch.linalg.svdvals(root.T @ covariance_factor(cov_b))
+            values = torch.linalg.svdvals(root.T @ _root(cov_b))
     offset = (mean_a - mean_b).square().sum()
     distance: Tensor = offset + cov_a.trace() + cov_b.trace() - 2 * values.sum()
     return distance.clamp(min=0)
@@ -114,6 +143,11 @@ class FrechetDistance(SampleMetric):
     Images that are not finite are left out, and the value is NaN where they are more than one in
     a thousand; images beyond [-1, 1] are clamped and counted.
 
+    Features are rounded to 2^-27 of their largest standard deviation in the reals or less, and
+    nothing is after that, so that k processes compute the bits of one, in any order; see
+    ``metrics.moments``. Memory: 8 D (D + 2) bytes, 34 MB for 2048 features, however many images.
+    Only features that lie 16 such deviations off the mean, or more, are held one by one.
+
     Args:
         extractor: The features; in ``fid/<e>``, e is its name.
         reference: Statistics of the reals from the same extractor.
@@ -124,6 +158,7 @@ class FrechetDistance(SampleMetric):
 
     higher_is_better = False
     sums: Tensor
+    far: Any  # a list of vectors (n, D), or all of them once they are gathered
     extractor: FeatureExtractor
     reference: ReferenceStatistics
 
@@ -135,33 +170,46 @@ class FrechetDistance(SampleMetric):
                 "build the reference with ReferenceStatistics.from_samples(images, extractor)."
             )
         self.frozen(extractor=extractor.freeze(), reference=reference)
-        size = len(reference.mean)
-        # the first column sums the features, less the reals' mean; the others, their products
-        self.add_state(
-            "sums", torch.zeros(size, 1 + size, dtype=torch.float64), dist_reduce_fx="sum"
-        )
+        # of the features less the reals' mean
+        self.add_state("sums", moments.no_sums(), dist_reduce_fx="sum")
+        self.add_state("far", [], dist_reduce_fx="cat")
+        self.size, self.unit = len(reference.mean), moments.unit_for(reference.covariance)
 
     @torch.no_grad()
-    def update(self, images: Tensor) -> None:
+    def update(self, images: Tensor | SampleBatch) -> None:
         """Adds generated images (N, C, H, W) in [-1, 1], or points (N, D); N may be 0."""
-        images = self.clean(images)
-        if not len(images):
+        batch = self.clean(images)
+        if not len(batch.kept):
             return
-        features = self.extractor(images).to(self.sums.device).double()
-        if features.shape[1] != len(self.sums):
+        features = batch.features(self.extractor).to(self.sums.device)
+        if features.shape[1] != self.size:
             raise ConfigurationError(
                 f"The extractor {self.extractor.name!r} gives {features.shape[1]} features for "
-                f"images of {tuple(images.shape[1:])} and the reference has {len(self.sums)}: "
+                f"images of {tuple(batch.kept.shape[1:])} and the reference has {self.size}: "
                 "generate images of the size and channels of the reals."
             )
-        features = features - self.reference.mean.to(features.device)
-        self.sums[:, 0] += features.sum(0)
-        self.sums[:, 1:] += features.T @ features
+        finite = features.isfinite().all(1)
+        self.tally[1] += len(features) - int(finite.sum())  # an extractor that overflows
+        features = features if bool(finite.all()) else features[finite]
+        self.sums = moments.sized(self.sums, self.size)
+        centre = self.reference.mean.to(features.device)
+        far = moments.add(self.sums, features, centre, self.unit)
+        if len(far):
+            self.far.append(far)
 
     def compute(self) -> dict[str, Tensor]:
-        """``fid/<e>``, ``fid/<e>_floor`` and ``fid/<e>_debiased``; NaN with fewer than 2 images."""
+        """``fid/<e>``, ``fid/<e>_floor`` and ``fid/<e>_debiased``; NaN with fewer than 2 images.
+
+        Raises:
+            ConfigurationError: If there are more than 1,048,576 images, whose sums may overflow.
+        """
         key = f"fid/{self.extractor.name}"
         count = self.seen - self.nonfinite
+        if count > moments.MOST:
+            raise ConfigurationError(
+                f"{count} generated samples are more than the {moments.MOST} whose sums are sure "
+                "to fit: evaluate on fewer."
+            )
         if self.unusable(least=2):
             value = floor = torch.tensor(float("nan"), dtype=torch.float64)
         else:
@@ -172,9 +220,13 @@ class FrechetDistance(SampleMetric):
         return {name: x.to(self.sums.device) for name, x in values.items()}
 
     def _distance(self, count: int) -> Tensor:
-        sums = self.sums.cpu()
-        offset = sums[:, 0] / count
-        covariance = (sums[:, 1:] - count * torch.outer(offset, offset)) / (count - 1)
+        total, products = moments.read(self.sums.cpu(), self.unit)
+        if len(self.far):
+            far = self.far if isinstance(self.far, Tensor) else torch.cat(self.far)
+            far_total, far_products = moments.of_any_order(far.cpu())
+            total, products = total + far_total, products + far_products
+        offset = total / count
+        covariance = (products - count * torch.outer(offset, offset)) / (count - 1)
         return frechet_distance(
             self.reference.mean,
             self.reference.covariance,
@@ -182,3 +234,23 @@ class FrechetDistance(SampleMetric):
             (covariance + covariance.T) / 2,
             factor_a=self.reference.factor,
         )
+
+    def _apply(
+        self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = ""
+    ) -> nn.Module:
+        def follow(value: Tensor) -> Tensor:  # the integers come from float64 and stay beside it
+            if value.dtype != torch.int64:
+                return fn(value)
+            return value.to(fn(value.new_empty(0, dtype=torch.float64)).device)
+
+        return super()._apply(follow, exclude_state)
+
+    def _sync_dist(
+        self,
+        dist_sync_fn: Callable[..., list[Tensor]] = gather_all_tensors,
+        process_group: Any | None = None,  # noqa: ANN401 (torch's groups have no common type)
+    ) -> None:
+        """Gathers, after a process without samples got sums and rows like those of the others."""
+        self.sums = moments.sized(self.sums, self.size)
+        self.far = self.far or [self.sums.new_zeros(0, self.size, dtype=torch.float64)]
+        super()._sync_dist(dist_sync_fn, process_group)

@@ -7,7 +7,6 @@ therefore the order of the samples, and every value equals that of one process b
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.exact import SampleMetric
 from lightning_gan.metrics.extractors import FeatureExtractor
 from lightning_gan.metrics.features import FeatureBank, ReferenceFeatures
+from lightning_gan.metrics.samples import SampleBatch
 
 
 class GatheredMetric(SampleMetric):
@@ -46,16 +46,16 @@ class GatheredMetric(SampleMetric):
         """With fewer samples every value is NaN."""
         return 2
 
-    def vectors(self, images: Tensor) -> Tensor:
-        """What is kept (N, K), float32, of finite images (N, C, H, W) or points (N, D)."""
-        raise NotImplementedError(f"{type(self).__name__} has to define vectors(images).")
+    def vectors(self, batch: SampleBatch) -> Tensor:
+        """What is kept (n, K), float32, of the n finite samples of a batch."""
+        raise NotImplementedError(f"{type(self).__name__} has to define vectors(batch).")
 
     def measure(self, bank: FeatureBank) -> tuple[Tensor, ...]:
         """The values, in the order of ``keys``, of a bank of at least ``least`` samples."""
         raise NotImplementedError(f"{type(self).__name__} has to define measure(bank).")
 
     @torch.no_grad()
-    def update(self, images: Tensor, chunk: int | None = None) -> None:
+    def update(self, images: Tensor | SampleBatch, chunk: int | None = None) -> None:
         """Adds generated samples.
 
         Args:
@@ -64,21 +64,17 @@ class GatheredMetric(SampleMetric):
                 which is right for whoever takes the chunks of ``metrics.chunks`` in turn.
         """
         number = self._update_count - 1 if chunk is None else chunk
-        finite = images.detach().flatten(1).isfinite().all(1)
-        kept = self.clean(images)
-        if not len(images):
+        batch = self.clean(images)
+        if not len(batch):
             return
-        device = self.tally.device
-        found = self.vectors(kept).to(device) if len(kept) else torch.zeros(0, 0, device=device)
-        broken = len(found) - int(found.isfinite().all(1).sum())
-        self.tally[1] += broken  # an extractor that overflows
+        device, kept = self.tally.device, len(batch.kept)
+        found = self.vectors(batch).to(device) if kept else torch.zeros(0, 0, device=device)
+        self.tally[1] += kept - int(found.isfinite().all(1).sum())  # an extractor that overflows
         # samples that are not finite keep their place, so that an index counts all of them
-        rows = torch.full((len(images), found.shape[1]), float("nan"), device=device)
-        marks = torch.full((len(images), 2), number, dtype=torch.int64, device=device)
-        rows[finite.to(device)], marks[finite.to(device), 1] = (
-            found,
-            picture_hashes(kept).to(device),
-        )
+        rows = torch.full((len(batch), found.shape[1]), float("nan"), device=device)
+        marks = torch.full((len(batch), 2), number, dtype=torch.int64, device=device)
+        finite = batch.finite.to(device)
+        rows[finite], marks[finite, 1] = found, batch.hashes.to(device)
         self.rows.append(rows)
         self.marks.append(marks)
 
@@ -170,18 +166,18 @@ class FeatureMetric(GatheredMetric):
             )
         self.frozen(extractor=extractor.freeze(), reference=reference)
 
-    def vectors(self, images: Tensor) -> Tensor:
+    def vectors(self, batch: SampleBatch) -> Tensor:
         """The features.
 
         Raises:
             ConfigurationError: If there are not as many as in the reference.
         """
-        features: Tensor = self.extractor(images)
+        features = batch.features(self.extractor)
         if self.reference is not None and features.shape[1] != self.reference.size:
             raise ConfigurationError(
                 f"The extractor {self.extractor.name!r} gives {features.shape[1]} features for "
-                f"images of {tuple(images.shape[1:])} and the reference has {self.reference.size}: "
-                "generate images of the size and channels of the reals."
+                f"images of {tuple(batch.kept.shape[1:])} and the reference has "
+                f"{self.reference.size}: generate images of the size and channels of the reals."
             )
         return features
 
@@ -221,13 +217,3 @@ class FeatureSuite(FeatureMetric):
     def compute(self) -> dict[str, Tensor]:
         """The values of all metrics."""
         return self._values(self.metrics)
-
-
-def picture_hashes(images: Tensor) -> Tensor:
-    """A hash (N,), int64 on the CPU, of each image as uint8, or of each point as it is."""
-    if images.ndim == 4:
-        images = ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    rows = images.cpu().contiguous().flatten(1).numpy()
-    digests = (hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows)
-    numbers = [int.from_bytes(digest, "little", signed=True) for digest in digests]
-    return torch.tensor(numbers, dtype=torch.int64)

@@ -43,6 +43,7 @@ class Inception(FeatureExtractor):
 
     name = "inception"
     num_features = 2048
+    resizing = "bilinear to 299 as in TensorFlow 1, of rounded uint8"
 
     def __init__(
         self, weights: str | os.PathLike[str] | None = None, allow_download: bool = False

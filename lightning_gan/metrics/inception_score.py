@@ -17,6 +17,7 @@ from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.extractors import FeatureExtractor
 from lightning_gan.metrics.features import FeatureBank
 from lightning_gan.metrics.gathered import GatheredMetric
+from lightning_gan.metrics.samples import SampleBatch
 
 ROWS = 4096  # samples whose probabilities are held in float64 at once
 
@@ -80,9 +81,9 @@ class ClassifierScore(GatheredMetric):
         """``is/<c>`` and ``is/<c>_std``."""
         return f"is/{self.classifier.name}", f"is/{self.classifier.name}_std"
 
-    def vectors(self, images: Tensor) -> Tensor:
+    def vectors(self, batch: SampleBatch) -> Tensor:
         """The logits."""
-        return self.classifier.classify(images)
+        return batch.logits(self.classifier)
 
     def measure(self, bank: FeatureBank) -> tuple[Tensor, ...]:
         """The values of a bank of logits."""

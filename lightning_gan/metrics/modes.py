@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.exact import SampleMetric
+from lightning_gan.metrics.samples import SampleBatch
 
 if TYPE_CHECKING:
     from lightning_gan.metrics.extractors import FeatureExtractor
@@ -90,11 +91,11 @@ class ClassCoverage(SampleMetric):
         )
 
     @torch.no_grad()
-    def update(self, images: Tensor) -> None:
+    def update(self, images: Tensor | SampleBatch) -> None:
         """Counts generated images (N, C, H, W) in [-1, 1]; N may be 0."""
-        images = self.clean(images)
-        if len(images):
-            found = self.classifier.classify(images).argmax(1)
+        batch = self.clean(images)
+        if len(batch.kept):
+            found = batch.logits(self.classifier).argmax(1)
             self.histogram += torch.bincount(found, minlength=len(self.histogram))
 
     def compute(self) -> dict[str, Tensor]:
@@ -171,9 +172,9 @@ class MixtureCoverage(SampleMetric):
         )
 
     @torch.no_grad()
-    def update(self, points: Tensor) -> None:
+    def update(self, points: Tensor | SampleBatch) -> None:
         """Adds points (N, D); N may be 0."""
-        for block in torch.split(self.clean(points, bounded=False), BLOCK):
+        for block in torch.split(self.clean(points).kept, BLOCK):
             self._add(block.to(self.spread.device).double())
 
     def _add(self, points: Tensor) -> None:

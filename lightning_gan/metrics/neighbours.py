@@ -119,14 +119,16 @@ class Neighbours(FeatureMetric):
       1/2: indistinguishable; above: told apart; below: the generator repeats the training images.
       Neighbours at one distance count by their fractions.
 
-    All of them depend on the number of samples, so as many reals as fakes are compared, and only
-    values with equal numbers and equal k compare with each other.
+    All of them depend on the number of samples, so as many reals as fakes are compared: all, up to
+    ``most``, of the smaller side and the first of the other. Only values with equal numbers and
+    equal k compare with each other.
 
     Args:
         extractor: The features; in the keys, e is its name.
         reference: Features of the reals from the same extractor, as many as samples or more.
         manifold_k: Neighbours that the balls of precision and recall reach.
         density_k: Neighbours that the balls of density and coverage reach.
+        most: Samples of each side that are compared at most; the time grows with the square.
 
     Raises:
         ConfigurationError: If the reference is from another extractor, or k does not fit it.
@@ -140,6 +142,7 @@ class Neighbours(FeatureMetric):
         reference: ReferenceFeatures,
         manifold_k: int = 3,
         density_k: int = 5,
+        most: int = 10_000,
     ) -> None:
         super().__init__(extractor, reference)
         if not 1 <= min(manifold_k, density_k) <= max(manifold_k, density_k) < self.reals:
@@ -147,7 +150,11 @@ class Neighbours(FeatureMetric):
                 f"Neighbours: manifold_k={manifold_k} and density_k={density_k} must be at least 1 "
                 f"and below the number of reals, {self.reals}."
             )
-        self.manifold_k, self.density_k = manifold_k, density_k
+        if most <= max(manifold_k, density_k):
+            raise ConfigurationError(
+                f"Neighbours: most={most} must be above manifold_k and density_k."
+            )
+        self.manifold_k, self.density_k, self.most = manifold_k, density_k, most
 
     @property
     def reals(self) -> int:
@@ -166,13 +173,7 @@ class Neighbours(FeatureMetric):
 
     def measure(self, bank: FeatureBank) -> tuple[Tensor, ...]:
         """The values of a bank of generated samples."""
-        real = self.reference.sample(len(bank), bank.features.device)
-        if len(real) < len(bank):
-            self.warn_once(
-                "reals",
-                f"There are {len(real)} reals for {len(bank)} generated samples, so the first "
-                f"{len(real)} of these are compared: give more reals or generate as many.",
-            )
+        real = self.reference.sample(min(len(bank), self.most), bank.features.device)
         return self._values_of(real, bank.first(len(real)))
 
     def _values_of(self, real: FeatureBank, fake: FeatureBank) -> tuple[Tensor, ...]:

@@ -19,10 +19,12 @@ from safetensors.torch import save
 from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.metrics.bundled import WEIGHTS_FOLDER
 from lightning_gan.metrics.extractors import FeatureExtractor
 from lightning_gan.metrics.frechet import bias_coefficient, covariance_factor
 
 VARIABLE = "LIGHTNING_GAN_CACHE"
+BUNDLED_FOLDER = WEIGHTS_FOLDER / "statistics"
 VERSION = "1"  # of the file and of the way the statistics are computed
 
 T = TypeVar("T")
@@ -66,6 +68,7 @@ class ReferenceStatistics:
         extractor: FeatureExtractor,
         batch_size: int = 500,
         device: str | torch.device = "cpu",
+        features: Tensor | None = None,
     ) -> ReferenceStatistics:
         """The statistics of all images, without augmentation, in their order.
 
@@ -75,6 +78,7 @@ class ReferenceStatistics:
             extractor: Gives the features.
             batch_size: Images per pass; does not change the result.
             device: Where the features are extracted.
+            features: Their features (N, D), where they are known already.
 
         Raises:
             ConfigurationError: If there are fewer than two images.
@@ -86,12 +90,13 @@ class ReferenceStatistics:
             )
         shift: Tensor | None = None
         total = outer = torch.zeros((), dtype=torch.float64)
-        for batch in feature_batches(images, extractor, batch_size, device):
-            features = batch.double()
-            shift = features.mean(0) if shift is None else shift
-            features -= shift
-            total = total + features.sum(0)
-            outer = outer + features.T @ features
+        known = None if features is None else torch.split(features, batch_size)
+        for batch in known or feature_batches(images, extractor, batch_size, device):
+            rows = batch.double()
+            shift = rows.mean(0) if shift is None else shift
+            rows = rows - shift
+            total = total + rows.sum(0)
+            outer = outer + rows.T @ rows
         assert shift is not None  # there are two images at least
         count, offset = len(images), total / len(images)
         covariance = (outer - count * torch.outer(offset, offset)) / (count - 1)
@@ -106,8 +111,9 @@ class ReferenceStatistics:
         data_name: str = "data",
         cache_dir: str | os.PathLike[str] | None = None,
         device: str | torch.device = "cpu",
+        features: Tensor | None = None,
     ) -> ReferenceStatistics:
-        """The statistics from the cache, or computed and put there.
+        """The statistics that come with the package, from the cache, or computed and put there.
 
         The key holds the extractor's weights and every byte of the images, so that nothing stale
         is ever read; a damaged file is rebuilt with a warning, and a folder that cannot be
@@ -121,11 +127,15 @@ class ReferenceStatistics:
             cache_dir: Folder; by default the environment variable LIGHTNING_GAN_CACHE, else
                 ``~/.cache/lightning-gan``.
             device: Where the features are extracted.
+            features: Their features (N, D), where they are known already.
         """
         path, key = cache_path(images, extractor, split, data_name, cache_dir)
-        return kept(
-            path, key, lambda: cls.from_samples(images, extractor, device=device), _pack, _unpack
-        )
+        bundled = BUNDLED_FOLDER / path.name
+
+        def build() -> ReferenceStatistics:
+            return cls.from_samples(images, extractor, device=device, features=features)
+
+        return kept(bundled if bundled.is_file() else path, key, build, _pack, _unpack)
 
 
 def feature_batches(

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from torch.special import xlog1py, xlogy
 
-from lightning_gan.errors import ConfigurationError, at_least_one
+from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.exact import SampleMetric
 from lightning_gan.metrics.extractors import FeatureExtractor, get_extractor
 from lightning_gan.metrics.modes import divergence
+from lightning_gan.metrics.samples import SampleBatch
 
 SURE = 0.9  # what the classifier gives the class of a channel that it is sure of
 LEAST = 5  # a mode is robustly covered from so many sure samples on ...
@@ -50,6 +51,60 @@ def expected_divergence(shares: Tensor, count: int) -> Tensor:
     return mean_divergence
 
 
+class StackedExtractor(FeatureExtractor):
+    """What an extractor of single digits makes of each channel of a picture, side by side.
+
+    Its name is that of the extractor and the number of channels, as in ``mnist_cnn_x3``; features
+    are ``(N, stacked D)``, logits ``(N, stacked K)``.
+
+    Args:
+        single: The extractor of single digits.
+        stacked: Channels of a picture, 1 or more.
+        padding: Pixels on each side of a digit, which are hidden from the extractor.
+
+    Raises:
+        ConfigurationError: If a number is out of range.
+    """
+
+    def __init__(self, single: FeatureExtractor, stacked: int = 3, padding: int = 0) -> None:
+        super().__init__()
+        if stacked < 1 or padding < 0:
+            raise ConfigurationError(
+                f"StackedExtractor: stacked={stacked} must be at least 1 and padding={padding} "
+                "must not be negative."
+            )
+        self.single, self.stacked, self.padding = single, stacked, padding
+        self.name = f"{single.name}_x{stacked}"  # type: ignore[misc] # of this one, not of all
+        self.num_features = stacked * single.num_features
+        self.num_classes = stacked * single.num_classes
+        self.reads_features = single.reads_features
+        self.freeze()
+
+    def _digits(self, images: Tensor) -> Tensor:
+        if images.ndim != 4 or images.shape[1] != self.stacked:
+            raise ConfigurationError(
+                f"Images of {tuple(images.shape)} do not stack {self.stacked} digits: generate one "
+                "channel for each of them."
+            )
+        if self.padding:
+            inside = slice(self.padding, -self.padding)
+            images = images[..., inside, inside]
+        return images.flatten(0, 1)[:, None]
+
+    def extract(self, images: Tensor) -> Tensor:
+        """Features of the channels side by side, (N, stacked D)."""
+        return self.single.extract(self._digits(images)).view(len(images), -1)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits of the channels side by side, (N, stacked K)."""
+        return self.single.logits(self._digits(images)).view(len(images), -1)
+
+    def logits_of(self, features: Tensor) -> Tensor:
+        """Likewise, from the features."""
+        each = features.view(len(features) * self.stacked, -1)
+        return self.single.logits_of(each).view(len(features), -1)
+
+
 class StackedCoverage(SampleMetric):
     """How pictures that stack digits as colours cover the modes, one for each row of digits.
 
@@ -74,7 +129,8 @@ class StackedCoverage(SampleMetric):
     Args:
         shares: Share of each digit in a channel of the data (K,); counts do as well.
         data_name: Name in the keys.
-        classifier: An extractor with as many classes as there are digits; ``mnist_cnn`` where None.
+        classifier: An extractor with as many classes as there are digits, or a
+            :class:`StackedExtractor` of one; ``mnist_cnn`` where None.
         stacked: Channels of a picture.
         padding: Pixels on each side of a digit, which are hidden from the classifier.
 
@@ -86,6 +142,7 @@ class StackedCoverage(SampleMetric):
     higher_is_better = None
     counts: Tensor
     classifier: FeatureExtractor
+    reader: StackedExtractor
     prior: Tensor
     robust: Tensor
 
@@ -98,10 +155,12 @@ class StackedCoverage(SampleMetric):
         padding: int = 0,
     ) -> None:
         super().__init__()
-        at_least_one(self, stacked=stacked)
-        if padding < 0:
-            raise ConfigurationError(f"StackedCoverage: padding={padding} must not be negative.")
         classifier = classifier or get_extractor(CLASSIFIER)
+        if isinstance(classifier, StackedExtractor):
+            reader, classifier = classifier, classifier.single
+            stacked = reader.stacked
+        else:
+            reader = StackedExtractor(classifier, stacked, padding)
         weights = torch.as_tensor(shares).detach().cpu().double()
         if len(weights) != classifier.num_classes:
             raise ConfigurationError(
@@ -116,37 +175,30 @@ class StackedCoverage(SampleMetric):
         for _ in range(stacked - 1):
             prior = torch.outer(prior, weights / weights.sum()).flatten()
         robust = torch.zeros(len(prior), dtype=torch.bool)
-        self.frozen(classifier=classifier.freeze(), prior=prior, robust=robust)
-        self.data_name, self.stacked, self.padding = data_name, stacked, padding
+        self.frozen(classifier=classifier.freeze(), reader=reader, prior=prior, robust=robust)
+        self.data_name, self.stacked = data_name, stacked
         # pictures of each mode: all, and those that the classifier is sure of
         self.add_state(
             "counts", torch.zeros(2, len(prior), dtype=torch.int64), dist_reduce_fx="sum"
         )
 
     @torch.no_grad()
-    def update(self, images: Tensor) -> None:
+    def update(self, images: Tensor | SampleBatch) -> None:
         """Counts generated images (N, stacked, H, W) in [-1, 1]; N may be 0.
 
         Raises:
             ConfigurationError: If the images have another number of channels.
         """
-        if images.ndim != 4 or images.shape[1] != self.stacked:
-            raise ConfigurationError(
-                f"Images of {tuple(images.shape)} do not stack {self.stacked} digits: generate one "
-                "channel for each of them."
-            )
-        images = self.clean(images)
-        if not len(images):
+        batch = self.clean(images)
+        if not len(batch.kept):
             return
-        if self.padding:
-            inside = slice(self.padding, -self.padding)
-            images = images[..., inside, inside]
-        chances = self.classifier.classify(images.flatten(0, 1)[:, None]).softmax(1)
-        certainty, found = chances.max(1)
-        mode = torch.zeros(len(images), dtype=torch.int64, device=images.device)
-        for digit in found.view(-1, self.stacked).unbind(1):
-            mode = mode * self.classifier.num_classes + digit
-        sure = (certainty.view(-1, self.stacked) > SURE).all(1)
+        digits = self.classifier.num_classes
+        logits = batch.logits(self.reader).view(-1, self.stacked, digits)
+        certainty, found = logits.softmax(2).max(2)
+        mode = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
+        for digit in found.unbind(1):
+            mode = mode * digits + digit
+        sure = (certainty > SURE).all(1)
         for row, modes in zip(self.counts, (mode, mode[sure]), strict=True):
             row += torch.bincount(modes, minlength=len(row))
 

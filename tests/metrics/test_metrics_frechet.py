@@ -105,6 +105,46 @@ def test_the_faster_form_for_many_features_agrees() -> None:
     assert float(found) == pytest.approx(float(variances.sum()), rel=1e-9)
 
 
+def commuting(logarithm: float, size: int = 96) -> tuple[Tensor, Tensor, float]:
+    """Two covariances of condition number 10 to that power, and tr (AB)^1/2 as it is known."""
+    basis, _ = torch.linalg.qr(gaussian(size, size))
+    a = torch.logspace(0, -logarithm, size).double()
+    b = a[torch.randperm(size, generator=torch.Generator().manual_seed(1))]
+    first, second = ((basis * x) @ basis.T for x in (a, b))
+    return (first + first.T) / 2, (second + second.T) / 2, float((a * b).sqrt().sum())
+
+
+@pytest.mark.parametrize("large", [LARGE, 16])  # by singular values, and by a triangle
+@pytest.mark.parametrize(("logarithm", "error"), [(2, 1e-13), (6, 1e-13), (12, 1e-10)])
+def test_ill_conditioned_covariances_keep_their_digits(
+    logarithm: float, error: float, large: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lightning_gan.metrics.frechet.LARGE", large)
+    monkeypatch.setattr("lightning_gan.metrics.frechet.BAND", 20)
+    a, b, trace = commuting(logarithm)
+    zero = torch.zeros(len(a))
+    expected = float(a.trace() + b.trace()) - 2 * trace
+    for factor in (None, covariance_factor(a)):
+        found = frechet_distance(zero, a, zero, b, factor_a=factor)
+        assert abs(float(found) - expected) < error
+
+
+def test_the_factor_is_triangular_and_any_other_gives_the_distance_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lightning_gan.metrics.frechet.LARGE", 8)
+    monkeypatch.setattr("lightning_gan.metrics.frechet.BAND", 7)
+    (mean, a), (other, b) = moments(gaussian(30, 24)), moments(gaussian(90, 24, seed=1) * 2)
+    factor = covariance_factor(a)
+    assert not factor.triu(1).any()
+    assert torch.allclose(factor @ factor.T, a, atol=1e-13)
+    turned = factor @ torch.linalg.qr(gaussian(24, 24, seed=2)).Q
+    found = [frechet_distance(mean, a, other, b, factor_a=f) for f in (factor, turned)]
+    assert float(found[0]) == pytest.approx(float(found[1]), rel=1e-12)
+    thin = moments(gaussian(9, 24, seed=3))[1]
+    assert torch.allclose(covariance_factor(thin) @ covariance_factor(thin).T, thin, atol=1e-13)
+
+
 def test_disagreeing_sizes_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="same extractor"):
         frechet_distance(torch.zeros(3), torch.eye(3), torch.zeros(4), torch.eye(4))
@@ -165,21 +205,22 @@ def test_the_metric_equals_the_plain_distance_for_batches_of_any_size() -> None:
     assert float(metric.compute()["fid/identity"]) < 1e-9
 
 
-def test_the_sums_stay_float64_whatever_the_model_does() -> None:
+def test_the_sums_stay_what_they_are_whatever_the_model_does() -> None:
     metric = points_metric(gaussian(50, 3))
     model = torch.nn.ModuleList([metric])
-    metric.update(gaussian(20, 3, seed=1))
+    metric.update(torch.cat([gaussian(20, 3, seed=1), torch.full((1, 3), 1e5)]))
     expected = metric.compute()["fid/identity"]
     for change in (model.half, model.float, model.bfloat16):
         change()
     metric.set_dtype(torch.float16)
     model.to(torch.float16).to("cpu")
-    assert metric.sums.dtype == torch.float64
-    assert metric.tally.dtype == torch.int64
+    assert metric.sums.dtype == metric.tally.dtype == torch.int64
+    assert metric.far[0].dtype == torch.float64
     metric._computed = None
     assert torch.equal(metric.compute()["fid/identity"], expected)
     metric.reset()
-    assert metric.sums.dtype == torch.float64
+    assert metric.sums.dtype == torch.int64
+    assert not metric.far
 
 
 def test_extractor_and_reference_stay_out_of_parameters_and_checkpoints() -> None:

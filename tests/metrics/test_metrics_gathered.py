@@ -29,7 +29,8 @@ from lightning_gan.metrics import (
     chunks,
     get_extractor,
 )
-from lightning_gan.metrics.gathered import GatheredMetric, picture_hashes
+from lightning_gan.metrics.gathered import GatheredMetric
+from lightning_gan.metrics.samples import picture_hashes
 
 TOTAL, SIZE = 1001, 50  # the last chunk has one sample, which is not finite
 Gather = Callable[..., list[Tensor]]

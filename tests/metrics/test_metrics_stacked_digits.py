@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from stacking import KEYS, MANY, covered, of_modes
-from tiny import Pictures, picture_gan, quiet_trainer
+from tiny import Pictures
 from torch import Tensor
 
 from datamodules import MNIST, Split, StackedMNIST, stacked_mnist, to_unit
 from lightning_gan import cli
-from lightning_gan.callbacks import ModeCoverage, modes
-from lightning_gan.metrics import FeatureExtractor, StackedCoverage, get_extractor
+from lightning_gan.metrics import FeatureExtractor, StackedCoverage, get_extractor, panel
+from lightning_gan.metrics.panel import Panel, usual_samples
 
 DATA = Path(
     os.environ.get("LIGHTNING_GAN_TEST_DATA", str(Path(__file__).resolve().parents[2] / "data"))
@@ -130,26 +130,18 @@ class Stacks(Pictures):
     digit_counts = torch.ones(10)
 
 
-def coverage_of(callback: ModeCoverage, data: Pictures) -> StackedCoverage:
-    trainer = quiet_trainer(callbacks=[callback])
-    data.trainer = trainer
-    trainer.datamodule = data  # type: ignore[attr-defined] # as the Trainer does itself
-    metric = callback.make_metric(trainer, picture_gan())
-    assert isinstance(metric, StackedCoverage)
-    return metric
-
-
-def test_the_callback_counts_stacks_where_the_data_say_so() -> None:
-    callback = ModeCoverage()
-    assert callback.num_samples == modes.USUAL == 10_000
-    metric = coverage_of(callback, Stacks())
-    assert (callback.num_samples, callback.total) == (MANY, 1000)
-    assert (metric.data_name, metric.stacked, metric.padding) == ("stacks", 3, 1)
-    assert metric.classifier.name == "mnist_cnn"
-    asked = ModeCoverage("stacking.Codes", num_samples=300)
-    assert coverage_of(asked, Stacks()).classifier.name == "codes"
-    assert asked.num_samples == 300
-    assert asked.missing == []  # nothing is measured yet
+def test_the_panel_counts_stacks_where_the_data_say_so() -> None:
+    data = Stacks()
+    assert usual_samples(data) == MANY
+    usual = Panel(data, ["modes"])
+    assert isinstance(usual.modes, StackedCoverage)
+    assert (usual.total, usual.modes.data_name, usual.modes.stacked) == (1000, "stacks", 3)
+    assert usual.extractor.name == "mnist_cnn_x3"
+    assert usual.modes.reader.padding == 1
+    assert usual.modes.classifier.name == "mnist_cnn"
+    asked = Panel(data, ["modes"], extractor="pixel", classifier="stacking.Codes").modes
+    assert isinstance(asked, StackedCoverage)
+    assert asked.classifier.name == "codes"
 
 
 def test_stacked_mnist_trains_and_is_counted_from_the_command_line(
@@ -163,8 +155,7 @@ def test_stacked_mnist_trains_and_is_counted_from_the_command_line(
     monkeypatch.setattr(sys, "argv", ["lightning-gan"])
     monkeypatch.setattr(MNIST, "read_splits", read_splits)
     monkeypatch.setattr(MNIST, "prepare_data", lambda self: None)
-    monkeypatch.setattr(modes, "STACKED", 120)
-    monkeypatch.setattr(cli, "default_samples", lambda data: 50)
+    monkeypatch.setitem(panel.SAMPLES, "stacked", 120)
     for name in ("train", "val", "test"):
         monkeypatch.setitem(stacked_mnist.SIZES, name, 64)
     options = "--data.batch_size 16 --model.max_images 64 --trainer.accelerator cpu"

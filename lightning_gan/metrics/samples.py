@@ -1,0 +1,89 @@
+"""What metrics look at: generated samples, cleaned once, with what extractors make of them."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lightning_gan.pictures import to_uint8
+
+if TYPE_CHECKING:
+    from lightning_gan.metrics.extractors import FeatureExtractor
+
+OUT_OF_RANGE = 1e-4  # what rounding may add beyond [-1, 1] without being counted
+
+
+class SampleBatch:
+    """Generated samples as several metrics see them: each extractor looks at them once.
+
+    Args:
+        samples: Images (N, C, H, W) in [-1, 1], or points (N, D).
+
+    Attributes:
+        finite: Which samples are finite, bool (N,).
+        kept: The finite ones, float32 or wider, images clamped to [-1, 1].
+        low: Smallest entry before the clamping.
+        high: Largest entry before the clamping.
+        outside: Number of images that left [-1, 1].
+    """
+
+    def __init__(self, samples: Tensor) -> None:
+        samples = samples.detach()
+        if samples.dtype not in (torch.float32, torch.float64):
+            samples = samples.float()
+        flat = samples.flatten(1) if samples.ndim > 1 else samples[:, None]
+        self.finite = flat.isfinite().all(1)
+        kept = samples if bool(self.finite.all()) else samples[self.finite]
+        self.low, self.high, self.outside = -1.0, 1.0, 0
+        if kept.ndim == 4 and kept.numel():
+            per_image = kept.flatten(1).abs().amax(1)
+            self.outside = int((per_image > 1 + OUT_OF_RANGE).sum())
+            self.low, self.high = float(kept.min()), float(kept.max())
+            kept = kept.clamp(-1, 1)
+        self.kept = kept
+        self._features: dict[FeatureExtractor, Tensor] = {}
+        self._logits: dict[FeatureExtractor, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self.finite)
+
+    @classmethod
+    def of(cls, samples: Tensor | SampleBatch) -> SampleBatch:
+        """The batch itself, or the samples as one."""
+        return samples if isinstance(samples, SampleBatch) else cls(samples)
+
+    def features(self, extractor: FeatureExtractor) -> Tensor:
+        """Features (n, D), float32, of the n finite samples."""
+        if extractor not in self._features:
+            self._features[extractor] = extractor(self.kept)
+        return self._features[extractor]
+
+    def logits(self, extractor: FeatureExtractor) -> Tensor:
+        """Logits (n, K), float32, of the n finite samples, from the features where they do."""
+        if extractor not in self._logits:
+            if extractor.reads_features:
+                found = extractor.head(self.features(extractor))
+            else:
+                found = extractor.classify(self.kept)
+            self._logits[extractor] = found
+        return self._logits[extractor]
+
+    @cached_property
+    def hashes(self) -> Tensor:
+        """A hash (n,), int64 on the CPU, of each finite sample; see :func:`picture_hashes`."""
+        return picture_hashes(self.kept)
+
+
+def picture_hashes(images: Tensor) -> Tensor:
+    """A hash (N,), int64 on the CPU, of each image as uint8, or of each point as it is."""
+    rows = to_uint8(images) if images.ndim == 4 else images
+    digests = (
+        hashlib.blake2b(row.tobytes(), digest_size=8).digest()
+        for row in rows.cpu().contiguous().flatten(1).numpy()
+    )
+    numbers = [int.from_bytes(digest, "little", signed=True) for digest in digests]
+    return torch.tensor(numbers, dtype=torch.int64)

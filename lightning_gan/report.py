@@ -1,0 +1,162 @@
+"""A measurement on file: its values, and the stamp without which they compare with nothing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import platform
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.version import __version__
+
+FORMAT = 1  # of the files
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was measured.
+
+    Args:
+        values: The values, by the names in the logs.
+        stamp: All that they depend on besides what was measured: extractor and weights, resizing,
+            quantisation, counts, splits, seeds, versions. Values of other stamps do not compare.
+        run: What was measured, where and when.
+    """
+
+    values: dict[str, float]
+    stamp: dict[str, Any]
+    run: dict[str, Any]
+
+    def as_json(self, indent: int | None = None) -> str:
+        """The report as JSON, in which NaN and infinities are null."""
+        values = {key: x if math.isfinite(x) else None for key, x in self.values.items()}
+        content = {"format": FORMAT, "values": values, "stamp": self.stamp, "run": self.run}
+        return json.dumps(content, indent=indent, sort_keys=True)
+
+    def write(self, path: Path) -> Path:
+        """Writes the report to a new file of that name, or a numbered one where there is one.
+
+        Raises:
+            ConfigurationError: If the file cannot be written.
+        """
+        text, target, number = self.as_json(indent=2) + "\n", path, 1
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            while True:
+                try:
+                    with target.open("x", encoding="utf-8") as file:
+                        file.write(text)
+                    return target
+                except FileExistsError:
+                    target = path.with_name(f"{path.stem}-{number}{path.suffix}")
+                    number += 1
+        except OSError as error:
+            raise ConfigurationError(
+                f"The report cannot be written to {path} ({error.strerror}): give another place "
+                f"with --output. It says: {self.as_json()}"
+            ) from error
+
+    @classmethod
+    def read(cls, path: Path) -> Report:
+        """The report of a JSON file, or the last one of a file with a report on each line.
+
+        Raises:
+            ConfigurationError: If there is no such file, or it holds no report.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+            if path.suffix == ".jsonl":
+                text = text.strip().rpartition("\n")[2]
+            content = json.loads(text)
+            parts = [content[key] for key in ("values", "stamp", "run")]
+        except OSError as error:
+            raise ConfigurationError(
+                f"{path} cannot be read ({error.strerror}): give a file that lightning-gan test or "
+                "evaluate has written."
+            ) from error
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ConfigurationError(
+                f"{path} holds no report: give a file that lightning-gan test or evaluate has "
+                "written."
+            ) from error
+        if content.get("format") != FORMAT or not all(isinstance(part, dict) for part in parts):
+            raise ConfigurationError(
+                f"{path} was written by another version, or is no report: measure again."
+            )
+        found = {key: math.nan if x is None else x for key, x in parts[0].items()}
+        if not all(isinstance(x, int | float) for x in found.values()):
+            raise ConfigurationError(f"{path} holds values that are no numbers: measure again.")
+        return cls({key: float(x) for key, x in found.items()}, parts[1], parts[2])
+
+
+def circumstances(**more: Any) -> dict[str, Any]:  # noqa: ANN401 (what JSON can hold)
+    """Where and when something is measured."""
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return {"date": now, "machine": platform.machine(), "threads": torch.get_num_threads()} | more
+
+
+def versions() -> dict[str, str]:
+    """Of this package and of what computes for it."""
+    lightning = importlib.metadata.version("lightning")
+    return {"lightning_gan": __version__, "torch": torch.__version__, "lightning": lightning}
+
+
+def differences(a: Any, b: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401
+    """Where two stamps differ: the dotted name, and both values."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        for key in sorted(a.keys() | b.keys()):
+            yield from differences(a.get(key), b.get(key), f"{name}.{key}" if name else key)
+    elif a != b:
+        yield name, a, b
+
+
+def check_comparable(a: Report, b: Report, despite: Collection[str] = ()) -> None:
+    """Refuses to compare what was not measured alike.
+
+    Args:
+        a: One report.
+        b: Another one.
+        despite: Dotted names in the stamp, such as ``samples.seed``, that may differ; a name covers
+            those below it.
+
+    Raises:
+        ConfigurationError: With all differences.
+    """
+    found = [
+        (name, *both)
+        for name, *both in differences(a.stamp, b.stamp)
+        if not any(name == known or name.startswith(f"{known}.") for known in despite)
+    ]
+    if found:
+        listed = "; ".join(f"{name} is {_shown(x)} and {_shown(y)}" for name, x, y in found)
+        raise ConfigurationError(
+            f"These numbers do not compare: {listed}. Measure both alike, or take the difference "
+            f"upon yourself with --despite {found[0][0]}."
+        )
+
+
+def comparison(a: Report, b: Report) -> str:
+    """A table of the values of both, and of what was measured where they say so."""
+    keys = sorted(key for key in a.values.keys() | b.values.keys() if not key.startswith("eval/"))
+    width = max([len(key) for key in keys], default=0)
+    lines = [f"{'':<{width}}  {'first':>12} {'second':>12} {'difference':>12}"]
+    for key in keys:
+        x, y = a.values.get(key, math.nan), b.values.get(key, math.nan)
+        lines.append(f"{key:<{width}}  {x:>12.6g} {y:>12.6g} {y - x:>+12.4g}")
+    for name, report in (("first", a), ("second", b)):
+        about = ", ".join(f"{key} {value}" for key, value in sorted(report.run.items()))
+        lines.append(f"{name}: {about}")
+    return "\n".join(lines)
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401 (what JSON can hold)
+    text = "nothing" if value is None else str(value)
+    return text if len(text) <= 16 else f"{text[:12]}..."

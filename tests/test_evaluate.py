@@ -1,0 +1,208 @@
+"""``lightning-gan evaluate`` and ``compare``: anybody's samples, a number with its stamp."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from datamodules import Digits
+from lightning_gan.__main__ import main
+from lightning_gan.pictures import save_png
+from lightning_gan.report import Report
+
+RING = ["--data", "Ring", "--measures", "[frechet, modes, neighbours]", "--num_samples", "300"]
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LIGHTNING_GAN_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr("sys.argv", ["lightning-gan"])
+        options = "--model.max_images 1024 --trainer.limit_val_batches 0 --trainer.accelerator cpu"
+        assert main(["fit", "--config", "mlp_ring", *options.split()]) == 0
+    (path,) = folder.rglob("last.ckpt")
+    return path
+
+
+def evaluated(*arguments: str) -> Report:
+    assert main(["evaluate", *arguments]) == 0
+    return Report.read(Path("evaluation.json"))
+
+
+def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one sentence on the error stream of a command that is refused."""
+    capsys.readouterr()
+    assert main([*arguments]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    return line
+
+
+def digits(folder: Path, count: int) -> torch.Tensor:
+    """The first test digits, as PNG files."""
+    images = Digits().split("test").images[:count]
+    for number, image in enumerate(images):
+        save_png(image.expand(3, -1, -1), folder / f"{number:03d}.png")
+    return images
+
+
+def test_a_checkpoint_is_measured_with_a_stamp(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = evaluated("--ckpt_path", str(checkpoint), *RING)
+    assert {"fid/identity", "modes/ring8/covered", "nn1/identity_real"} <= report.values.keys()
+    assert "fid/identity" in capsys.readouterr().out
+    assert report.run["images_seen"] == 1024
+    assert report.stamp["samples"]["count"] == report.values["eval/n"] == 300
+    # the folder of a run stands for its last checkpoint
+    shutil.rmtree("cache")
+    Path("evaluation.json").unlink()
+    again = evaluated("--ckpt_path", str(checkpoint.parents[1]), *RING)
+    timeless = {key: x for key, x in report.values.items() if key != "eval/seconds"}
+    assert again.values | timeless == again.values
+    assert again.stamp == report.stamp
+
+
+def test_what_predict_writes_is_measured_like_its_checkpoint(checkpoint: Path) -> None:
+    assert main(["predict", "--ckpt_path", str(checkpoint), "--n", "300", "--output", "drawn"]) == 0
+    report = evaluated("--samples", "drawn", *RING[:4])
+    assert report.values["eval/n"] == 300
+    points = np.loadtxt("drawn/points.csv", delimiter=",")
+    assert report.values["fid/identity"] > 0
+    assert report.stamp["samples"] == {
+        "source": "files",
+        "count": len(points),
+        "quantisation": "none",
+    }
+
+
+def test_real_pictures_are_near_the_reals_and_a_blank_is_far(tmp_path: Path) -> None:
+    digits(tmp_path / "real", 200)
+    for number in range(200):
+        save_png(torch.zeros(3, 28, 28, dtype=torch.uint8), tmp_path / "blank" / f"{number}.png")
+    save_png(torch.zeros(3, 500, 500, dtype=torch.uint8), tmp_path / "real" / "grid.png")
+    near = evaluated("--samples", "real", "--data", "Digits")
+    assert near.values["eval/n"] == 200
+    assert near.stamp["samples"]["quantisation"] == "uint8"
+    assert Path("evaluation_closest_pairs.png").is_file()
+    assert Path("evaluation_nearest_training.png").is_file()
+    Path("evaluation.json").unlink()
+    far = evaluated("--samples", "blank", "--data", "Digits", "--measures", "[frechet, modes]")
+    name = "fid/digits_cnn"
+    assert near.values[name] < 3 * near.values[f"{name}_floor"] < far.values[name] / 10
+    assert near.values["modes/digits/covered"] == 10
+    assert far.values["modes/digits/covered"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "give either --ckpt_path FILE or --samples FOLDER"),
+        (["--samples", "a", "--ckpt_path", "b"], "give either --ckpt_path FILE"),
+        (["--samples", "nowhere"], "nowhere"),
+        (["--ckpt_path", "nowhere.ckpt"], "no checkpoint at nowhere.ckpt"),
+        (["--samples", "few"], "give at least 2"),
+        (["--samples", "large"], "has 32 x 32 pixels, but digits has 28 x 28"),
+        (["--samples", "torn"], "cannot be read"),
+        (["--samples", "few", "--measures", "[beauty]"], "--measures"),
+        (["--samples", "two", "--extractor", "mnist_cn"], "did you mean 'mnist_cnn'"),
+        (["--samples", "few", "--output", "few"], "is a folder"),
+        (["--samples", "few", "--device", "tpu9"], "--device tpu9 cannot be used"),
+        (["--samples", "few", "--num_sample", "3"], "--num_sample"),
+        (["--samples", "two", "--import", "[no_such]"], "no_such"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_a_sentence(
+    arguments: list[str], expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digits(tmp_path / "few", 1)
+    digits(tmp_path / "two", 2)
+    for number in range(3):
+        save_png(torch.zeros(3, 32, 32, dtype=torch.uint8), tmp_path / "large" / f"{number}.png")
+    digits(tmp_path / "torn", 2)
+    (tmp_path / "torn" / "000.png").write_bytes(b"no picture")
+    assert expected in complaint(capsys, "evaluate", "--data", "Digits", *arguments)
+    assert not Path("evaluation.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "cannot be read as points"),
+        ("a,b\n", "as points"),
+        ("1,2,3\n" * 3, "3 numbers a line"),
+    ],
+)
+def test_points_that_are_none_are_refused(
+    content: str | None, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("drawn").mkdir()
+    if content is not None:
+        Path("drawn/points.csv").write_text(content)
+    assert expected in complaint(capsys, "evaluate", "--samples", "drawn", "--data", "Ring")
+
+
+def test_a_generator_of_something_else_is_refused(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = complaint(capsys, "evaluate", "--ckpt_path", str(checkpoint), "--data", "Digits")
+    assert "makes points of 2 numbers, but digits has images of 1 x 28 x 28" in found
+
+
+def test_two_measurements_are_compared_where_they_were_made_alike(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {"a": [], "b": [], "c": ["--seed", "1"]}
+    more: Any
+    for name, more in names.items():
+        output = ["--output", f"{name}.json"]
+        assert main(["evaluate", "--ckpt_path", str(checkpoint), *RING, *more, *output]) == 0
+    assert main(["compare", "a.json", "b.json"]) == 0
+    assert "fid/identity" in capsys.readouterr().out
+    assert "samples.seed is 0 and 1" in complaint(capsys, "compare", "a.json", "c.json")
+    assert main(["compare", "a.json", "c.json", "--despite", "samples.seed"]) == 0
+
+
+def test_a_test_writes_a_report_beside_the_run(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["lightning-gan"])
+    short = ["--trainer.callbacks+=Evaluation", "--trainer.callbacks.num_samples", "60"]
+    options = ["--config", "mlp_ring", "--ckpt_path", str(checkpoint), *short]
+    assert main(["test", *options, "--trainer.accelerator", "cpu"]) == 0
+    path = checkpoint.parents[1] / "test-0000001024.json"
+    assert f"Report      {path}" in capsys.readouterr().out
+    report = Report.read(path)
+    assert {"kid/identity", "auth/identity", "fid/identity"} <= report.values.keys()
+    assert (report.run["stage"], report.run["checkpoint"]) == ("test", str(checkpoint))
+
+
+def test_no_report_and_no_file_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("empty.json").write_text(json.dumps({}))
+    assert "cannot be read" in complaint(capsys, "compare", "none.json", "empty.json")
+    assert "holds no report" in complaint(capsys, "compare", "empty.json", "empty.json")
+    assert "required" in complaint(capsys, "compare", "empty.json")
+
+
+def test_pictures_are_read_as_they_are(tmp_path: Path) -> None:
+    from lightning_gan.evaluate import _Folder
+
+    images = digits(tmp_path / "real", 5)
+    source = _Folder(tmp_path / "real", Digits(), torch.device("cpu"))
+    read = source.rows(torch.arange(5))
+    assert torch.equal(((read + 1) * 127.5).round().to(torch.uint8), images)
+    with Image.open(tmp_path / "real" / "000.png") as picture:
+        assert picture.size == (28, 28)
