@@ -14,6 +14,7 @@ from tiny import Pictures, Points, fit, picture_gan, points_gan, quiet_trainer
 from torch import Tensor
 
 from lightning_gan.callbacks import Evaluation
+from lightning_gan.callbacks.evaluation import distance_key
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.gan import GAN
 from lightning_gan.metrics import chunk_generator
@@ -79,6 +80,12 @@ def test_only_what_is_asked_for_is_measured() -> None:
     validated(evaluation)
     kinds = {key for key in evaluation.latest if not key.startswith("eval/")}
     assert kinds == {"vendi/identity", "vendi/identity_real"}
+
+
+def test_a_floor_of_the_modes_is_not_taken_for_that_of_the_distance() -> None:
+    values = {"modes/x/kl": 1.0, "modes/x/kl_floor": 0.1, "fid/a_b": 2.0, "fid/a_b_floor": 0.2}
+    assert distance_key(values) == "fid/a_b"
+    assert distance_key({"modes/x/kl": 1.0, "modes/x/kl_floor": 0.1}) == ""
 
 
 def test_the_generator_that_moves_is_measured_where_that_is_asked_for() -> None:

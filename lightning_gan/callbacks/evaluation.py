@@ -195,7 +195,8 @@ class Evaluation(Callback):
 
 def distance_key(values: dict[str, float]) -> str:
     """The key of the Frechet distance among values, or an empty text."""
-    return next((key for key in values if f"{key}_floor" in values), "")
+    found = (key for key in values if key.startswith("fid/") and f"{key}_floor" in values)
+    return next(found, "")
 
 
 def save_pictures(pictures: dict[str, Tensor], folder: Path, ending: str = "") -> None:

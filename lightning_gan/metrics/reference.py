@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -26,6 +27,9 @@ from lightning_gan.metrics.frechet import bias_coefficient, covariance_factor
 VARIABLE = "LIGHTNING_GAN_CACHE"
 BUNDLED_FOLDER = WEIGHTS_FOLDER / "statistics"
 VERSION = "1"  # of the file and of the way the statistics are computed
+
+UNREADABLE = (OSError, SafetensorError, ValueError, KeyError)
+"""What reading a file of statistics may end in."""
 
 T = TypeVar("T")
 Packed = tuple[dict[str, Tensor], dict[str, str]]  # tensors and words
@@ -130,12 +134,13 @@ class ReferenceStatistics:
             features: Their features (N, D), where they are known already.
         """
         path, key = cache_path(images, extractor, split, data_name, cache_dir)
-        bundled = BUNDLED_FOLDER / path.name
+        with contextlib.suppress(*UNREADABLE):  # of data that the package does not know
+            return _unpack(*_read(BUNDLED_FOLDER / path.name, key))
 
         def build() -> ReferenceStatistics:
             return cls.from_samples(images, extractor, device=device, features=features)
 
-        return kept(bundled if bundled.is_file() else path, key, build, _pack, _unpack)
+        return kept(path, key, build, _pack, _unpack)
 
 
 def feature_batches(
@@ -166,7 +171,7 @@ def kept(
     if path.is_file():
         try:
             return unpack(*_read(path, key))
-        except (OSError, SafetensorError, ValueError, KeyError) as error:
+        except UNREADABLE as error:
             warnings.warn(
                 f"The cached statistics {path} are damaged ({error}) and are built anew.",
                 UserWarning,

@@ -1,12 +1,22 @@
 """Statistics of the reals: right, kept, found again, never stale."""
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
-from lightning_gan.metrics import FeatureExtractor, ReferenceStatistics, get_extractor
+from datamodules import CIFAR10, MNIST, Digits, RealData
+from lightning_gan.metrics import (
+    FeatureExtractor,
+    ReferenceStatistics,
+    get_extractor,
+    reference,
+)
+from lightning_gan.metrics.panel import extractor_for
 from lightning_gan.metrics.reference import cache_folder
+
+DATA = os.environ.get("LIGHTNING_GAN_TEST_DATA", str(Path(__file__).resolve().parents[2] / "data"))
 
 
 def images(seed: int = 0) -> torch.Tensor:
@@ -50,6 +60,48 @@ def test_float_images_and_their_uint8_have_equal_statistics() -> None:
 def test_the_factor_is_a_square_root_of_the_covariance() -> None:
     found = ReferenceStatistics.from_samples(images(), get_extractor("pixel"))
     assert torch.allclose(found.factor @ found.factor.T, found.covariance, atol=1e-12)
+
+
+def test_statistics_of_known_features_are_those_of_their_images() -> None:
+    extractor, asked = get_extractor("pixel"), Counting()
+    features = extractor(images().float() / 127.5 - 1)
+    expected = ReferenceStatistics.from_samples(images(), extractor)
+    found = ReferenceStatistics.from_samples(images(), asked, features=features)
+    assert asked.calls == 0
+    assert torch.equal(found.covariance, expected.covariance)
+
+
+def test_statistics_that_come_with_the_package_are_read_first_if_they_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundled, cache = tmp_path / "bundled", tmp_path / "cache"
+    monkeypatch.setattr(reference, "BUNDLED_FOLDER", bundled)
+    ReferenceStatistics.load_or_build(images(), Counting(), cache_dir=bundled)
+    asked = Counting()
+    ReferenceStatistics.load_or_build(images(), asked, cache_dir=cache)
+    assert asked.calls == 0
+    assert not cache.exists()
+    (path,) = bundled.iterdir()
+    path.write_bytes(path.read_bytes()[:-1] + b"\x00")
+    ReferenceStatistics.load_or_build(images(), asked, cache_dir=cache)
+    assert asked.calls == 1
+    assert cache.exists()
+
+
+@pytest.mark.parametrize("data", [Digits(), MNIST(DATA), CIFAR10(DATA)], ids=lambda data: data.name)
+def test_statistics_of_the_bundled_sets_come_with_the_package(
+    data: RealData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = {"mnist": "MNIST/raw", "cifar10": "cifar-10-batches-py"}
+    if data.name in parts and not (Path(DATA) / parts[data.name]).is_dir():
+        pytest.skip(f"there is no {data.name} in {DATA}")
+    extractor, images = extractor_for(data), data.split("train").images
+    monkeypatch.setattr(type(extractor), "forward", None)  # nothing is extracted
+    found = ReferenceStatistics.load_or_build(
+        images, extractor, data_name=data.name, cache_dir=tmp_path
+    )
+    assert found.count == len(images)
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_a_second_call_reads_the_cache(tmp_path: Path) -> None:

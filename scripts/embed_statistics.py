@@ -1,0 +1,44 @@
+"""Write the statistics of the reals that ship with the package, for which nobody has to wait then.
+
+    python scripts/embed_statistics.py --root data
+
+For each data set with an extractor of its own, mean and covariance of the features over the
+training split go to ``lightning_gan/weights/statistics``. The key in the name and in the file holds
+the extractor's weights and every byte of the images: with other data or weights the file is passed
+over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed
+
+from datamodules import CIFAR10, MNIST, Digits, RealData  # noqa: E402 (after the path above)
+from lightning_gan.metrics.panel import extractor_for  # noqa: E402
+from lightning_gan.metrics.reference import BUNDLED_FOLDER, ReferenceStatistics  # noqa: E402
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--root", default="data", help="folder of the data, torchvision's layout")
+    root = parser.parse_args().root
+    sets: list[RealData] = [Digits(), MNIST(root, download=False), CIFAR10(root, download=False)]
+    BUNDLED_FOLDER.mkdir(exist_ok=True)
+    for old in BUNDLED_FOLDER.glob("*.safetensors"):
+        old.unlink()
+    for data in sets:
+        images, extractor = data.split("train").images, extractor_for(data)
+        ReferenceStatistics.load_or_build(
+            images, extractor, data_name=data.name, cache_dir=BUNDLED_FOLDER
+        )
+    for path in sorted(BUNDLED_FOLDER.glob("*.safetensors")):
+        path.chmod(0o644)
+        print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()
