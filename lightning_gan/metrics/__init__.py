@@ -16,11 +16,14 @@ from lightning_gan.metrics.kernel import KernelDistance, kernel_distance
 from lightning_gan.metrics.memorisation import Duplicates, Memorisation
 from lightning_gan.metrics.modes import ClassCoverage, MixtureCoverage
 from lightning_gan.metrics.neighbours import Neighbours
+from lightning_gan.metrics.panel import MEASURES, Panel
 from lightning_gan.metrics.reference import ReferenceStatistics
+from lightning_gan.metrics.samples import SampleBatch
 from lightning_gan.metrics.stacked import StackedCoverage, expected_divergence
 from lightning_gan.metrics.vendi import VendiScore, vendi_score
 
 __all__ = [
+    "MEASURES",
     "Chunk",
     "ClassCoverage",
     "ClassifierScore",
@@ -36,8 +39,10 @@ __all__ = [
     "Memorisation",
     "MixtureCoverage",
     "Neighbours",
+    "Panel",
     "ReferenceFeatures",
     "ReferenceStatistics",
+    "SampleBatch",
     "StackedCoverage",
     "VendiScore",
     "bias_coefficient",

@@ -19,6 +19,7 @@ COVERED = 0.1  # a class is drawn if its share is at least this part of the shar
 RADIUS = 3.0  # a point is of high quality within so many standard deviations of a mean
 ROBUST = 20  # a mode is robustly covered from one 20th of its expected share on ...
 LEAST = 5  # ... and from so many points on
+STEP = 2.0**-18  # sigmas: offsets are rounded to it, so that the order of their sums changes no bit
 BLOCK = 10_000  # points whose distances are held at once
 
 
@@ -166,9 +167,9 @@ class MixtureCoverage(SampleMetric):
         modes, size = means.shape
         # points of each mode: all, and those of high quality
         self.add_state("counts", torch.zeros(2, modes, dtype=torch.int64), dist_reduce_fx="sum")
-        # sums over the latter, in sigmas: offset from the mean, then its square
+        # sums over the latter, in steps: offset from the mean, then its square
         self.add_state(
-            "spread", torch.zeros(modes, size + 1, dtype=torch.float64), dist_reduce_fx="sum"
+            "spread", torch.zeros(modes, size + 1, dtype=torch.int64), dist_reduce_fx="sum"
         )
 
     @torch.no_grad()
@@ -191,7 +192,8 @@ class MixtureCoverage(SampleMetric):
         good = square <= RADIUS**2
         for row, found in zip(self.counts, (nearest, nearest[good]), strict=True):
             row += torch.bincount(found, minlength=modes)
-        sums = torch.cat([offset, square[:, None]], 1)[good]
+        steps = (offset[good] / STEP).round().long()
+        sums = torch.cat([steps, steps.square().sum(1, keepdim=True)], 1)
         self.spread.index_add_(0, nearest[good], sums)
 
     def compute(self) -> dict[str, Tensor]:
@@ -216,7 +218,7 @@ class MixtureCoverage(SampleMetric):
     def _std_ratio(self, good: Tensor) -> Tensor:
         """Mean over the modes with two points or more; NaN if there is none."""
         enough = good >= 2
-        count, sums = good[enough], self.spread.cpu()[enough]
-        offset, square = sums[:, :-1], sums[:, -1]
+        count, sums = good[enough], self.spread.cpu()[enough].double()
+        offset, square = STEP * sums[:, :-1], STEP**2 * sums[:, -1]
         scatter = (square - offset.square().sum(1) / count).clamp(min=0)
         return (scatter / (offset.shape[1] * (count - 1))).sqrt().mean()

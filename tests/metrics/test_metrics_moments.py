@@ -138,7 +138,7 @@ def test_constant_reals_and_constant_fakes_compare() -> None:
 
 def test_features_that_overflow_count_as_samples_that_are_not_finite() -> None:
     metric = frechet(gaussian(50, 3))
-    metric.extractor.extract = lambda x: x * 1e38  # type: ignore[method-assign] # the overflow
+    metric.extractor.extract = lambda images: images * 1e38  # type: ignore[method-assign] # the overflow
     metric.update(torch.cat([torch.zeros(30, 3), torch.full((2, 3), 9.0)]))
     assert metric.nonfinite == 2
     with pytest.warns(UserWarning, match="2 of 32 generated samples are not finite"):
