@@ -108,6 +108,23 @@ class RealData(LightningDataModule):
             raise DataError(f"There is no split {name!r}: choose one of {list(self._splits)}.")
         return self._splits[name]
 
+    def some(self, name: SplitName, count: int) -> EvaluationBatches:
+        """Returns one pass over a fixed choice of samples, not augmented, shared out as others are.
+
+        Which samples they are depends on the split and on ``count`` alone.
+
+        Args:
+            name: Name of the split.
+            count: Number of samples; all of the split where it has no more.
+
+        Raises:
+            DataError: If there is no such split, or the data is missing or damaged.
+        """
+        batches = self._evaluation(name)
+        chosen = torch.randperm(len(batches.rows), generator=hashed_generator(SPLIT_SEED, count))
+        batches.rows = chosen[:count].sort().values
+        return batches
+
     def train_dataloader(self) -> TrainingBatches:
         """Returns shuffled, endless epochs of the training split."""
         rank, world_size, device = self._process()

@@ -242,30 +242,37 @@ class EvaluationBatches:
         batch_size: Samples a batch and process.
         rank: Number of this process among all.
         world_size: Number of processes.
+        rows: Which samples to pass over and in which order, int64 ``(n,)``; all where None.
 
     Raises:
         DataError: If ``batch_size`` is not positive.
     """
 
     def __init__(
-        self, samples: Samples, batch_size: int, rank: int = 0, world_size: int = 1
+        self,
+        samples: Samples,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+        rows: Tensor | None = None,
     ) -> None:
         check_batch_size(batch_size)
         self.samples = samples
         self.batch_size = batch_size
         self.rank = rank
         self.world_size = world_size
+        self.rows = torch.arange(len(samples)) if rows is None else rows
 
     def __len__(self) -> int:
-        return -(-len(self.samples) // (self.batch_size * self.world_size))
+        return -(-len(self.rows) // (self.batch_size * self.world_size))
 
     def __iter__(self) -> Iterator[Batch]:
-        count, step = len(self.samples), self.batch_size * self.world_size
-        for start in range(0, count, step):
-            rows = min(step, count - start)
-            first = start + rows * self.rank // self.world_size
-            last = start + rows * (self.rank + 1) // self.world_size
-            yield self.samples.take(torch.arange(first, last, device=self.samples.images.device))
+        for batch in torch.split(self.rows, self.batch_size * self.world_size):
+            if not len(batch):  # of an empty split
+                return
+            first = len(batch) * self.rank // self.world_size
+            last = len(batch) * (self.rank + 1) // self.world_size
+            yield self.samples.take(batch[first:last].to(self.samples.images.device))
 
 
 def check_batch_size(batch_size: int) -> None:

@@ -206,7 +206,10 @@ class CLI(LightningCLI):
         """The callbacks asked for, and of the default ones those whose kind was not."""
         trainer = self.config_init[self.subcommand].trainer
         data, fitting = self.datamodule, self.subcommand == "fit"
-        defaults: list[Callback] = [own.Balance(), own.StopOnDivergence()]
+        defaults: list[Callback] = [own.Balance()]
+        if fitting:
+            defaults += [own.EquilibriumStopping(), own.CollapseGuard()]
+        defaults.append(own.StopOnDivergence())
         defaults.append(own.Evaluation())
         if fitting:
             defaults.append(own.SampleGrid())

@@ -6,7 +6,7 @@ It knows roles and no names of losses, penalties or networks, and works in a pla
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from lightning_gan.batch import Score, ScoredBatch, scorer
 from lightning_gan.compatibility import Composition
 from lightning_gan.networks.base import scores_of
+from lightning_gan.networks.layers import batch_statistics
 from lightning_gan.noise import Draws, Noise, Rows, shared_with_layers
 from lightning_gan.progress import Player, Update
 from lightning_gan.regularizers import Regularizer
@@ -136,12 +137,49 @@ class Game:
             if self.parts.augmentation is not None:
                 self.parts.augmentation.observe(real, last.draws.rows.total)
 
+    def whole_packs(self, real: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """As many of the samples as make whole packs for the discriminator."""
+        pack = self.parts.discriminator.pack
+        return real[: len(real) // pack * pack], labels[: len(real) // pack * pack]
+
     @torch.no_grad()
     def held_out(
         self, real: Tensor, labels: Tensor, batch: int, rows: Rows, images_seen: int
-    ) -> ScoredBatch:
-        """Held-out reals with as many fakes; losses see the samples at hand only."""
+    ) -> list[Update]:
+        """What held-out reals and as many fakes show; nothing where there are no reals.
+
+        Args:
+            real: Reals (N, ...) in whole packs.
+            labels: Their classes (N,).
+            batch: Number of the batch.
+            rows: Which of all processes' samples these are.
+            images_seen: Images seen in training before.
+        """
+        if not len(real):
+            return []
         draws = self.noise.draws("held-out", batch, rows, like=real)
-        fake = self.parts.generator(self.latents(draws), labels).to(real.dtype)
+        with shared_with_layers(draws), self._judging(len(real)):
+            fake = self.parts.generator(self.latents(draws), labels).to(real.dtype)
+            scored = self._plain(real, fake, labels, draws, images_seen)
+            loss = self.parts.objective.discriminator_loss(scored)
+            return [Update("discriminator", loss, scored.real_logits, scored.fake_logits)]
+
+    @torch.no_grad()
+    def score(self, real: Tensor, labels: Tensor, batch: int, rows: Rows) -> Tensor:
+        """Logits of reals alone, scored as :meth:`held_out` does; its arguments."""
+        if not len(real):
+            return real.new_zeros(0)
+        draws = self.noise.draws("scored", batch, rows, like=real)
+        with shared_with_layers(draws), self._judging(len(real)):
+            return self._plain(real, real, labels, draws).real_logits
+
+    def _plain(
+        self, real: Tensor, fake: Tensor, labels: Tensor, draws: Draws, images_seen: int = 0
+    ) -> ScoredBatch:
+        """A batch without augmentation, in which losses see the samples at hand only."""
         score = scores_of(self.parts.discriminator)
         return ScoredBatch(score, real, fake, labels, draws, images_seen, across=False)
+
+    def _judging(self, count: int) -> AbstractContextManager[None]:
+        """Lets the discriminator's batch norm standardise by the batch, unless it is of one."""
+        return batch_statistics(self.parts.discriminator) if count > 1 else nullcontext()

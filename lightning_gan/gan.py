@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
@@ -24,7 +23,6 @@ from lightning_gan.compatibility import Composition, check_numbers
 from lightning_gan.curves import Curve, value_at
 from lightning_gan.game import Game, Turn
 from lightning_gan.networks.base import Discriminator, Generator
-from lightning_gan.networks.layers import batch_statistics
 from lightning_gan.noise import Noise, Rows, hashed_seed, latents
 from lightning_gan.objectives import Objective
 from lightning_gan.optimizers import GANAdam, correct_for_laziness
@@ -237,21 +235,26 @@ class GAN(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Scores held-out reals and as many fakes, for callbacks to read from ``updates``."""
-        real, labels = batch
-        whole = len(real) // self.discriminator.pack * self.discriminator.pack
-        real, labels = real[:whole], labels[:whole]
-        # The last batch of a split may be shared out unevenly.
-        counts = strategy.on_all_processes(len(real), real.device)
-        rows = Rows(sum(counts), sum(counts[: self.trainer.global_rank]), len(real))
-        self.updates = []
-        if len(real):
-            scored = self._game.held_out(real, labels, batch_idx, rows, self.progress.images)
-            with batch_statistics(self.discriminator) if len(real) > 1 else nullcontext():
-                loss = self.objective.discriminator_loss(scored)
-            logits = (scored.real_logits, scored.fake_logits)
-            self.updates = [Update("discriminator", loss, *logits)]
+        placed = self._placed(batch, batch_idx)
+        self.updates = self._game.held_out(*placed, self.progress.images)
 
     test_step = validation_step
+
+    def score(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Logits of other reals, scored as held-out ones are; all processes must ask for them.
+
+        Args:
+            batch: Samples (N, C, H, W) or (N, D), N being 0 or more, and class indices (N,).
+            batch_idx: Number of the batch.
+        """
+        return self._game.score(*self._placed(batch, batch_idx))
+
+    def _placed(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor, int, Rows]:
+        """Whole packs, and where they stand: a last batch may be shared out unevenly."""
+        real, labels = self._game.whole_packs(*batch)
+        counts = strategy.on_all_processes(len(real), real.device)
+        before = sum(counts[: self.trainer.global_rank])
+        return real, labels, batch_idx, Rows(sum(counts), before, len(real))
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples of the averaged generator, in evaluation mode, from latents (N, latent_dim)."""

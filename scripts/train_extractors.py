@@ -99,6 +99,9 @@ class Recipe:
     rate: float = 0.1
     batch_size: int = 128
     redraw: float = 1.0
+    smoothing: float = 0.0
+    prepare: Callable[[BoundedClassifier, Tensor], None] = lambda network, images: None
+    bfloat16: bool = True
 
 
 def load_mnist(root: str) -> tuple[Labelled, Labelled]:
@@ -127,6 +130,28 @@ def load_digits(_: str) -> tuple[Labelled, Labelled]:
     return (images, labels), (test.images, test.labels)
 
 
+def to_unit(images: Tensor) -> Tensor:
+    return images.float() / 127.5 - 1
+
+
+@torch.no_grad()
+def whiten(network: BoundedClassifier, images: Tensor) -> None:
+    """Starts airbench's network as its author does (Jordan 2024, sections 3.1 and 3.2).
+
+    The first convolution decorrelates patches of 2 x 2, with both signs, and stays so; each of the
+    others passes on its first input channels as they are.
+    """
+    first = network.trunk[0]  # type: ignore[index] # a Sequential
+    patches = F.unfold(to_unit(images[:5000]), 2).transpose(1, 2).reshape(-1, 12).double()
+    values, vectors = torch.linalg.eigh(patches.T.cov())
+    filters = (vectors / (values + 5e-4).sqrt()).T.flip(0).float().view(12, 3, 2, 2)
+    first.weight.copy_(torch.cat([filters, -filters]))
+    first.weight.requires_grad_(False)
+    for module in network.trunk.modules():
+        if isinstance(module, nn.Conv2d) and module is not first:
+            nn.init.dirac_(module.weight[: module.in_channels])
+
+
 RECIPES = {
     "digits_cnn": Recipe(
         DigitNetwork,
@@ -148,14 +173,16 @@ RECIPES = {
         PictureNetwork,
         load_cifar10,
         "CIFAR-10 training set, 50000 images",
-        epochs=12,
-        distortion=Distortion(shift=4, flip=True, noise=0.1, blur=0.2, padding="reflection"),
+        epochs=14,
+        batch_size=256,
+        rate=0.2,
+        redraw=0.3,
+        smoothing=0.1,
+        prepare=whiten,
+        bfloat16=False,
+        distortion=Distortion(shift=2, flip=True, noise=0.05, blur=0.1, padding="reflection"),
     ),
 }
-
-
-def to_unit(images: Tensor) -> Tensor:
-    return images.float() / 127.5 - 1
 
 
 @torch.no_grad()
@@ -169,12 +196,14 @@ def accuracy(network: BoundedClassifier, images: Tensor, labels: Tensor) -> floa
 
 
 def fit(network: BoundedClassifier, recipe: Recipe, train: Labelled) -> None:
-    """Trains in place; the forward pass runs in bfloat16, the weights stay in float32."""
+    """Trains in place; the weights stay in float32."""
     images, labels = train
+    recipe.prepare(network, images)
     small = F.avg_pool2d(to_unit(images[:1]), 4)
     decoder = nn.Linear(network.num_features, small.numel())
-    weights = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1] + list(decoder.parameters())
+    moving = [p for p in network.parameters() if p.requires_grad]
+    weights = [p for p in moving if p.ndim > 1]
+    others = [p for p in moving if p.ndim <= 1] + list(decoder.parameters())
     optimizer = torch.optim.SGD(
         [{"params": weights, "weight_decay": 5e-4}, {"params": others, "weight_decay": 0.0}],
         lr=recipe.rate,
@@ -191,17 +220,20 @@ def fit(network: BoundedClassifier, recipe: Recipe, train: Labelled) -> None:
             order = torch.randperm(len(images))[: steps * recipe.batch_size]
             for index in torch.split(order, recipe.batch_size):
                 batch = recipe.distortion(to_unit(images[index]))
-                with torch.autocast("cpu", torch.bfloat16):
+                with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
                     features = network.features(batch)
                     logits = network.head(features)
                 redrawn = F.mse_loss(decoder(features.float()), F.avg_pool2d(batch, 4).flatten(1))
-                loss = F.cross_entropy(logits.float(), labels[index]) + recipe.redraw * redrawn
+                loss = F.cross_entropy(
+                    logits.float(), labels[index], label_smoothing=recipe.smoothing
+                )
+                loss = loss + recipe.redraw * redrawn
                 optimizer.zero_grad()
                 torch.autograd.backward(loss)
                 optimizer.step()
                 schedule.step()
+                bar.set_postfix(epoch=epoch + 1, loss=f"{loss.item():.4f}", refresh=False)
                 bar.update()
-            bar.set_postfix(epoch=epoch + 1, loss=f"{loss.item():.4f}")
 
 
 def in_half(network: BoundedClassifier) -> dict[str, Tensor]:
@@ -228,7 +260,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
     train, test = recipe.load(arguments.root)
-    network, start = recipe.network(), time.monotonic()
+    network, start = recipe.network().to(memory_format=torch.channels_last), time.monotonic()
     fit(network, recipe, train)
     seconds = time.monotonic() - start
     half = in_half(network)

@@ -9,19 +9,29 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
 
-from lightning_gan.callbacks.run import of_gan
+from lightning_gan.callbacks.run import data_of, of_gan
 from lightning_gan.gan import GAN
-from lightning_gan.metrics.balance import DiscriminatorBalance
+from lightning_gan.metrics.balance import DiscriminatorBalance, HeldOutBalance
 from lightning_gan.progress import Update
+from lightning_gan.strategy import on_all_processes
+
+MOST = 1000
+"""Images of training that are scored beside the held-out ones."""
 
 
 class Balance(Callback):
     """Logs the means and spreads of D(x) and D(G(z)), accuracies, losses and gradient norms.
 
     It reads the forward passes of training and adds none; nothing is computed between two reports
-    beyond keeping the logits. In validation and testing the same numbers come from held-out reals
-    and fresh fakes, under ``val/`` and ``test/``. Probabilities are logged only where the objective
-    has them, raw scores always.
+    beyond keeping the logits. Probabilities are logged only where the objective has them, and
+    ``gan/r_t``, the mean sign of the reals' logits, only where a sign means something; raw scores
+    always.
+
+    In validation and testing the same numbers come from held-out reals and fresh fakes, under
+    ``val/`` and ``test/``, with what only these can tell (see
+    :class:`~lightning_gan.metrics.HeldOutBalance`): ``auc``, ``auc_sd``, ``jsd_lower_bound``, and
+    ``d_gap_train_val`` from as many images of training as were held out, but at most 1,000, where
+    the data module hands out some of its images.
 
     Args:
         every: Batches between two reports; the Trainer's ``log_every_n_steps`` where None.
@@ -92,12 +102,15 @@ class Balance(Callback):
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
         """Reports on held-out data."""
-        if trainer.sanity_checking or not self._held_out_updates:
+        if trainer.sanity_checking:
             return
-        balance = _balance(pl_module, self._held_out_updates)
-        self.held_out = {name.removeprefix("gan/"): value for name, value in balance.items()}
+        report = _held_out(trainer, pl_module, self._held_out_updates)
+        self._held_out_updates = []
+        if not report.get("n"):
+            return
+        self.held_out = report
         stage = "test" if trainer.testing else "val"
-        logged = {f"{stage}/{name}": value for name, value in self.held_out.items()}
+        logged = {f"{stage}/{name}": value for name, value in report.items()}
         pl_module.log_dict(logged, sync_dist=True)  # equal everywhere; Lightning warns without it
 
     on_test_batch_end = on_validation_batch_end
@@ -155,4 +168,30 @@ def _balance(gan: GAN, updates: list[Update]) -> dict[str, float]:
     real = torch.cat([u.real_logits for u in updates if u.real_logits is not None])
     fake = torch.cat([update.fake_logits for update in updates])
     metric.update(real, fake, *(gan.objective.probability(real, fake) or ()))
-    return {name: float(value) for name, value in metric.compute().items()}
+    values = {name: float(value) for name, value in metric.compute().items()}
+    if not gan.objective.has_sign:
+        del values["gan/r_t"]
+    return values
+
+
+def _held_out(trainer: Trainer, gan: GAN, updates: list[Update]) -> dict[str, float]:
+    """The balance on held-out data, on all processes, some of which may have scored nothing."""
+    none = torch.zeros(0, device=gan.device)
+    real = torch.cat([none, *(u.real_logits for u in updates if u.real_logits is not None)])
+    fake = torch.cat([none, *(update.fake_logits for update in updates)])
+    count = sum(on_all_processes(len(real), gan.device)) * gan.discriminator.pack
+    objective = gan.objective
+    metric = HeldOutBalance(objective.probability, single=not objective.relative).to(gan.device)
+    metric.update(real, fake, _of_training(trainer, gan, min(count, MOST)))
+    return {name.removeprefix("gan/"): float(value) for name, value in metric.compute().items()}
+
+
+def _of_training(trainer: Trainer, gan: GAN, count: int) -> Tensor | None:
+    """Logits of so many images of training, over all processes, scored as held-out ones are."""
+    some = getattr(data_of(trainer), "some", None)
+    if some is None or not count:
+        return None
+    precision = trainer.precision_plugin
+    with precision.val_step_context():
+        batches = enumerate(map(precision.convert_input, some("train", count)))
+        return torch.cat([gan.score(batch, number) for number, batch in batches])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
 from lightning_gan.errors import DivergenceError
+from lightning_gan.progress import Update
 
 
 class StopOnDivergence(Callback):
@@ -38,17 +40,16 @@ class StopOnDivergence(Callback):
         every = self.every or trainer.log_every_n_steps  # type: ignore[attr-defined]
         if pl_module.progress.batches % every != 0 or not pl_module.updates:
             return
-        losses = torch.stack([update.loss.double() for update in pl_module.updates])
-        checked = torch.stack([torch.isfinite(losses).all(), torch.isfinite(self._samples)])
+        flags = losses_finite(pl_module.updates), torch.isfinite(self._samples)
         self._samples = None
-        finite, samples_finite = trainer.strategy.reduce(checked.double(), reduce_op="mean")
-        if samples_finite < 1:
+        finite, samples_finite = on_every_process(trainer, *flags)
+        if not samples_finite:
             raise DivergenceError(
                 f"A sample among the last {every} batches, before image "
                 f"{pl_module.progress.images}, is not finite: mend or remove it, and go on from "
                 "the last checkpoint."
             )
-        if finite == 1:
+        if finite:
             return
         player = next((u.player for u in pl_module.updates if not torch.isfinite(u.loss)), "other")
         raise DivergenceError(
@@ -58,3 +59,14 @@ class StopOnDivergence(Callback):
             "gradients (--model.gradient_clip 1) or add a penalty, and go on from the last "
             "checkpoint."
         )
+
+
+def losses_finite(updates: Sequence[Update]) -> Tensor:
+    """Whether all losses of some updates are finite, a bool () that stays on the device."""
+    return torch.isfinite(torch.stack([update.loss.double() for update in updates])).all()
+
+
+def on_every_process(trainer: Trainer, *flags: Tensor) -> list[bool]:
+    """Which flags are set on all processes; waits for the device."""
+    shares = trainer.strategy.reduce(torch.stack(flags).double(), reduce_op="mean")
+    return [bool(share == 1) for share in shares]

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.exact import ExactMetric
+from lightning_gan.metrics.memorisation import mann_whitney
 
 GROUPS = ("score_real", "score_fake", "d_real", "d_fake")
 
+CERTAIN = 1e-12
+"""How far probabilities are kept from 0 and 1 where their logarithm is taken."""
+
+Probability = Callable[[Tensor, Tensor], tuple[Tensor, Tensor] | None]
+"""From logits of reals and of fakes to probabilities of being real, where there are any."""
+
 
 class DiscriminatorBalance(ExactMetric):
-    """Mean, spread and accuracy of the discriminator on reals and on fakes.
+    r"""Mean, spread and accuracy of the discriminator on reals and on fakes.
 
     ``compute`` gives float64 scalars: ``gan/score_real``, ``gan/score_fake`` (means of the
     logits), ``gan/score_real_std``, ``gan/score_fake_std`` (over all samples, divided by N),
-    ``gan/acc_real`` and ``gan/acc_fake`` (share on the right side of 1/2, of 0 where there are
-    only logits; a tie counts half), and, where the objective gives probabilities, ``gan/d_real``
-    and ``gan/d_fake`` with their ``_std``. At the equilibrium of the minimax game all
-    probabilities are 1/2, pointwise (Goodfellow et al. 2014, Prop. 1): means of 1/2 are
-    necessary, not sufficient, hence the spreads.
+    ``gan/r_t`` (mean sign of the reals' logits; Karras et al. 2020, Eq. 1, take a mean near 1 on
+    the reals of training for overfitting), ``gan/acc_real`` and ``gan/acc_fake`` (share on the
+    right side of 1/2, of 0 where there are only logits; a tie counts half), and, where the
+    objective gives probabilities, ``gan/d_real`` and ``gan/d_fake`` with their ``_std``. At the
+    equilibrium of the minimax game all probabilities are 1/2, pointwise (Goodfellow et al. 2014,
+    Prop. 1): means of 1/2 are necessary, not sufficient, hence the spreads.
 
     Sums over all samples of all processes are kept in one float64 tensor, so that one reduction
     gives means that are right for batches of any size; an update waits for no device.
@@ -76,6 +88,112 @@ class DiscriminatorBalance(ExactMetric):
         values = {}
         for row, name in enumerate(GROUPS if judged else GROUPS[:2]):
             values[f"gan/{name}"], values[f"gan/{name}_std"] = mean[row], std[row]
-        accuracy = (hits / count)[2:] if judged else (hits / count)[:2]
-        values["gan/acc_real"], values["gan/acc_fake"] = accuracy
+        shares = hits / count
+        values["gan/r_t"] = 2 * shares[0] - 1
+        values["gan/acc_real"], values["gan/acc_fake"] = shares[2:] if judged else shares[:2]
         return values
+
+
+class HeldOutBalance(ExactMetric):
+    r"""The same on reals that the discriminator has not learnt from, and what only they can tell.
+
+    ``compute`` gives float64 scalars over all samples of all processes: those of
+    :class:`DiscriminatorBalance` but ``gan/r_t``, and
+
+    * ``gan/n``: number of the reals' logits.
+    * ``gan/auc``: probability that a real has the larger logit than a fake, ties counting half
+      (Mann and Whitney 1947): 1/2 for a discriminator that cannot tell them apart, whatever the
+      objective; ``gan/auc_sd``, :math:`\sqrt{(n+m+1)/(12nm)}`, its deviation if that is so.
+    * ``gan/jsd_lower_bound``: :math:`\log 2 - L/2` with :math:`L = -\mathbb{E}\log D(x) -
+      \mathbb{E}\log(1 - D(G(z)))`, which is at most the Jensen-Shannon divergence of data and
+      generator, and equal to it for the best discriminator (Goodfellow et al. 2014, Thm. 1). One
+      that looks at several samples at once (batch norm, packs, minibatch layers) bounds that of
+      what it looks at, which is larger. Only where each sample has a probability of its own.
+    * ``gan/d_gap_train_val``: :math:`\mathbb{E} D(x)` on reals of training minus that on held-out
+      ones, in logits; above 0 the discriminator overfits. Only where such logits are given.
+
+    Args:
+        probability: What gives probabilities, such as :meth:`Objective.probability`.
+        single: Whether they are of each sample by itself, not relative to others.
+    """
+
+    real: Any  # a list of logits, or all of them once they are gathered
+    fake: Any
+    training: Any
+
+    def __init__(self, probability: Probability | None = None, single: bool = True) -> None:
+        super().__init__()
+        self.probability = probability
+        self.single = single
+        for name in ("real", "fake", "training"):
+            self.add_state(name, [], dist_reduce_fx="cat")
+
+    @torch.no_grad()
+    def update(
+        self, real_logits: Tensor, fake_logits: Tensor, training_logits: Tensor | None = None
+    ) -> None:
+        """Adds logits; every process must, be there none, before the values are computed.
+
+        Args:
+            real_logits: Logits (N,) of held-out reals.
+            fake_logits: Logits (M,) of generated samples.
+            training_logits: Logits of reals of training, scored in the same way.
+        """
+        training = real_logits[:0] if training_logits is None else training_logits
+        given = {"real": real_logits, "fake": fake_logits, "training": training}
+        for name, logits in given.items():
+            place = torch.device("cpu") if logits.device.type == "mps" else logits.device
+            getattr(self, name).append(logits.detach().to(place).double().flatten())
+
+    def compute(self) -> dict[str, Tensor]:
+        """The values under ``gan/``; NaN where there are no samples."""
+        real, fake, training = map(_joined, (self.real, self.fake, self.training))
+        found = self.probability(real, fake) if self.probability is not None else None
+        sums = DiscriminatorBalance().to(real.device)
+        sums.sync_on_compute = False  # the samples of all processes are here
+        sums.update(real, fake, *(found or ()))
+        values: dict[str, Tensor] = sums.compute()
+        del values["gan/r_t"]
+        values["gan/n"] = real.new_tensor(len(real))
+        values["gan/auc"], values["gan/auc_sd"] = area_under_curve(real, fake)
+        if found is not None and self.single:
+            values["gan/jsd_lower_bound"] = divergence_bound(*found)
+        if len(training):
+            values["gan/d_gap_train_val"] = training.mean() - real.mean()
+        return values
+
+
+def _joined(parts: Any) -> Tensor:  # noqa: ANN401 (a list, or a tensor once gathered)
+    if isinstance(parts, Tensor):
+        return parts
+    return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
+
+
+def area_under_curve(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """Probability that a real has the larger logit, ties counting half, and its deviation.
+
+    The deviation is that of logits with one law for both. NaN where a logit is, or there are none.
+
+    Args:
+        real: Logits (N,) of reals.
+        fake: Logits (M,) of fakes.
+    """
+    n, m = len(real), len(fake)
+    nothing = real.new_full((), math.nan, dtype=torch.float64)
+    if not n or not m or bool(real.isnan().any()) or bool(fake.isnan().any()):
+        return nothing, nothing
+    deviation = ((n + m + 1) / (12 * n * m)) ** 0.5
+    return 0.5 + deviation * mann_whitney(real, fake), nothing.new_tensor(deviation)
+
+
+def divergence_bound(real: Tensor, fake: Tensor) -> Tensor:
+    """Lower bound of the Jensen-Shannon divergence, in nats.
+
+    Every discriminator gives a bound, so also the one that is never surer than float64 can say.
+
+    Args:
+        real: Probabilities D(x) (N,) of reals.
+        fake: Probabilities D(G(z)) (M,) of fakes.
+    """
+    real, fake = (p.double().clamp(CERTAIN, 1 - CERTAIN) for p in (real, fake))
+    return math.log(2) + (real.log().mean() + (-fake).log1p().mean()) / 2

@@ -7,7 +7,6 @@ the Frechet distance ranks faults as an eye does.
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -75,29 +74,24 @@ class DigitNetwork(BoundedClassifier):
         super().__init__(trunk, width=48 * 4 * 4, num_features=64, num_classes=num_classes)
 
 
-class Residual(nn.Module):
-    """Two convolutions around which the input is carried.
-
-    Args:
-        width: Number of feature maps.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = conv(width, width)
-        self.second = nn.Sequential(
-            nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Feature maps of the same shape (N, width, H, W)."""
-        return F.relu(x + self.second(self.first(x)))
+def pooled(inputs: int, outputs: int) -> nn.Sequential:
+    """Two convolutions, the first one followed by a halving of the size (Jordan 2024)."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False),
+        nn.MaxPool2d(2),
+        nn.BatchNorm2d(outputs),
+        nn.GELU(),
+        nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.GELU(),
+    )
 
 
 class PictureNetwork(BoundedClassifier):
-    """The classifier of small photographs: 32 x 32 x 3, 0.4 M parameters, 96 features.
+    """The classifier of small photographs: 32 x 32 x 3, 1.9 M parameters, 128 features.
 
-    The pixels are folded 2 x 2 into channels at once, so that no layer runs at full resolution.
+    The trunk is that of airbench94 (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single
+    GPU"): patches of 2 x 2 first, then three blocks that each halve the size.
 
     Args:
         num_classes: Number of classes.
@@ -105,12 +99,11 @@ class PictureNetwork(BoundedClassifier):
 
     def __init__(self, num_classes: int = 10) -> None:
         trunk = nn.Sequential(
-            nn.PixelUnshuffle(2),
-            conv(12, 48),
-            Residual(48),
-            conv(48, 96, stride=2),
-            Residual(96),
-            conv(96, 128, stride=2),
-            nn.MaxPool2d(2),
+            nn.Conv2d(3, 24, 2),
+            nn.GELU(),
+            pooled(24, 64),
+            pooled(64, 256),
+            pooled(256, 240),
+            nn.MaxPool2d(3),
         )
-        super().__init__(trunk, width=128 * 2 * 2, num_features=96, num_classes=num_classes)
+        super().__init__(trunk, width=240, num_features=128, num_classes=num_classes)

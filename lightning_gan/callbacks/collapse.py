@@ -1,0 +1,253 @@
+"""Watches for collapse: names what goes wrong, keeps the healthiest state, may go back to it."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
+
+from lightning_gan.callbacks.alarms import (
+    GRADIENT,
+    Limits,
+    Modes,
+    alarms,
+    health,
+    improved,
+    watched,
+)
+from lightning_gan.callbacks.balance import Balance
+from lightning_gan.callbacks.divergence import StopOnDivergence, losses_finite, on_every_process
+from lightning_gan.callbacks.readings import conclude, draws_conclusions, readings
+from lightning_gan.callbacks.rollback import roll_back
+from lightning_gan.callbacks.run import is_dry, of_gan, run_folder
+from lightning_gan.checkpoint import check_finite
+from lightning_gan.errors import ConfigurationError, DivergenceError, at_least_one
+from lightning_gan.gan import GAN
+from lightning_gan.strategy import on_all_processes
+
+
+class CollapseGuard(Callback):
+    r"""Warns of a training that goes wrong, and may bring it back to its healthiest state.
+
+    After each validation it logs, as 0 or 1, whatever the other callbacks measure enough for:
+
+    * ``collapse/modes``: more than ``margin`` of the modes that were covered at best are lost, once
+      these were half of all;
+    * ``collapse/coverage``: the coverage of the reals lies below its best by more than ``margin``
+      and ``deviations`` times :math:`\sqrt{c(1-c)/n}`, for both values;
+    * ``collapse/frechet``: the Frechet distance is above ``factor`` times its best and ten
+      times its floor, below which it may be noise;
+    * ``collapse/saturated``: the discriminator is right about 99 % of held-out reals and fakes, and
+      the generator's gradient has fallen below 1 % of its largest;
+    * ``collapse/diverged``: a weight is NaN or infinite.
+
+    What ``patience`` validations in a row say is named in one warning. Besides,
+    ``checkpoints/healthy.ckpt`` keeps the healthiest state that had no alarm, and would have none
+    beside the best since: that of the smallest Frechet distance, of most modes where there is none,
+    of the latest validation otherwise. A run without any checkpoint callback keeps none.
+
+    With ``recover`` it then goes back to that state: the weights of both players and their average,
+    what objective, regularizers and augmentation have adapted, and both optimizers, at ``ease``
+    times the present learning rates. Images seen and updates go on, so that the budget holds and
+    other random numbers are drawn. A loss that is not finite is looked for after each batch, for
+    which it waits for the device, and survived in the same way at once. After ``max_rollbacks`` it
+    only warns, and a loss that is not finite ends the training, as without it.
+
+    Args:
+        patience: Validations in a row that must agree.
+        margin: Share of the modes, and amount of the coverage, whose loss is tolerated.
+        deviations: How many standard deviations of the coverage may be chance.
+        factor: How many times its best the Frechet distance may be.
+        recover: Whether to go back to the healthiest state.
+        ease: Factor of both learning rates at each return, above 0 and at most 1.
+        max_rollbacks: Largest number of returns.
+
+    Raises:
+        ConfigurationError: If a number is out of range; with ``recover``, if it is listed after
+            StopOnDivergence.
+    """
+
+    def __init__(
+        self,
+        patience: int = 2,
+        margin: float = 0.05,
+        deviations: float = 4.0,
+        factor: float = 2.0,
+        recover: bool = False,
+        ease: float = 0.5,
+        max_rollbacks: int = 3,
+    ) -> None:
+        at_least_one(self, patience=patience, max_rollbacks=max_rollbacks)
+        if not (0 <= margin < 1 and deviations >= 0 and factor >= 1 and 0 < ease <= 1):
+            raise ConfigurationError(
+                f"CollapseGuard needs margin={margin} in [0, 1), deviations={deviations} not "
+                f"negative, factor={factor} at least 1 and ease={ease} in (0, 1]."
+            )
+        self.patience = patience
+        self.limits = Limits(margin, deviations, factor)
+        self.recover = recover
+        self.ease = ease
+        self.max_rollbacks = max_rollbacks
+        self.rollbacks = 0
+        """Returns so far."""
+        self._best: dict[str, float] = {}
+        self._streaks: dict[str, int] = {}
+        self._healthy: dict[str, Any] = {}
+        """What the checkpoint was chosen by, with all values of that validation, and its images."""
+        self._pending = ""
+        """Why to go back before the next batch."""
+
+    def path(self, trainer: Trainer) -> Path:
+        """Where the healthiest state is written."""
+        return run_folder(trainer) / "checkpoints" / "healthy.ckpt"
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:  # noqa: ANN401
+        """Checks that it sees a loss that is not finite before anybody ends the training for it.
+
+        Raises:
+            ConfigurationError: If it does not.
+        """
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if callback is self or not self.recover:
+                return
+            if isinstance(callback, StopOnDivergence):
+                raise ConfigurationError(
+                    "StopOnDivergence would end the training before CollapseGuard could go back: "
+                    "list CollapseGuard before it."
+                )
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+        """Forgets a checkpoint that is not there; keeps the start where there is none to return to.
+
+        A run may have been resumed in another folder.
+        """
+        if is_dry(trainer):
+            return
+        if not self._is_there(trainer):
+            self._healthy, self._pending = {}, ""
+        if self.recover and not self._healthy:
+            self._keep(trainer, of_gan(pl_module), "start", 0.0, {})
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+        """Goes back where a validation has said so."""
+        if self._pending:
+            self._return(trainer, of_gan(pl_module), self._pending)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+        """Looks at the losses of the batch, where it may go back for them."""
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Balance):
+                self._best = improved(self._best, {GRADIENT: callback.latest.get(GRADIENT, 0.0)})
+        if is_dry(trainer) or not self._may_return or not pl_module.updates:
+            return
+        if not on_every_process(trainer, losses_finite(pl_module.updates))[0]:
+            self._return(trainer, of_gan(pl_module), "a loss is not finite")
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+        """Judges the validation."""
+        if not draws_conclusions(trainer):
+            return
+        gan, now = of_gan(pl_module), watched(readings(trainer))
+        judge = partial(alarms, best=self._best, limits=self.limits, modes=_modes(trainer))
+        found = trainer.strategy.broadcast(judge(now) | _divergence(gan))
+        self._streaks = {n: self._streaks.get(n, 0) + 1 for n, clause in found.items() if clause}
+        logged = {f"collapse/{name}": float(bool(clause)) for name, clause in found.items()}
+        conclude(trainer, gan, logged | {"collapse/rollbacks": float(self.rollbacks)})
+        if self._streaks:
+            self._raise_alarm(gan, found)
+            return
+        self._best = improved(self._best, now)
+        judge = partial(judge, best=self._best)  # before which the state that is kept may be none
+        key, value = health(now, gan.progress.images)
+        if (
+            key != self._healthy.get("key")
+            or value <= self._healthy["value"]
+            or any(judge(self._healthy["values"]).values())
+        ):
+            self._keep(trainer, gan, key, value, now)
+
+    def _raise_alarm(self, gan: GAN, found: dict[str, str]) -> None:
+        """Decides to go back, or warns, once, of what has been so for long enough."""
+        wait = {name: 1 if name == "diverged" else self.patience for name in self._streaks}
+        lasting = [name for name, streak in self._streaks.items() if streak >= wait[name]]
+        clauses = "; ".join(found[name] for name in lasting)
+        if lasting and self._may_return:
+            self._pending = clauses
+        elif any(self._streaks[name] == wait[name] for name in lasting):
+            spent = ", and all returns are spent" if self.recover else ""
+            rank_zero_warn(f"After {gan.progress.images:,} images {clauses}{spent}.")
+
+    @property
+    def _may_return(self) -> bool:
+        return self.recover and self.rollbacks < self.max_rollbacks
+
+    def _return(self, trainer: Trainer, gan: GAN, why: str) -> None:
+        """Goes back to the healthiest state, where it is still there."""
+        self._pending = ""
+        self._streaks = {}
+        after = f"After {gan.progress.images:,} images {why}"
+        self.rollbacks += 1
+        if not self._is_there(trainer):
+            rank_zero_warn(f"{after}, and there is no {self.path(trainer)} to go back to.")
+            return
+        images = roll_back(trainer, gan, self.path(trainer), self.ease)
+        rank_zero_warn(
+            f"{after}: going on from the state after {images:,} images, with "
+            f"learning rates times {self.ease:g} (return {self.rollbacks} of {self.max_rollbacks})."
+        )
+
+    def _is_there(self, trainer: Trainer) -> bool:
+        device = trainer.strategy.root_device
+        return all(on_all_processes(int(self.path(trainer).is_file()), device))
+
+    def _keep(
+        self, trainer: Trainer, gan: GAN, key: str, value: float, values: dict[str, float]
+    ) -> None:
+        if not (self.recover or trainer.checkpoint_callbacks):  # no files are wanted
+            return
+        kept = {"key": key, "value": value, "values": values}
+        self._healthy = kept | {"images": gan.progress.images}
+        trainer.save_checkpoint(self.path(trainer), weights_only=False)
+
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+        """Says what the last validation has found, where no batch is left to go back before."""
+        if self._pending:
+            rank_zero_warn(
+                f"After {pl_module.progress.images:,} images {self._pending}, and the training is "
+                f"over: {self.path(trainer)} holds the state after {self._healthy['images']:,}."
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it has seen and decided."""
+        return {
+            "rollbacks": self.rollbacks,
+            "best": self._best,
+            "streaks": self._streaks,
+            "healthy": self._healthy,
+            "pending": self._pending,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from there."""
+        self.rollbacks = state_dict["rollbacks"]
+        self._best, self._streaks = state_dict["best"], state_dict["streaks"]
+        self._healthy, self._pending = state_dict["healthy"], state_dict["pending"]
+
+
+def _divergence(gan: GAN) -> dict[str, str]:
+    try:
+        check_finite(gan.named_parameters(), gan.progress.images)
+    except DivergenceError:
+        return {"diverged": "a weight is not finite"}
+    return {"diverged": ""}
+
+
+def _modes(trainer: Trainer) -> Modes:
+    """What the callback knows that counts them, such as Evaluation."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if hasattr(callback, "missing") and hasattr(callback, "total"):
+            return Modes(callback.missing, callback.total)
+    return Modes()

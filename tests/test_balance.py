@@ -1,0 +1,172 @@
+"""The held-out balance in a run: of all samples, and reals of training scored as held-out ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import LightningDataModule
+from tiny import NormedDiscriminator, Pictures, Points, fit, picture_gan, points_gan, quiet_trainer
+from torch import Tensor
+
+from datamodules import RealData, Split
+from lightning_gan.callbacks import Balance
+from lightning_gan.gan import GAN
+from lightning_gan.metrics import HeldOutBalance
+from lightning_gan.networks import MLPDiscriminator, MLPGenerator, Packed
+from lightning_gan.noise import Noise, Rows, layer_normal
+from lightning_gan.objectives import Hinge, NonSaturating, RelativisticPairing, Wasserstein
+from lightning_gan.regularizers import GradientPenalty
+
+
+class Twice(Points):
+    """Points whose held-out ones are those of training, so that no gap can be."""
+
+    def read_splits(self) -> dict[str, Split]:
+        train = Split(*(tensor[:36] for tensor in super().read_splits()["train"]))
+        return {"train": train, "val": train, "test": train}
+
+
+def measured(gan: GAN, data: LightningDataModule, **arguments: Any) -> dict[str, float]:
+    """The held-out balance of a validation."""
+    balance = Balance()
+    trainer = quiet_trainer(limit_val_batches=1.0, callbacks=[balance], **arguments)
+    trainer.validate(gan, data, verbose=False)
+    return balance.held_out
+
+
+def recomputed(gan: GAN, data: RealData, training: bool = False) -> dict[str, float]:
+    """The same in a plain loop, with the discriminator as in training or as in evaluation."""
+    metric = HeldOutBalance(gan.objective.probability)
+    train = torch.cat([real for real, _ in data.some("train", 37)])
+    gan.eval().discriminator.train(training)
+    with torch.no_grad():
+        for index, (real, labels) in enumerate(data.val_dataloader()):
+            rows = Rows(len(real), 0, len(real))
+            z = Noise(0).draws("held-out", index, rows, real).normal(2)
+            fake = gan.generator(z, labels)
+            metric.update(gan.discriminator(real, labels), gan.discriminator(fake, labels))
+        none = torch.zeros(0)
+        metric.update(none, none, gan.discriminator(train, torch.zeros(37, dtype=torch.long)))
+    return {name.removeprefix("gan/"): float(value) for name, value in metric.compute().items()}
+
+
+def test_a_validation_tells_what_a_plain_loop_over_all_samples_tells() -> None:
+    gan = fit(points_gan(), 20)
+    found = measured(gan, Points(8))
+    assert found == pytest.approx(recomputed(gan, Points(8)), rel=1e-5, abs=1e-6)
+    assert found["n"] == 37
+    assert 0 < found["auc"] < 1
+    assert abs(found["d_gap_train_val"]) > 1e-6
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments"),
+    [
+        (lambda: points_gan(), {}),
+        (lambda: points_gan(discriminator=NormedDiscriminator("batch")), {}),
+        (lambda: points_gan(discriminator=Packed(MLPDiscriminator(4, 0, width=8), 2)), {}),
+        (lambda: points_gan(), {"precision": "bf16-mixed"}),
+        (lambda: points_gan(), {"precision": "64-true"}),
+    ],
+    ids=["alone", "batch norm", "packs", "autocast", "double"],
+)
+def test_reals_of_training_are_scored_as_held_out_ones(
+    make: Any, arguments: dict[str, Any]
+) -> None:
+    found = measured(fit(make(), 10), Twice(8), **arguments)
+    assert found["d_gap_train_val"] == 0
+    assert found["score_real_std"] > 0
+
+
+def test_batch_norm_standardises_held_out_reals_and_fakes_apart_as_in_training() -> None:
+    gan = fit(points_gan(discriminator=NormedDiscriminator("batch")), 10)
+    expected = recomputed(gan, Points(8), training=True)
+    expected.pop("d_gap_train_val")  # is of whole batches here
+    found = measured(gan, Points(8))
+    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+def test_a_discriminator_that_knows_its_training_images_has_a_gap() -> None:
+    class Knows(MLPDiscriminator):
+        """Gives 3 to what it has seen, -1 to all else."""
+
+        def forward(self, samples: Tensor, labels: Tensor) -> Tensor:
+            known = Points().split("train").images
+            return 4.0 * (samples[:, None] == known[None]).all(2).any(1) - 1
+
+    found = measured(points_gan(discriminator=Knows(2, 0, width=4)), Points(8))
+    assert found["d_gap_train_val"] == pytest.approx(4, rel=1e-6)
+
+
+def test_at_most_a_thousand_images_of_training_are_scored() -> None:
+    class Many(Points):
+        asked: list[int]
+
+        def read_splits(self) -> dict[str, Split]:
+            split = Split(*(torch.cat(6 * [part]) for part in super().read_splits()["train"]))
+            return {"train": split, "val": split, "test": split}
+
+        def some(self, name: Any, count: int) -> Any:
+            self.asked = [count]
+            return super().some(name, count)
+
+    data = Many(100)
+    measured(points_gan(), data)
+    assert data.asked == [1000]
+
+
+def test_data_that_hand_out_no_images_of_training_have_no_gap() -> None:
+    class Plain(LightningDataModule):
+        def val_dataloader(self) -> Any:
+            return Points(8).val_dataloader()
+
+    found = measured(points_gan(), Plain())
+    assert "d_gap_train_val" not in found
+    assert found["n"] == 37
+
+
+@pytest.mark.parametrize(
+    ("gan", "has_sign", "bounds"),
+    [
+        (lambda: points_gan(NonSaturating()), True, True),
+        (lambda: points_gan(Hinge()), True, False),
+        (lambda: points_gan(Wasserstein(), [GradientPenalty()]), False, False),
+        (lambda: points_gan(RelativisticPairing()), False, False),
+    ],
+)
+def test_only_what_means_something_is_logged(gan: Any, has_sign: bool, bounds: bool) -> None:
+    balance = Balance(every=2)
+    trained = fit(gan(), 2, callbacks=[balance])
+    assert ("gan/r_t" in balance.latest) == has_sign
+    held_out = measured(trained, Points(8))
+    assert "r_t" not in held_out
+    assert ("jsd_lower_bound" in held_out) == bounds
+    assert 0 <= held_out["auc"] <= 1  # of logits, whatever they mean
+
+
+def test_layers_that_draw_noise_draw_the_same_in_every_validation() -> None:
+    class Noisy(MLPGenerator):
+        def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+            return super().forward(z, labels) + layer_normal(z, 2)
+
+    gan = points_gan(generator=Noisy(2, 0, width=8))
+    assert measured(gan, Points(8)) == measured(gan, Points(8))
+
+
+def test_a_validation_without_whole_packs_says_nothing() -> None:
+    gan = points_gan(discriminator=Packed(MLPDiscriminator(80, 0, width=8), 40))
+    assert measured(gan, Points(40)) == {}
+
+
+def test_training_does_not_notice_that_its_images_are_scored() -> None:
+    ends = []
+    for limit in (1.0, 0):
+        gan = picture_gan()
+        trainer = quiet_trainer(
+            callbacks=[Balance()] if limit else [], max_epochs=3, limit_val_batches=limit
+        )
+        trainer.fit(gan, Pictures(8))
+        ends.append([parameter.detach() for parameter in gan.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))
