@@ -65,7 +65,7 @@ def test_bundled_features_are_bounded_float32_of_the_promised_length(name: str) 
 
 @pytest.mark.parametrize("name", BUNDLED)
 def test_bundled_files_are_small_and_tell_how_they_were_made(name: str) -> None:
-    assert (WEIGHTS_FOLDER / f"{name}.safetensors").stat().st_size < 1_000_000
+    assert (WEIGHTS_FOLDER / f"{name}.safetensors").stat().st_size < 4_000_000
     assert {tensor.dtype for tensor in load_bundled(name).values()} == {torch.float16}
     record = bundled_record(name)
     assert record["name"] == name
