@@ -167,6 +167,8 @@ def measure(case: Case) -> dict[str, Any]:
             enable_model_summary=False,
             callbacks=[
                 callbacks.Balance(),
+                callbacks.EquilibriumStopping(),
+                callbacks.CollapseGuard(),
                 callbacks.StopOnDivergence(),
                 callbacks.Evaluation(),
                 callbacks.SampleGrid(),

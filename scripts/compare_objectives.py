@@ -12,10 +12,7 @@ import argparse
 import json
 import logging
 import math
-import os
-import platform
 import statistics
-import subprocess
 import time
 import warnings
 from collections.abc import Callable
@@ -25,6 +22,7 @@ from typing import Any, NamedTuple
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
+from provenance import provenance
 from tqdm import tqdm
 
 from datamodules import MNIST, Grid, RealData, Ring
@@ -204,18 +202,8 @@ def run(data: str, name: str, penalty: str, seed: int) -> dict[str, Any]:
         "cpu_seconds": round(time.process_time() - started, 1),
         "failure": failure,
         "curve": curve.values,
-        "commit": commit(),
-        "torch": torch.__version__,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "threads": torch.get_num_threads(),
+        **provenance(),
     }
-
-
-def commit() -> str:
-    """The commit of the working tree, marked where it was changed since."""
-    words = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
 
 
 def finished(path: Path) -> dict[tuple[str, str, str, int], dict[str, Any]]:

@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from provenance import provenance
 from torch import Tensor
 from torch.nn.functional import pad
 from torchvision.datasets import MNIST
@@ -166,7 +164,7 @@ COLUMNS = {
 # --------------------------------------------------------------------------------------- measuring
 
 
-class Panel:
+class Instruments:
     """All metrics against the reals of a draw; Frechet distances against all training images."""
 
     def __init__(self, d: Draw, frechet: list[FrechetDistance]) -> None:
@@ -206,28 +204,18 @@ def measure(
 ) -> Iterator[dict[str, Any]]:
     """The results of some generators, one by one."""
     d = draw(root, seed)
-    panel, generators = Panel(d, frechet), CLEAN | FAULTS
+    instruments, generators = Instruments(d, frechet), CLEAN | FAULTS
     for name in names:
         started = time.perf_counter()
-        values = panel.values(generators[name](d))
+        values = instruments.values(generators[name](d))
         yield {
             "generator": name,
             "seed": seed,
             "values": values,
             "seconds": round(time.perf_counter() - started, 1),
             "extractor": get_extractor("mnist_cnn").fingerprint[:16],
-            "commit": commit(),
-            "torch": torch.__version__,
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-            "threads": torch.get_num_threads(),
+            **provenance(),
         }
-
-
-def commit() -> str:
-    """The commit of the working tree, marked where it was changed since."""
-    words = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
 
 
 def finished(path: Path) -> Results:

@@ -95,7 +95,7 @@ def test_everything_but_the_progress_goes_back(name: str, tmp_path: Path) -> Non
                 assert pl_module.gradient_norms == {}
 
     callbacks = [Return(), Balance(every=1)]  # which measures gradients
-    gan = fit(adaptive_gans()[name](), 11, callbacks=callbacks, enable_checkpointing=True)
+    gan = fit(adaptive_gans()[name](), 11, folder=tmp_path, callbacks=callbacks)
     old, new = (torch.load(path, weights_only=True) for path in (saved, after))
     assert differences(old["state_dict"], new["state_dict"]) == []
     for one, other in zip(old["optimizer_states"], new["optimizer_states"], strict=True):
@@ -136,7 +136,7 @@ def test_what_an_adaptive_augmentation_remembers_goes_back_too(tmp_path: Path) -
                 roll_back(trainer, pl_module, tmp_path / "saved.ckpt", 0.5)
                 seen.append(pl_module.augmentation.controller.p)
 
-    fit(gan, 8, callbacks=[Return()], enable_checkpointing=True)
+    fit(gan, 8, folder=tmp_path, callbacks=[Return()])
     assert seen[-1] == seen[3] != seen[-2]
 
 

@@ -127,6 +127,8 @@ def composition(**parts: Any) -> Composition:
 
 def quiet_trainer(folder: Path | str = "unused", **arguments: Any) -> Trainer:
     """A Trainer on the CPU that shows and writes nothing by itself."""
+    if arguments.get("enable_checkpointing"):
+        assert folder != "unused", "Lightning would leave checkpoints where the tests were started"
     defaults: dict[str, Any] = {
         "accelerator": "cpu",
         "devices": 1,

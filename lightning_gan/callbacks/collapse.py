@@ -99,6 +99,8 @@ class CollapseGuard(Callback):
         """What the checkpoint was chosen by, with all values of that validation, and its images."""
         self._pending = ""
         """Why to go back before the next batch."""
+        self._read: dict[str, float] = {}
+        """The last report of training that was looked at."""
 
     def path(self, trainer: Trainer) -> Path:
         """Where the healthiest state is written."""
@@ -139,8 +141,9 @@ class CollapseGuard(Callback):
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
         """Looks at the losses of the batch, where it may go back for them."""
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, Balance):
-                self._best = improved(self._best, {GRADIENT: callback.latest.get(GRADIENT, 0.0)})
+            if isinstance(callback, Balance) and callback.latest is not self._read:
+                self._read = callback.latest
+                self._best = improved(self._best, {GRADIENT: self._read.get(GRADIENT, 0.0)})
         if is_dry(trainer) or not self._may_return or not pl_module.updates:
             return
         if not on_every_process(trainer, losses_finite(pl_module.updates))[0]:

@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from lightning_gan.callbacks.alarms import distances_in
 from lightning_gan.callbacks.run import data_of, is_dry, of_gan, run_folder
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.gan import GAN
@@ -195,8 +196,7 @@ class Evaluation(Callback):
 
 def distance_key(values: dict[str, float]) -> str:
     """The key of the Frechet distance among values, or an empty text."""
-    found = (key for key in values if key.startswith("fid/") and f"{key}_floor" in values)
-    return next(found, "")
+    return next(iter(distances_in(values)), "")
 
 
 def save_pictures(pictures: dict[str, Tensor], folder: Path, ending: str = "") -> None:

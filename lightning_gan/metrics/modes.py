@@ -154,6 +154,7 @@ class MixtureCoverage(SampleMetric):
     counts: Tensor
     spread: Tensor
     means: Tensor
+    robust: Tensor
 
     def __init__(self, means: Tensor, sigma: float, data_name: str) -> None:
         super().__init__()
@@ -162,7 +163,8 @@ class MixtureCoverage(SampleMetric):
                 f"Means of shape {tuple(means.shape)} with sigma = {sigma} are no mixture: give "
                 "means (K, D) and a standard deviation above 0."
             )
-        self.frozen(means=means.detach().cpu().double())
+        robust = torch.zeros(len(means), dtype=torch.bool)
+        self.frozen(means=means.detach().cpu().double(), robust=robust)
         self.sigma, self.data_name = float(sigma), data_name
         modes, size = means.shape
         # points of each mode: all, and those of high quality
@@ -201,9 +203,11 @@ class MixtureCoverage(SampleMetric):
         everything, good = self.counts.cpu().double()
         total, modes = everything.sum(), len(good)
         uniform = torch.full_like(good, 1 / modes)
+        robust = good >= max(LEAST, float(total) / (ROBUST * modes))
+        self.frozen(robust=robust)
         values = {
             "covered": (good >= 1).sum().double(),
-            "covered_robust": (good >= max(LEAST, float(total) / (ROBUST * modes))).sum().double(),
+            "covered_robust": robust.sum().double(),
             "high_quality": good.sum() / total,
             "kl": divergence(good / good.sum(), uniform) + 0 * good.sum() / good.sum(),
             "kl_all": divergence(everything / total, uniform),
@@ -214,6 +218,11 @@ class MixtureCoverage(SampleMetric):
             values = {key: torch.full_like(total, float("nan")) for key in values}
         device = self.spread.device
         return {f"modes/{self.data_name}/{key}": x.to(device) for key, x in values.items()}
+
+    def missing(self) -> list[str]:
+        """Modes that are not robustly covered, such as ``mode 3``; all processes have to ask."""
+        self.compute()
+        return [f"mode {index}" for index in (~self.robust).nonzero().flatten().tolist()]
 
     def _std_ratio(self, good: Tensor) -> Tensor:
         """Mean over the modes with two points or more; NaN if there is none."""

@@ -15,7 +15,7 @@ from lightning_gan.metrics.exact import SampleMetric
 from lightning_gan.metrics.extractors import FeatureExtractor, default_extractor, get_extractor
 from lightning_gan.metrics.features import ReferenceFeatures
 from lightning_gan.metrics.frechet import FrechetDistance
-from lightning_gan.metrics.gathered import FeatureMetric, FeatureSuite
+from lightning_gan.metrics.gathered import FeatureMetric, FeatureSuite, GatheredMetric
 from lightning_gan.metrics.inception_score import ClassifierScore
 from lightning_gan.metrics.kernel import KernelDistance
 from lightning_gan.metrics.memorisation import Duplicates, Memorisation
@@ -102,9 +102,10 @@ class Panel:
         self.classifier = self._classifier(classifier)
         self.measures = self._fitting(measures, among)
         self._suite: FeatureSuite | None = None
-        self._described: dict[str, dict[str, Any]] = {}
         self.modes: ClassCoverage | MixtureCoverage | StackedCoverage | None = None
         self.metrics: list[SampleMetric] = list(self._build())
+        self._stamp = self._described()
+        del self._train  # stacked digits would take 300 MB
 
     def _classifier(self, name: str | None) -> FeatureExtractor | None:
         """What tells the classes of the data apart, where anything does."""
@@ -221,8 +222,8 @@ class Panel:
         for number, samples in chunks:
             batch = SampleBatch(samples)
             for metric in self.metrics:
-                in_order = metric is self._suite or isinstance(metric, ClassifierScore)
-                metric.update(batch, *((number,) if in_order else ()))
+                in_order = (number,) if isinstance(metric, GatheredMetric) else ()
+                metric.update(batch, *in_order)
         values = {k: float(v) for metric in self.metrics for k, v in metric.compute().items()}
         counts = self.metrics[0].counted()
         for network in {self.extractor, self.classifier or self.extractor}:
@@ -231,9 +232,7 @@ class Panel:
 
     def missing(self) -> list[str]:
         """Names of the classes or modes that are not found; all processes have to ask."""
-        if isinstance(self.modes, ClassCoverage | StackedCoverage):
-            return self.modes.missing()
-        return []
+        return [] if self.modes is None else self.modes.missing()
 
     def closest(self, measure: Literal["memorisation", "duplicates"]) -> Tensor:
         """Numbers (n, 2) of the fakes nearest to training images, or of the closest fakes."""
@@ -261,19 +260,22 @@ class Panel:
         if len(pairs):
             found["closest_pairs"] = grid(rows(pairs.flatten()).cpu(), COLUMNS)
         if len(copies):
-            reals = self._train.images[copies[:, 1]].float() / 127.5 - 1
+            reals = self.data.split("train").images[copies[:, 1]].float() / 127.5 - 1
             both = torch.stack([rows(copies[:, 0]).cpu(), reals], 1)
             found["nearest_training"] = grid(both.flatten(0, 1), COLUMNS)
         return found
 
     def stamp(self) -> dict[str, Any]:
         """What the values depend on besides the samples: two of other stamps do not compare."""
-        with_reals = {"memorisation"} & set(self.measures)
+        return dict(self._stamp)
+
+    def _described(self) -> dict[str, Any]:
+        held_out = "memorisation" in self.measures
         return {
             "extractor": describe_extractor(self.extractor),
             "classifier": self.classifier and describe_extractor(self.classifier),
             "reference": self._describe("train"),
-            "held_out": self._describe(self.held_out) if with_reals else None,
+            "held_out": self._describe(self.held_out) if held_out else None,
             "neighbours": self._neighbours(),
         }
 
@@ -285,11 +287,9 @@ class Panel:
         return None
 
     def _describe(self, name: Literal["train", "val", "test"]) -> dict[str, Any]:
-        if name not in self._described:
-            images = (self._train if name == "train" else self.data.split(name)).images
-            found = {"data": self.data.name, "split": name, "count": len(images)}
-            self._described[name] = found | {"sha256": content_hash(images)}
-        return self._described[name]
+        images = (self._train if name == "train" else self.data.split(name)).images
+        found = {"data": self.data.name, "split": name, "count": len(images)}
+        return found | {"sha256": content_hash(images)}
 
 
 def describe_extractor(extractor: FeatureExtractor) -> dict[str, str]:

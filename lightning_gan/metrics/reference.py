@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.bundled import WEIGHTS_FOLDER
@@ -147,7 +148,8 @@ def feature_batches(
     images: Tensor, extractor: FeatureExtractor, batch_size: int, device: str | torch.device
 ) -> Iterator[Tensor]:
     """Features on the CPU, batch by batch, of images uint8 or float in [-1, 1], or of points."""
-    for batch in torch.split(images, batch_size):
+    parts = torch.split(images, batch_size)
+    for batch in tqdm(parts, "features of the reals", leave=False, delay=2.0, disable=None):
         batch = batch.to(device)
         yield extractor(batch.float() / 127.5 - 1 if batch.dtype == torch.uint8 else batch).cpu()
 

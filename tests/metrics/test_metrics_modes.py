@@ -134,6 +134,14 @@ def test_a_dropped_mode_is_seen() -> None:
     assert found["kl"] == pytest.approx(math.log(8 / 7), abs=0.01)
 
 
+def test_modes_that_are_not_robustly_covered_are_missing_by_name() -> None:
+    metric = MixtureCoverage(ring(), 0.01, "ring")
+    metric.update(torch.cat([draw(2500, modes=7), ring()[7:]]))
+    assert metric.missing() == ["mode 7"]
+    metric.update(ring()[7:].repeat(2500, 1))
+    assert metric.missing() == []
+
+
 def test_a_mode_of_one_lucky_point_is_covered_but_not_robustly() -> None:
     found = coverage(torch.cat([draw(2500, modes=7), ring()[7:]]))
     assert (found["covered"], found["covered_robust"]) == (8, 7)
