@@ -64,21 +64,24 @@ class Distortion:
         """Distorted images (N, C, H, W) of images in [-1, 1]."""
         n, _, _, size = images.shape
 
+        def draw(*shape: int) -> Tensor:
+            return torch.rand(n, *shape, device=images.device)
+
         def uniform(bound: float) -> Tensor:
-            return (torch.rand(n) * 2 - 1) * bound
+            return (draw() * 2 - 1) * bound
 
         angle, zoom = uniform(math.radians(self.turn)), 1 + uniform(self.zoom)
         dx, dy = uniform(self.shift), uniform(self.shift)
         if not (self.turn or self.zoom):
             dx, dy = dx.round(), dy.round()
-        sign = torch.where(torch.rand(n) < 0.5, -1.0, 1.0) if self.flip else torch.ones(n)
+        sign = torch.where(draw() < 0.5, -1.0, 1.0) if self.flip else torch.ones_like(dx)
         cos, sin = zoom * angle.cos(), zoom * angle.sin()
         theta = torch.stack([cos * sign, -sin, 2 * dx / size, sin * sign, cos, 2 * dy / size], 1)
         grid = F.affine_grid(theta.view(n, 2, 3), list(images.shape), align_corners=False)
         images = F.grid_sample(images, grid, padding_mode=self.padding, align_corners=False)
-        share = torch.rand(n, 1, 1, 1) * (torch.rand(n, 1, 1, 1) < self.blur)
+        share = draw(1, 1, 1) * (draw(1, 1, 1) < self.blur)
         box = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, 1)
-        sd = self.noise * torch.rand(n, 1, 1, 1) * (torch.rand(n, 1, 1, 1) < 0.5)
+        sd = self.noise * draw(1, 1, 1) * (draw(1, 1, 1) < 0.5)
         return images.lerp(box, share).addcmul(sd, torch.randn_like(images)).clamp(-1, 1)
 
 
@@ -196,11 +199,12 @@ def accuracy(network: BoundedClassifier, images: Tensor, labels: Tensor) -> floa
 
 
 def fit(network: BoundedClassifier, recipe: Recipe, train: Labelled) -> None:
-    """Trains in place; the weights stay in float32."""
+    """Trains in place, on the device of the data; the weights stay in float32."""
     images, labels = train
+    device = images.device
     recipe.prepare(network, images)
     small = F.avg_pool2d(to_unit(images[:1]), 4)
-    decoder = nn.Linear(network.num_features, small.numel())
+    decoder = nn.Linear(network.num_features, small.numel()).to(device)
     moving = [p for p in network.parameters() if p.requires_grad]
     weights = [p for p in moving if p.ndim > 1]
     others = [p for p in moving if p.ndim <= 1] + list(decoder.parameters())
@@ -217,10 +221,10 @@ def fit(network: BoundedClassifier, recipe: Recipe, train: Labelled) -> None:
     network.train()
     with tqdm(total=steps * recipe.epochs, unit="batch", mininterval=2) as bar:
         for epoch in range(recipe.epochs):
-            order = torch.randperm(len(images))[: steps * recipe.batch_size]
+            order = torch.randperm(len(images))[: steps * recipe.batch_size].to(device)
             for index in torch.split(order, recipe.batch_size):
                 batch = recipe.distortion(to_unit(images[index]))
-                with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+                with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bfloat16):
                     features = network.features(batch)
                     logits = network.head(features)
                 redrawn = F.mse_loss(decoder(features.float()), F.avg_pool2d(batch, 4).flatten(1))
@@ -232,8 +236,8 @@ def fit(network: BoundedClassifier, recipe: Recipe, train: Labelled) -> None:
                 torch.autograd.backward(loss)
                 optimizer.step()
                 schedule.step()
-                bar.set_postfix(epoch=epoch + 1, loss=f"{loss.item():.4f}", refresh=False)
                 bar.update()
+            bar.set_postfix(epoch=epoch + 1, loss=f"{loss.item():.4f}")
 
 
 def in_half(network: BoundedClassifier) -> dict[str, Tensor]:
@@ -253,6 +257,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="instead of the recipe's own number")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda for a GPU")
     arguments = parser.parse_args()
     recipe = RECIPES[arguments.name]
     if arguments.epochs:
@@ -260,8 +265,10 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
     train, test = recipe.load(arguments.root)
-    network, start = recipe.network().to(memory_format=torch.channels_last), time.monotonic()
-    fit(network, recipe, train)
+    device, start = torch.device(arguments.device), time.monotonic()
+    network = recipe.network().to(device, memory_format=torch.channels_last)
+    fit(network, recipe, tuple(part.to(device) for part in train))
+    network.cpu()
     seconds = time.monotonic() - start
     half = in_half(network)
     network.load_state_dict({k: v.float() for k, v in half.items()}, strict=False)
@@ -274,6 +281,7 @@ def main() -> None:
         "data": recipe.data,
         "command": shlex.join(["python", "scripts/train_extractors.py", *sys.argv[1:]]),
         "seconds": f"{seconds:.0f}",
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else "CPU",
         "torch": torch.__version__,
     }
     path = Path(arguments.output) / f"{arguments.name}.safetensors"

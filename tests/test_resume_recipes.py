@@ -108,8 +108,14 @@ def _no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_no_files")
 @pytest.mark.parametrize("name", representatives())
 def test_a_recipe_resumes_bit_for_bit_from_wherever_it_was_stopped(name: str) -> None:
-    quiet = ["--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu"]
+    assert_resumes(name, "cpu")
+
+
+def assert_resumes(name: str, accelerator: str, *more_options: str) -> None:
+    """A small version of a recipe ends in the same bits, stopped twice or not at all."""
+    quiet = ["--trainer.enable_progress_bar", "false", "--trainer.accelerator", accelerator]
     options = [*quiet, "--data.batch_size", str(BATCH), "--trainer.limit_val_batches", "0"]
+    options += more_options
     if data_of(name) in ("Digits", "StackedMNIST"):  # real digits, or many triples of few
         options += ["--trainer.limit_train_batches", str(EPOCH)]
 
