@@ -17,7 +17,7 @@ WEIGHTS_FOLDER = Path(__file__).resolve().parents[1] / "weights"
 WEIGHTS = {
     "digits_cnn": "a8acec5c6b7d1e2d3fea00abd52eb38dfe7e105aadae786b988033e411f5b530",
     "mnist_cnn": "59a690551fd203324c783382c4c14ad40a55d30cb62bd294c952897c2363477f",
-    "cifar10_cnn": "3d30a142a614876b51382bd6abaaa6e9301b6e8d51cb048a39f3f498cd4488dc",
+    "cifar10_cnn": "cdbe6fc705a0d4606019af2f8dac35cb1428fbf80701bcdee0e73825637e88bc",
 }
 
 

@@ -85,6 +85,7 @@ def test_cifar10_cnn_reads_the_test_set() -> None:
     data = datasets.CIFAR10(DATA, train=False)
     images = torch.from_numpy(data.data).permute(0, 3, 1, 2)
     found = accuracy(get_extractor("cifar10_cnn"), images, torch.tensor(data.targets))
+    assert found >= 0.93
     assert found == pytest.approx(float(bundled_record("cifar10_cnn")["accuracy"]), abs=2e-3)
 
 
