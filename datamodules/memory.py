@@ -33,8 +33,13 @@ class Split(NamedTuple):
 
 
 def to_unit(images: Tensor) -> Tensor:
-    """Maps grey levels 0..255 to float32 in [-1, 1]: ``x / 127.5 - 1``, any shape."""
-    return images.to(torch.float32, copy=True).div_(127.5).sub_(1)
+    """Maps grey levels 0..255 to float32 in [-1, 1]: ``x / 127.5 - 1``, any shape.
+
+    The same bits on every device: on a GPU, torch divides by a tensor but multiplies by the rounded
+    reciprocal of a number.
+    """
+    half = torch.full((), 127.5, device=images.device)
+    return images.to(torch.float32, copy=True).div_(half).sub_(1)
 
 
 def hashed_generator(*numbers: int) -> torch.Generator:
