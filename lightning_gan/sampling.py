@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.chunks import chunk_generator, chunks
+from lightning_gan.metrics.extractors import exact_float32
 from lightning_gan.noise import Noise, Rows, latents, shared_with_layers
 
 CHUNK = 250
@@ -72,7 +73,8 @@ class Sampling:
         z, labels = z.to(gan.device, dtype), labels[chosen].to(gan.device)
         z = z if gan.prior is None else gan.prior(z)
         noise = Noise(self.seed).draws("measured", chunk, Rows(count, 0, count), z)
-        with evaluating(network), shared_with_layers(noise.of_some(chosen)):
+        own = shared_with_layers(noise.of_some(chosen))
+        with evaluating(network), own, exact_float32(gan.device):
             made: Tensor = network(z, labels)
         return made.float()
 
