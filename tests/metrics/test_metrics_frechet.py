@@ -98,6 +98,16 @@ def test_the_distance_is_symmetric_and_equals_numpys() -> None:
     assert found == pytest.approx(float(frechet_distance(*moments(b), *moments(a))), rel=1e-10)
 
 
+@pytest.mark.parametrize("count", [300, 20])
+def test_torch_fidelity_agrees(count: int) -> None:
+    theirs = pytest.importorskip("torch_fidelity.metric_fid", reason="torch-fidelity is optional")
+    real, fake = gaussian(count, 40), 1.1 * gaussian(count, 40, seed=1) + 0.2
+    pair = (theirs.fid_features_to_statistics(samples) for samples in (real, fake))
+    (expected,) = theirs.fid_statistics_to_metric(*pair, verbose=False).values()
+    found = float(frechet_distance(*moments(real), *moments(fake)))
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
 def test_the_faster_form_for_many_features_agrees() -> None:
     variances = torch.linspace(0.5, 2, LARGE + 1).double()
     zero = torch.zeros(LARGE + 1)
