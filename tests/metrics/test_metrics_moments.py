@@ -100,15 +100,17 @@ def frechet(reals: Tensor) -> FrechetDistance:
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.1, 1e3])
-@pytest.mark.parametrize("count", [40, 2000])
-def test_the_rounding_costs_less_than_a_billionth_of_the_distance(count: int, shift: float) -> None:
+@pytest.mark.parametrize(("count", "most"), [(40, 5e-8), (2000, 1e-9)])
+def test_the_rounding_hardly_changes_the_distance(count: int, most: float, shift: float) -> None:
+    # Forty samples span no more than forty of sixty directions. What eigenvalues of the others are
+    # off zero by, some 1e-16, enters the distance under a root, and differs between processors.
     reals, fakes = gaussian(2000, 60).float(), gaussian(count, 60, seed=1).float() * 1.3 + shift
     metric = frechet(reals)
     metric.update(fakes)
     known, exact = metric.reference, fakes.double()
     expected = frechet_distance(known.mean, known.covariance, exact.mean(0), torch.cov(exact.T))
     found = metric.compute()["fid/identity"]
-    assert abs(float(found - expected)) < 1e-9 * max(1.0, float(expected))
+    assert abs(float(found - expected)) < most * max(1.0, float(expected))
     assert bool(len(metric.far)) == (shift == 1e3)
 
 
