@@ -26,6 +26,7 @@ class Sampling:
 
     Latents, classes and the noise inside layers depend on the seed and the sample's number, so
     that k processes measure what one does, and the random numbers of training are not touched.
+    Networks in float32 draw them without TF32 and autocast, on any device.
 
     Args:
         count: Number of samples, over all processes.

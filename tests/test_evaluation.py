@@ -114,6 +114,25 @@ def test_noise_inside_the_generator_is_the_same_in_every_evaluation_and_costs_no
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_samples_are_drawn_in_full_precision_whatever_training_uses() -> None:
+    seen: list[tuple[str, bool]] = []
+
+    class Noted(MLPGenerator):
+        def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+            seen.append((torch.get_float32_matmul_precision(), torch.is_autocast_enabled("cpu")))
+            return super().forward(z, labels)
+
+    gan = points_gan(generator=Noted(2, 0, width=4, depth=1))
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            list(Sampling(3).chunks(gan))
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert seen == [("highest", False)]
+
+
 @pytest.mark.parametrize("make", [points_gan, picture_gan])
 def test_samples_depend_on_the_seed_and_their_number_alone(make: Any) -> None:
     gan = make()

@@ -7,6 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from datamodules import CIFAR10, MNIST, RealData
+from datamodules.errors import DataError
+from datamodules.memory import to_unit
 from lightning_gan.metrics import (
     ClassCoverage,
     FeatureExtractor,
@@ -20,10 +23,6 @@ DATA = Path(
     os.environ.get("LIGHTNING_GAN_TEST_DATA", str(Path(__file__).resolve().parents[2] / "data"))
 )
 Labelled = tuple[Tensor, Tensor]
-
-
-def to_unit(images: Tensor) -> Tensor:
-    return images.float() / 127.5 - 1
 
 
 def accuracy(extractor: FeatureExtractor, images: Tensor, labels: Tensor) -> float:
@@ -87,6 +86,28 @@ def test_cifar10_cnn_reads_the_test_set() -> None:
     found = accuracy(get_extractor("cifar10_cnn"), images, torch.tensor(data.targets))
     assert found >= 0.93
     assert found == pytest.approx(float(bundled_record("cifar10_cnn")["accuracy"]), abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "expected"),
+    [
+        (MNIST, "mnist_cnn", 0.038),
+        pytest.param(CIFAR10, "cifar10_cnn", 0.122, marks=pytest.mark.slow),
+    ],
+)
+def test_unseen_images_score_what_the_documentation_says(
+    kind: type[RealData], name: str, expected: float
+) -> None:
+    data = kind(str(DATA), download=False)  # type: ignore[call-arg] # both have it
+    try:
+        data.setup()
+    except DataError as error:
+        pytest.skip(str(error))
+    extractor, reals = get_extractor(name), data.split("train").images
+    reference = ReferenceStatistics.load_or_build(reals, extractor, data_name=data.name)
+    found = distance(extractor, reference, to_unit(data.split("test").images))
+    assert found[f"fid/{name}"] == pytest.approx(expected, abs=2e-3)
+    assert found[f"fid/{name}_floor"] < 0.5 * expected
 
 
 def test_faults_cost_in_the_order_of_the_reference_table(
