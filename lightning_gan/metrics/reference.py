@@ -150,8 +150,8 @@ def feature_batches(
     """Features on the CPU, batch by batch, of images uint8 or float in [-1, 1], or of points."""
     parts = torch.split(images, batch_size)
     for batch in tqdm(parts, "features of the reals", leave=False, delay=2.0, disable=None):
-        batch = batch.to(device)
-        yield extractor(batch.float() / 127.5 - 1 if batch.dtype == torch.uint8 else batch).cpu()
+        batch = batch.float() / 127.5 - 1 if batch.dtype == torch.uint8 else batch
+        yield extractor(batch.to(device)).cpu()
 
 
 def kept(
