@@ -1,0 +1,1 @@
+"""What knows no model: images as numbers, seeds, and the cache folder."""

@@ -1,0 +1,1 @@
+"""Which samples are measured, all measures of them, and the report with its stamp."""

@@ -1,0 +1,1 @@
+"""Feature extractors: frozen functions from images to vectors."""

@@ -1,0 +1,1 @@
+"""One update, readable from top to bottom, in plain PyTorch."""
