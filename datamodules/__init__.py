@@ -1,12 +1,12 @@
 """Real data for generative adversarial networks: batches of images in [-1, 1] and labels."""
 
-from datamodules.base import RealData
-from datamodules.cifar import CIFAR10, CIFAR100
-from datamodules.digits import Digits
-from datamodules.downloaded import DownloadedData
-from datamodules.errors import DataError
-from datamodules.image_folder import ImageFolder
-from datamodules.memory import (
+from lightning_gan.datamodules.base import RealData
+from lightning_gan.datamodules.cifar import CIFAR10, CIFAR100
+from lightning_gan.datamodules.digits import Digits
+from lightning_gan.datamodules.downloaded import DownloadedData
+from lightning_gan.datamodules.errors import DataError
+from lightning_gan.datamodules.image_folder import ImageFolder
+from lightning_gan.datamodules.memory import (
     Batch,
     EvaluationBatches,
     Samples,
@@ -14,9 +14,9 @@ from datamodules.memory import (
     TrainingBatches,
     to_unit,
 )
-from datamodules.mixtures import Grid, Mixture, Ring
-from datamodules.mnist import MNIST, FashionMNIST
-from datamodules.stacked_mnist import StackedMNIST
+from lightning_gan.datamodules.mixtures import Grid, Mixture, Ring
+from lightning_gan.datamodules.mnist import MNIST, FashionMNIST
+from lightning_gan.datamodules.stacked_mnist import StackedMNIST
 
 __all__ = [
     "CIFAR10",

@@ -8,8 +8,8 @@ import torch
 from lightning import LightningDataModule
 from torch import Tensor
 
-from datamodules.errors import DataError
-from datamodules.memory import (
+from lightning_gan.datamodules.errors import DataError
+from lightning_gan.datamodules.memory import (
     EvaluationBatches,
     Samples,
     Split,
@@ -29,7 +29,7 @@ class RealData(LightningDataModule):
 
     Batches are ``(images, labels)``: float32 ``(N, C, H, W)`` in [-1, 1], or points ``(N, D)`` as
     they are, and int64 ``(N,)``. With a trainer attached they lie on its device and are shared
-    between its processes without padding (see :mod:`datamodules.memory`).
+    between its processes without padding (see :mod:`lightning_gan.datamodules.memory`).
 
     Attributes:
         name: Short name of the data, such as ``"mnist"``.

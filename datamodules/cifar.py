@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from datamodules.downloaded import DownloadedData
-from datamodules.memory import Split
+from lightning_gan.datamodules.downloaded import DownloadedData
+from lightning_gan.datamodules.memory import Split
 
 
 class CIFAR10(DownloadedData):

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from datamodules.base import RealData, rows_of, shuffled_rows
-from datamodules.errors import DataError
-from datamodules.memory import Split
+from lightning_gan.datamodules.base import RealData, rows_of, shuffled_rows
+from lightning_gan.datamodules.errors import DataError
+from lightning_gan.datamodules.memory import Split
 
 TRAIN_SIZE, VAL_SIZE = 1297, 200  # the other 300 are for testing
 

@@ -5,9 +5,9 @@ import tarfile
 import zlib
 from pathlib import Path
 
-from datamodules.base import RealData, check_folder, rows_of, shuffled_rows
-from datamodules.errors import DataError
-from datamodules.memory import Split
+from lightning_gan.datamodules.base import RealData, check_folder, rows_of, shuffled_rows
+from lightning_gan.datamodules.errors import DataError
+from lightning_gan.datamodules.memory import Split
 
 DOWNLOAD_ERRORS = (
     OSError,  # among them URLError and the errors of gzip

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from datamodules.base import SPLIT_SEED, RealData
-from datamodules.memory import Split, hashed_generator
+from lightning_gan.datamodules.base import SPLIT_SEED, RealData
+from lightning_gan.datamodules.memory import Split, hashed_generator
 
 SIZES = {"train": 100_000, "val": 10_000, "test": 10_000}
 

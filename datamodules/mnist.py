@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.downloaded import DownloadedData
-from datamodules.memory import Split
+from lightning_gan.datamodules.downloaded import DownloadedData
+from lightning_gan.datamodules.memory import Split
 
 IMAGES_MAGIC, LABELS_MAGIC = 0x803, 0x801  # unsigned bytes in three and in one dimension
 PARTS = ("train", "t10k")

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from datamodules.base import SPLIT_SEED, RealData, SplitName
-from datamodules.errors import DataError
-from datamodules.memory import Batch, Samples, Split, hashed_generator
-from datamodules.mnist import MNIST
+from lightning_gan.datamodules.base import SPLIT_SEED, RealData, SplitName
+from lightning_gan.datamodules.errors import DataError
+from lightning_gan.datamodules.memory import Batch, Samples, Split, hashed_generator
+from lightning_gan.datamodules.mnist import MNIST
 
 SIZES = {"train": 128_000, "val": 10_000, "test": 10_000}
 STACKED = 3
@@ -117,7 +117,7 @@ class Triples(Samples):
     Args:
         digits: The single digits, on the CPU.
         rows: Which of them make a triple, int64 ``(N, 3)``.
-        device: Where batches are wanted; see :class:`~datamodules.memory.Samples`.
+        device: Where batches are wanted; see :class:`~lightning_gan.datamodules.memory.Samples`.
     """
 
     def __init__(self, digits: Split, rows: Tensor, device: torch.device | str = "cpu") -> None:
@@ -128,7 +128,7 @@ class Triples(Samples):
         return self.rows.shape[0]
 
     def take(self, rows: Tensor, mirrored: Tensor | None = None) -> Batch:
-        """Gathers a batch of triples; see :meth:`datamodules.memory.Samples.take`."""
+        """Gathers a batch of triples; see :meth:`lightning_gan.datamodules.memory.Samples.take`."""
         singly = None if mirrored is None else mirrored.repeat_interleave(STACKED)
         return stack(*super().take(self.rows.index_select(0, rows).flatten(), singly))
 

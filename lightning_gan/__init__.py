@@ -1,24 +1,21 @@
 """Generative adversarial networks for PyTorch Lightning."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lightning_gan.version import __version__
+__version__ = "0.1.0"
 
 __all__ = ["GAN", "__version__", "load"]
 
 if TYPE_CHECKING:
-    from lightning_gan.gan import GAN
-    from lightning_gan.loading import load
+    from lightning_gan.gan import GAN, load
+
+HOMES = {"GAN": "gan", "load": "gan"}
+"""Modules of what is offered here and imported late, since torch takes seconds."""
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 (imported late: torch takes seconds)
-    """Imports ``GAN`` and ``load`` when they are first asked for."""
-    if name == "GAN":
-        from lightning_gan.gan import GAN
-
-        return GAN
-    if name == "load":
-        from lightning_gan.loading import load
-
-        return load
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> Any:  # noqa: ANN401 (whatever is asked for)
+    """Imports what is offered here when it is first asked for."""
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)

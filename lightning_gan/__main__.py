@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 from lightning_gan import __version__
-
-RECIPES = Path(__file__).parent / "recipes"
+from lightning_gan.recipes import RECIPES, recipe_names
 
 USAGE = """usage: lightning-gan {fit,validate,test,predict,evaluate,compare} [options]
 
@@ -26,11 +24,6 @@ Any option of a recipe can be overridden:
 
 Recipes (--config NAME, or a YAML file of your own):
 """
-
-
-def recipe_names() -> list[str]:
-    """The recipes that come with the package."""
-    return sorted(path.stem for path in RECIPES.glob("[!_]*.yaml"))
 
 
 def usage() -> str:
@@ -54,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments[0] in ("-V", "--version"):
         sys.stdout.write(f"lightning-gan {__version__}\n")
         return 0
-    from lightning_gan.cli import run
+    from lightning_gan.cli.program import run
 
     code = run(arguments)
     asks = any(a.endswith("help") or a.startswith(("-h", "--print_config")) for a in arguments)

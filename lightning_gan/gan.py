@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,24 +14,23 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lightning_gan import strategy
-from lightning_gan.alternation import Alternation, PerBatch
 from lightning_gan.augment import Augmentation
-from lightning_gan.average import follow
-from lightning_gan.checkpoint import check_finite, fitting_state
-from lightning_gan.checkpoint_io import epoch_of, made_by, warn_if_moved, write_whole_files
-from lightning_gan.compatibility import Composition, check_numbers
-from lightning_gan.curves import Curve, value_at
-from lightning_gan.game import Game, Turn
+from lightning_gan.checkpoints.files import check_finite, fitting_state, own_state, read_checkpoint
+from lightning_gan.checkpoints.loading import warm_start
+from lightning_gan.checkpoints.parts import build, describe
+from lightning_gan.checkpoints.plugin import epoch_of, made_by, warn_if_moved, write_whole_files
+from lightning_gan.distributed import strategy
+from lightning_gan.errors import ConfigurationError, WeightsError
 from lightning_gan.networks.base import Discriminator, Generator
-from lightning_gan.noise import Noise, Rows, hashed_seed, latents
 from lightning_gan.objectives import Objective
-from lightning_gan.optimizers import GANAdam, correct_for_laziness
-from lightning_gan.parts import describe
-from lightning_gan.prior import Prior
-from lightning_gan.progress import PLAYERS, Player, Progress, Update
 from lightning_gan.regularizers import Regularizer
-from lightning_gan.start import warm_start
+from lightning_gan.training.composition import Composition, check_numbers
+from lightning_gan.training.game import Game, Turn
+from lightning_gan.training.latents import Prior
+from lightning_gan.training.optimizers import GANAdam, correct_for_laziness, follow
+from lightning_gan.training.progress import PLAYERS, Player, Progress, Update
+from lightning_gan.training.randomness import Noise, Rows, hashed_seed, latents
+from lightning_gan.training.schedule import Alternation, Curve, PerBatch, value_at
 
 Batch = tuple[Tensor, Tensor]
 PARTS = (
@@ -346,3 +346,33 @@ class GAN(LightningModule):
         warn_if_moved(state, self.trainer)
         self.progress = Progress(**state["progress"])
         self.images_in_average = state["images_in_average"]
+
+
+def load(path: str | Path, map_location: str | torch.device = "cpu") -> GAN:
+    """Builds the GAN of a checkpoint, ready to sample from.
+
+    Parts defined outside this package must be imported first. No code of the file is run.
+
+    Args:
+        path: A checkpoint written during ``fit``.
+        map_location: Device to put it on.
+
+    Raises:
+        WeightsError: If the file is missing, damaged, unsafe, or not a checkpoint of a GAN.
+    """
+    checkpoint = read_checkpoint(path, map_location)
+    state = own_state(checkpoint, str(path))
+    try:
+        parts = {name: build(part) for name, part in state["parts"].items()}
+        model = GAN(**parts)
+        model.load_state_dict(checkpoint["state_dict"])
+        model.progress = Progress(**state["progress"])
+        model.images_in_average = state["images_in_average"]
+    except (ConfigurationError, WeightsError):
+        raise
+    except Exception as error:  # whatever a description that was changed makes a part do
+        raise WeightsError(
+            f"The weights in {path} do not fit the parts that it names "
+            f"({type(error).__name__}): take another checkpoint of the run."
+        ) from error
+    return model.to(map_location).eval()

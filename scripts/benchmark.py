@@ -31,10 +31,10 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from datamodules import Digits, RealData, Ring
 from lightning_gan import callbacks
+from lightning_gan.callbacks.loggers import CSVCurve
+from lightning_gan.datamodules import Digits, RealData, Ring
 from lightning_gan.gan import GAN
-from lightning_gan.loggers import CSVCurve
 from lightning_gan.networks import (
     DCGANDiscriminator,
     DCGANGenerator,
@@ -44,7 +44,7 @@ from lightning_gan.networks import (
     MLPGenerator,
 )
 from lightning_gan.objectives import NonSaturating
-from lightning_gan.optimizers import GANAdam
+from lightning_gan.training.optimizers import GANAdam
 
 
 @dataclass

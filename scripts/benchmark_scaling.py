@@ -25,9 +25,9 @@ import torch
 from benchmark import CASES, Case
 from lightning.pytorch import Callback, Trainer
 
+from lightning_gan.distributed.reduction import Reducer
 from lightning_gan.gan import GAN
 from lightning_gan.objectives import NonSaturating
-from lightning_gan.reduction import Reducer
 
 OURS, OTHER = "gan_ddp", "ddp_find_unused_parameters_true"
 VARIANTS = ((1, "auto", True), (2, OURS, True), (2, OURS, False), (2, OTHER, False))

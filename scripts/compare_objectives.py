@@ -25,9 +25,9 @@ from lightning.pytorch.callbacks import Callback
 from provenance import provenance
 from tqdm import tqdm
 
-from datamodules import MNIST, Grid, RealData, Ring
 from lightning_gan import GAN
 from lightning_gan.callbacks import Evaluation, StopOnDivergence
+from lightning_gan.datamodules import MNIST, Grid, RealData, Ring
 from lightning_gan.errors import DivergenceError
 from lightning_gan.networks import (
     DCGANDiscriminator,
@@ -57,8 +57,8 @@ from lightning_gan.objectives import (
     Unrolled,
     Wasserstein,
 )
-from lightning_gan.optimizers import GANAdam
 from lightning_gan.regularizers import R1, R2, GradientPenalty, Regularizer
+from lightning_gan.training.optimizers import GANAdam
 
 RESULTS = Path("runs/objectives.jsonl")
 EVALUATIONS = 4

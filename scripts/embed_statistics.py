@@ -17,8 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed
 
-from datamodules import CIFAR10, MNIST, Digits, RealData  # noqa: E402 (after the path above)
-from lightning_gan.metrics.panel import extractor_for  # noqa: E402
+from lightning_gan.datamodules import CIFAR10, MNIST, Digits, RealData  # noqa: E402 (after the path above)
+from lightning_gan.evaluation.panel import extractor_for  # noqa: E402
 from lightning_gan.metrics.reference import BUNDLED_FOLDER, ReferenceStatistics  # noqa: E402
 
 

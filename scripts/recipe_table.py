@@ -20,12 +20,12 @@ import yaml
 from torch import nn
 from torch.nn.utils import parametrizations
 
-import datamodules
+from lightning_gan import datamodules
 from lightning_gan import networks as n
-from lightning_gan.__main__ import RECIPES, recipe_names
-from lightning_gan.compatibility import Composition
+from lightning_gan.checkpoints.parts import all_parts
 from lightning_gan.networks import Discriminator, Generator
-from lightning_gan.parts import all_parts
+from lightning_gan.recipes import RECIPES, recipe_names
+from lightning_gan.training.composition import Composition
 
 KINDS = {kind.__name__: kind for kind in all_parts()}
 CITATION = re.compile(

@@ -35,7 +35,7 @@ import torch
 from tqdm import tqdm
 
 from lightning_gan import __version__, cli
-from lightning_gan.checkpoint import TEMPORARY, read_checkpoint
+from lightning_gan.checkpoints.files import TEMPORARY, read_checkpoint
 
 SHORT = """--trainer.enable_progress_bar false --trainer.accelerator cpu
     --trainer.log_every_n_steps 20 --trainer.limit_val_batches 2 --trainer.callbacks+=LastCheckpoint

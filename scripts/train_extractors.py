@@ -29,9 +29,9 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed
 
-from datamodules.memory import to_unit  # noqa: E402 (after the path above)
+from lightning_gan.datamodules.memory import to_unit  # noqa: E402 (after the path above)
 from lightning_gan.metrics import frechet_distance  # noqa: E402
-from lightning_gan.metrics.classifiers import (  # noqa: E402
+from lightning_gan.metrics.extractors.classifiers import (  # noqa: E402
     BoundedClassifier,
     DigitNetwork,
     PictureNetwork,
@@ -126,7 +126,7 @@ def load_cifar10(root: str) -> tuple[Labelled, Labelled]:
 
 def load_digits(_: str) -> tuple[Labelled, Labelled]:
     """The enlarged digits: everything but the test split, and the test split."""
-    from datamodules import Digits
+    from lightning_gan.datamodules import Digits
 
     data = Digits()
     data.setup()

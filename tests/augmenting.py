@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lightning_gan.augment.lots import Lots
-from lightning_gan.noise import Noise, Rows
+from lightning_gan.training.randomness import Noise, Rows
 
 MANY = 4000
 

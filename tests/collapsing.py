@@ -12,13 +12,13 @@ from lightning.pytorch.callbacks import Checkpoint
 from tiny import quiet_trainer
 from torch import Tensor, nn
 
-from datamodules import RealData, Split
-from lightning_gan.batch import ScoredBatch
+from lightning_gan.datamodules import RealData, Split
 from lightning_gan.gan import GAN
 from lightning_gan.networks import Generator, MLPDiscriminator
 from lightning_gan.objectives import NonSaturating, Objective
-from lightning_gan.optimizers import GANAdam
 from lightning_gan.regularizers import Regularizer
+from lightning_gan.training.optimizers import GANAdam
+from lightning_gan.training.step import ScoredBatch
 
 NAMES = ("east", "north", "west", "south")
 MEANS = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])

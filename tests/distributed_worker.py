@@ -20,7 +20,6 @@ from lightning.pytorch import Callback, Trainer
 from tiny import Pictures, Points, picture_gan, points_gan, quiet_trainer, weights
 from zoo import examples, own, with_regularizer
 
-from lightning_gan.alternation import Alternation, PerBatch, Phases
 from lightning_gan.augment import InstanceNoise
 from lightning_gan.callbacks import (
     Balance,
@@ -29,7 +28,7 @@ from lightning_gan.callbacks import (
     SampleGrid,
     StopOnDivergence,
 )
-from lightning_gan.curves import LinearCurve
+from lightning_gan.distributed.reduction import average_gradients
 from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.networks.shared_norm import share_batch_norm
@@ -42,7 +41,6 @@ from lightning_gan.objectives import (
     RelativisticPairing,
     Wasserstein,
 )
-from lightning_gan.reduction import average_gradients
 from lightning_gan.regularizers import (
     R1,
     R2,
@@ -51,6 +49,7 @@ from lightning_gan.regularizers import (
     Regularizer,
     WeightClipping,
 )
+from lightning_gan.training.schedule import Alternation, LinearCurve, PerBatch, Phases
 
 BATCH = 8
 """Samples over all processes."""

@@ -16,9 +16,6 @@ from lightning.pytorch import Callback
 from tiny import Points, points_gan, quiet_trainer, weights
 from torch import Tensor
 
-from datamodules import Split
-from lightning_gan import processes as group
-from lightning_gan.batch import ScoredBatch
 from lightning_gan.callbacks import (
     Balance,
     CollapseGuard,
@@ -26,8 +23,11 @@ from lightning_gan.callbacks import (
     LastCheckpoint,
     StopOnDivergence,
 )
+from lightning_gan.datamodules import Split
+from lightning_gan.distributed import processes as group
 from lightning_gan.gan import GAN
 from lightning_gan.objectives import NonSaturating, Objective, RelativisticAverage
+from lightning_gan.training.step import ScoredBatch
 
 
 class One(Points):

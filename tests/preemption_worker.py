@@ -15,8 +15,8 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from tiny import Points, points_gan, quiet_trainer
 
-from lightning_gan import strategy as _registers_gan_ddp  # noqa: F401 (named below)
 from lightning_gan.callbacks import Interrupted, LastCheckpoint
+from lightning_gan.distributed import strategy as _registers_gan_ddp  # noqa: F401 (named below)
 
 USR1, TERM, INT = signal.SIGUSR1, signal.SIGTERM, signal.SIGINT
 

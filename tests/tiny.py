@@ -12,10 +12,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor, nn
 
-from datamodules import RealData, Split
-from lightning_gan.batch import ScoredBatch
-from lightning_gan.compatibility import Composition
-from lightning_gan.game import Turn
+from lightning_gan.datamodules import RealData, Split
 from lightning_gan.gan import GAN
 from lightning_gan.networks import (
     Discriminator,
@@ -24,10 +21,13 @@ from lightning_gan.networks import (
     R3GANDiscriminator,
     R3GANGenerator,
 )
-from lightning_gan.noise import Draws, Noise, Rows
 from lightning_gan.objectives import NonSaturating, Objective
-from lightning_gan.progress import Player
 from lightning_gan.regularizers import Regularizer
+from lightning_gan.training.composition import Composition
+from lightning_gan.training.game import Turn
+from lightning_gan.training.progress import Player
+from lightning_gan.training.randomness import Draws, Noise, Rows
+from lightning_gan.training.step import ScoredBatch
 
 
 class Points(RealData):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lightning_gan import augment, networks, objectives, regularizers
 from lightning_gan.augment import Augmentation
+from lightning_gan.checkpoints.parts import Part, all_parts
 from lightning_gan.gan import GAN
 from lightning_gan.networks import (
     Discriminator,
@@ -21,11 +22,10 @@ from lightning_gan.networks import (
     MLPGenerator,
     Packed,
 )
-from lightning_gan.noise import layer_normal
 from lightning_gan.objectives import Hinge, NonSaturating, Objective
-from lightning_gan.parts import Part, all_parts
-from lightning_gan.prior import CodePrior, UniformPrior
 from lightning_gan.regularizers import R1, GradientPenalty, Regularizer
+from lightning_gan.training.latents import CodePrior, UniformPrior
+from lightning_gan.training.randomness import layer_normal
 
 assert augment, networks
 assert objectives, regularizers

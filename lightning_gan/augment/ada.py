@@ -14,9 +14,9 @@ from lightning_gan.augment.ada_geometry import changed
 from lightning_gan.augment.adaptive import SignController
 from lightning_gan.augment.base import Augmentation
 from lightning_gan.augment.lots import Lots, refuse_points
-from lightning_gan.curves import Curve
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.noise import Draws
+from lightning_gan.training.randomness import Draws
+from lightning_gan.training.schedule import Curve
 
 
 class AdaptiveAugmentation(Augmentation):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_gan import processes
+from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError
 
 TRILLION = 10**12

@@ -8,7 +8,7 @@ from torch import Tensor
 from lightning_gan.augment.adaptive import SignController
 from lightning_gan.augment.base import Augmentation
 from lightning_gan.augment.lots import Lots
-from lightning_gan.noise import Draws
+from lightning_gan.training.randomness import Draws
 
 
 class AdaptivePseudo(Augmentation):

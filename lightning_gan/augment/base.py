@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from lightning_gan.noise import Draws
-from lightning_gan.parts import Part
+from lightning_gan.checkpoints.parts import Part
+from lightning_gan.training.randomness import Draws
 
 
 class Augmentation(Part, nn.Module):

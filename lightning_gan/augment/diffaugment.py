@@ -8,7 +8,7 @@ from torch import Tensor
 from lightning_gan.augment.base import Augmentation
 from lightning_gan.augment.lots import Lots, each, picked, refuse_points
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.noise import Draws
+from lightning_gan.training.randomness import Draws
 
 LONGEST_SHIFT = 1 / 8
 HOLE = 1 / 2

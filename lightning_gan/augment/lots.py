@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.noise import Draws
+from lightning_gan.training.randomness import Draws
 
 
 class Lots:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from lightning_gan.augment.base import Augmentation
-from lightning_gan.curves import Curve, value_at
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.noise import Draws
+from lightning_gan.training.randomness import Draws
+from lightning_gan.training.schedule import Curve, value_at
 
 
 class InstanceNoise(Augmentation):

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from lightning_gan.augment.base import Augmentation
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.noise import Draws
+from lightning_gan.training.randomness import Draws
 
 
 class Augmentations(Augmentation):

@@ -10,10 +10,10 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
 
 from lightning_gan.callbacks.run import data_of, of_gan
+from lightning_gan.distributed.strategy import on_all_processes
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.balance import DiscriminatorBalance, HeldOutBalance
-from lightning_gan.progress import Update
-from lightning_gan.strategy import on_all_processes
+from lightning_gan.training.progress import Update
 
 MOST = 1000
 """Images of training that are scored beside the held-out ones."""

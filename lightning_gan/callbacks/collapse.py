@@ -23,10 +23,10 @@ from lightning_gan.callbacks.divergence import StopOnDivergence, losses_finite, 
 from lightning_gan.callbacks.readings import conclude, draws_conclusions, readings
 from lightning_gan.callbacks.rollback import roll_back
 from lightning_gan.callbacks.run import is_dry, of_gan, run_folder
-from lightning_gan.checkpoint import check_finite
+from lightning_gan.checkpoints.files import check_finite
+from lightning_gan.distributed.strategy import on_all_processes
 from lightning_gan.errors import ConfigurationError, DivergenceError, at_least_one
 from lightning_gan.gan import GAN
-from lightning_gan.strategy import on_all_processes
 
 
 class CollapseGuard(Callback):

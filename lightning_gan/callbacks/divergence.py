@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
 from lightning_gan.errors import DivergenceError
-from lightning_gan.progress import Update
+from lightning_gan.training.progress import Update
 
 
 class StopOnDivergence(Callback):

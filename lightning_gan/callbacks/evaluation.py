@@ -14,14 +14,14 @@ from lightning.pytorch.callbacks import ProgressBar
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from lightning_gan.basics.images import save_png
 from lightning_gan.callbacks.alarms import distances_in
 from lightning_gan.callbacks.run import data_of, is_dry, of_gan, run_folder
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.evaluation.panel import MEASURES, Measure, Panel, usual_samples
+from lightning_gan.evaluation.report import Report, circumstances, versions
+from lightning_gan.evaluation.sampling import CHUNK, Sampling
 from lightning_gan.gan import GAN
-from lightning_gan.metrics.panel import MEASURES, Measure, Panel, usual_samples
-from lightning_gan.pictures import save_png
-from lightning_gan.report import Report, circumstances, versions
-from lightning_gan.sampling import CHUNK, Sampling
 
 WHILE_TRAINING: tuple[Measure, ...] = ("frechet", "neighbours", "modes")
 

@@ -22,8 +22,8 @@ from lightning_gan.callbacks.preemption import (
     stop_signals,
 )
 from lightning_gan.callbacks.run import is_dry, run_folder
+from lightning_gan.distributed.strategy import on_all_processes
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.strategy import on_all_processes
 
 STRIDE = 10
 """Batches between two agreements of several processes on whether to save or stop."""

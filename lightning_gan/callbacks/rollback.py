@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lightning.pytorch import Trainer
 
-from lightning_gan.checkpoint import own_state
+from lightning_gan.checkpoints.files import own_state
 from lightning_gan.gan import GAN
 
 

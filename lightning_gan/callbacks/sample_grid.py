@@ -9,10 +9,10 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
+from lightning_gan.basics.images import grid, save_png, scatter
 from lightning_gan.callbacks.run import data_of, is_dry, of_gan, run_folder
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.gan import GAN
-from lightning_gan.pictures import grid, save_png, scatter
 
 
 class SampleGrid(Callback):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lightning_gan.errors import DivergenceError, WeightsError
-from lightning_gan.progress import Player
+from lightning_gan.training.progress import Player
 
 TEMPORARY = ".ckpt.tmp"
 """How the names of checkpoints end while they are written."""

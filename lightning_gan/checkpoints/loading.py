@@ -1,43 +1,39 @@
-"""A GAN from its checkpoint alone."""
+"""Beginning a new run from the players of another one."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import torch
+from torch import nn
 
-from lightning_gan.checkpoint import own_state, read_checkpoint
-from lightning_gan.errors import ConfigurationError, WeightsError
-from lightning_gan.gan import GAN
-from lightning_gan.parts import build
-from lightning_gan.progress import Progress
+from lightning_gan.checkpoints.files import own_state, read_checkpoint
+from lightning_gan.errors import WeightsError
+from lightning_gan.training.progress import PLAYERS
 
 
-def load(path: str | Path, map_location: str | torch.device = "cpu") -> GAN:
-    """Builds the GAN of a checkpoint, ready to sample from.
-
-    Parts defined outside this package must be imported first. No code of the file is run.
+def warm_start(model: nn.Module, path: str | Path) -> None:
+    """Gives both players, and the averaged generator, the weights of a checkpoint.
 
     Args:
-        path: A checkpoint written during ``fit``.
-        map_location: Device to put it on.
+        model: The GAN.
+        path: A checkpoint of a GAN with the same networks.
 
     Raises:
-        WeightsError: If the file is missing, damaged, unsafe, or not a checkpoint of a GAN.
+        WeightsError: If the file is missing or damaged, or holds other networks.
     """
-    checkpoint = read_checkpoint(path, map_location)
-    state = own_state(checkpoint, str(path))
-    try:
-        parts = {name: build(part) for name, part in state["parts"].items()}
-        model = GAN(**parts)
-        model.load_state_dict(checkpoint["state_dict"])
-        model.progress = Progress(**state["progress"])
-        model.images_in_average = state["images_in_average"]
-    except (ConfigurationError, WeightsError):
-        raise
-    except Exception as error:  # whatever a description that was changed makes a part do
-        raise WeightsError(
-            f"The weights in {path} do not fit the parts that it names "
-            f"({type(error).__name__}): take another checkpoint of the run."
-        ) from error
-    return model.to(map_location).eval()
+    if not Path(path).is_file():
+        raise WeightsError(f"There is no checkpoint at {path}: check warm_start.")
+    checkpoint = read_checkpoint(path)
+    own_state(checkpoint, str(path))
+    weights = checkpoint.get("state_dict")
+    weights = weights if isinstance(weights, dict) else {}
+    for player in (*PLAYERS, "generator_ema"):
+        prefix = f"{player}."
+        theirs = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+        try:
+            getattr(model, player).load_state_dict(theirs)
+        except RuntimeError as error:
+            raise WeightsError(
+                f"The {player.replace('_', ' ')} in {path} is another one than this model's: give "
+                "warm_start a checkpoint of the same networks."
+            ) from error

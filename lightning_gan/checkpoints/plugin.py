@@ -12,7 +12,7 @@ from lightning.fabric.utilities.types import _PATH
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 
-from lightning_gan.checkpoint import read_checkpoint, write_whole
+from lightning_gan.checkpoints.files import read_checkpoint, write_whole
 
 
 class WholeFiles(TorchCheckpointIO):

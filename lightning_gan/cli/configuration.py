@@ -14,11 +14,11 @@ import yaml
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.strategies import StrategyRegistry
 
-from datamodules import Mixture
-from lightning_gan.__main__ import RECIPES, recipe_names
 from lightning_gan.callbacks.preemption import under_slurm
-from lightning_gan.cli_errors import did_you_mean, nearest
+from lightning_gan.cli.parser import did_you_mean, nearest
+from lightning_gan.datamodules import Mixture
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.recipes import RECIPES, recipe_names
 
 SHARDED = ("fsdp", "deepspeed", "modelparallel")
 """Beginnings of the names of strategies that cut a network into pieces."""

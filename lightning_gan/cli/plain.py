@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import torch
 
-from lightning_gan.cli_config import newest_checkpoint
+from lightning_gan.cli.configuration import newest_checkpoint
 from lightning_gan.errors import ConfigurationError
 
 

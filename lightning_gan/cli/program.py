@@ -16,17 +16,17 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_info
 
-import datamodules
-from datamodules import DataError, RealData
 from lightning_gan import callbacks as own
+from lightning_gan import datamodules
+from lightning_gan.callbacks.loggers import CSVCurve
 from lightning_gan.callbacks.preemption import (
     let_slurm_be,
     outlasting,
     refuse_torn_checkpoints,
 )
 from lightning_gan.callbacks.run import is_dry, run_folder
-from lightning_gan.checkpoint import read_checkpoint
-from lightning_gan.cli_config import (
+from lightning_gan.checkpoints.files import read_checkpoint
+from lightning_gan.cli.configuration import (
     check_budget,
     check_processes,
     check_trainer,
@@ -38,20 +38,20 @@ from lightning_gan.cli_config import (
     with_defaults,
     with_recipes,
 )
-from lightning_gan.cli_errors import HelpFormatter, Parser, disk_full, misfit, plain, refused
-from lightning_gan.cli_help import help_text
-from lightning_gan.cli_lock import hold, release
+from lightning_gan.cli.help import help_text
+from lightning_gan.cli.lock import hold, release
+from lightning_gan.cli.parser import HelpFormatter, Parser, disk_full, misfit, plain, refused
+from lightning_gan.cli.summary import measured, summary, write_reports
+from lightning_gan.datamodules import DataError, RealData
+from lightning_gan.distributed.strategy import lost_process
 from lightning_gan.errors import (
     ConfigurationError,
     DivergenceError,
     ProcessLostError,
     WeightsError,
 )
+from lightning_gan.evaluation.panel import MEASURES, extractor_for
 from lightning_gan.gan import GAN
-from lightning_gan.loggers import CSVCurve
-from lightning_gan.metrics.panel import MEASURES, extractor_for
-from lightning_gan.strategy import lost_process
-from lightning_gan.summary import measured, summary, write_reports
 
 MENDABLE = (
     ConfigurationError,
@@ -300,7 +300,7 @@ def run(arguments: list[str]) -> int:
         sys.path.append(str(Path.cwd()))
     try:
         if arguments[0] in OTHERS:
-            module = importlib.import_module(f"lightning_gan.{arguments[0]}")
+            module = importlib.import_module(f"lightning_gan.cli.commands.{arguments[0]}")
             getattr(module, arguments[0])(arguments[1:])
         elif (text := help_text(arguments)) is not None:
             sys.stdout.write(text)

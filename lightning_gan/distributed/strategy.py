@@ -19,9 +19,9 @@ from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
 from torch import nn
 from torch.optim import Optimizer
 
+from lightning_gan.distributed.processes import several
+from lightning_gan.distributed.reduction import Reducer
 from lightning_gan.errors import ConfigurationError, ProcessLostError, WeightsError
-from lightning_gan.processes import several
-from lightning_gan.reduction import Reducer
 
 PATIENCE = 20.0
 """Seconds that a process has to end by itself after another one has died."""

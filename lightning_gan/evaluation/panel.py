@@ -10,9 +10,10 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from lightning_gan.basics.images import grid
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.exact import SampleMetric
-from lightning_gan.metrics.extractors import FeatureExtractor, default_extractor, get_extractor
+from lightning_gan.metrics.extractors.base import FeatureExtractor, default_extractor, get_extractor
 from lightning_gan.metrics.features import ReferenceFeatures
 from lightning_gan.metrics.frechet import FrechetDistance
 from lightning_gan.metrics.gathered import FeatureMetric, FeatureSuite, GatheredMetric
@@ -25,7 +26,6 @@ from lightning_gan.metrics.reference import ReferenceStatistics, content_hash
 from lightning_gan.metrics.samples import SampleBatch
 from lightning_gan.metrics.stacked import CLASSIFIER, StackedCoverage, StackedExtractor
 from lightning_gan.metrics.vendi import VendiScore
-from lightning_gan.pictures import grid
 
 Measure = Literal[
     "frechet", "kernel", "neighbours", "vendi", "score", "memorisation", "duplicates", "modes"

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
+from lightning_gan import __version__
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.version import __version__
 
 FORMAT = 1  # of the files
 

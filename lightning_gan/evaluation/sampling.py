@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.chunks import chunk_generator, chunks
-from lightning_gan.metrics.extractors import exact_float32
-from lightning_gan.noise import Noise, Rows, latents, shared_with_layers
+from lightning_gan.metrics.extractors.base import exact_float32
+from lightning_gan.training.randomness import Noise, Rows, latents, shared_with_layers
 
 CHUNK = 250
 """Samples generated at a time; the same whatever the number of processes."""

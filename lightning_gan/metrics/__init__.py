@@ -1,8 +1,9 @@
 """Metrics of generated samples: torchmetrics that run in a plain loop, float64 throughout."""
 
+from lightning_gan.evaluation.panel import MEASURES, Panel
 from lightning_gan.metrics.balance import DiscriminatorBalance, HeldOutBalance
 from lightning_gan.metrics.chunks import Chunk, chunk_generator, chunks
-from lightning_gan.metrics.extractors import (
+from lightning_gan.metrics.extractors.base import (
     FeatureExtractor,
     default_classifier,
     default_extractor,
@@ -16,7 +17,6 @@ from lightning_gan.metrics.kernel import KernelDistance, kernel_distance
 from lightning_gan.metrics.memorisation import Duplicates, Memorisation
 from lightning_gan.metrics.modes import ClassCoverage, MixtureCoverage
 from lightning_gan.metrics.neighbours import Neighbours
-from lightning_gan.metrics.panel import MEASURES, Panel
 from lightning_gan.metrics.reference import ReferenceStatistics
 from lightning_gan.metrics.samples import SampleBatch
 from lightning_gan.metrics.stacked import StackedCoverage, expected_divergence

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.metrics.extractors import FeatureExtractor
+from lightning_gan.metrics.extractors.base import FeatureExtractor
 from lightning_gan.metrics.reference import (
     Packed,
     cache_path,

@@ -23,7 +23,7 @@ from lightning_gan.metrics.exact import SampleMetric, threads
 from lightning_gan.metrics.samples import SampleBatch
 
 if TYPE_CHECKING:
-    from lightning_gan.metrics.extractors import FeatureExtractor
+    from lightning_gan.metrics.extractors.base import FeatureExtractor
     from lightning_gan.metrics.reference import ReferenceStatistics
 
 SMALL = 512  # up to this many features, LAPACK is fastest and steadiest on one thread

@@ -16,7 +16,7 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.exact import SampleMetric
-from lightning_gan.metrics.extractors import FeatureExtractor
+from lightning_gan.metrics.extractors.base import FeatureExtractor
 from lightning_gan.metrics.features import FeatureBank, ReferenceFeatures
 from lightning_gan.metrics.samples import SampleBatch
 

@@ -13,7 +13,7 @@ from lightning_gan.metrics.exact import SampleMetric
 from lightning_gan.metrics.samples import SampleBatch
 
 if TYPE_CHECKING:
-    from lightning_gan.metrics.extractors import FeatureExtractor
+    from lightning_gan.metrics.extractors.base import FeatureExtractor
 
 COVERED = 0.1  # a class is drawn if its share is at least this part of the share in the data
 RADIUS = 3.0  # a point is of high quality within so many standard deviations of a mean

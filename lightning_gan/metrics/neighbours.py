@@ -14,7 +14,7 @@ from lightning_gan.metrics.distances import (
     distance_blocks,
     neighbourhood,
 )
-from lightning_gan.metrics.extractors import FeatureExtractor
+from lightning_gan.metrics.extractors.base import FeatureExtractor
 from lightning_gan.metrics.features import FeatureBank, ReferenceFeatures
 from lightning_gan.metrics.gathered import FeatureMetric
 

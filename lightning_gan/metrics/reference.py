@@ -21,8 +21,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.metrics.bundled import WEIGHTS_FOLDER
-from lightning_gan.metrics.extractors import FeatureExtractor
+from lightning_gan.metrics.extractors.base import FeatureExtractor
+from lightning_gan.metrics.extractors.bundled import WEIGHTS_FOLDER
 from lightning_gan.metrics.frechet import bias_coefficient, covariance_factor
 
 VARIABLE = "LIGHTNING_GAN_CACHE"

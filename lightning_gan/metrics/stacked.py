@@ -12,7 +12,7 @@ from torch.special import xlog1py, xlogy
 
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.exact import SampleMetric
-from lightning_gan.metrics.extractors import FeatureExtractor, get_extractor
+from lightning_gan.metrics.extractors.base import FeatureExtractor, get_extractor
 from lightning_gan.metrics.modes import divergence
 from lightning_gan.metrics.samples import SampleBatch
 

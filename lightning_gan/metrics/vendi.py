@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.exact import threads
-from lightning_gan.metrics.extractors import FeatureExtractor
+from lightning_gan.metrics.extractors.base import FeatureExtractor
 from lightning_gan.metrics.features import FeatureBank, ReferenceFeatures
 from lightning_gan.metrics.frechet import SMALL
 from lightning_gan.metrics.gathered import FeatureMetric

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightning_gan.checkpoints.parts import Part
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.parts import Part
 
 ImageSize = int | tuple[int, int] | None
 """Height and width in pixels where they are equal, or both; 0 for points; None for the data's."""

@@ -13,7 +13,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from lightning_gan.errors import at_least_one
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.layers import halvings
-from lightning_gan.noise import layer_normal, layer_uniform
+from lightning_gan.training.randomness import layer_normal, layer_uniform
 
 _UP = (16, 8, 4, 2, 2, 1, 0.5, 0.25, 0.125)
 """Feature maps of the generator as multiples of ``width``, from the smallest map on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lightning_gan import processes
+from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError, at_least_one
 from lightning_gan.networks.base import Discriminator
 

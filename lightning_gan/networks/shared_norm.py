@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from lightning_gan import processes
+from lightning_gan.distributed import processes
 
 
 class _SharedStatistics(nn.modules.batchnorm._BatchNorm):

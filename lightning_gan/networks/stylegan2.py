@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lightning_gan import processes
+from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError, at_least_one
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.layers import halvings
@@ -26,7 +26,7 @@ from lightning_gan.networks.stylegan2_layers import (
     ToImage,
     activate,
 )
-from lightning_gan.noise import layer_normal, layer_uniform
+from lightning_gan.training.randomness import layer_normal, layer_uniform
 
 _FOLLOWS = 0.002
 """Share of a batch in the running average of styles."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gan.noise import layer_normal
+from lightning_gan.training.randomness import layer_normal
 
 _SLOPE = 0.2
 

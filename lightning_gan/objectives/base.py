@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
 
-from lightning_gan.batch import ScoredBatch
-from lightning_gan.parts import Part
+from lightning_gan.checkpoints.parts import Part
+from lightning_gan.training.step import ScoredBatch
 
 if TYPE_CHECKING:
-    from lightning_gan.compatibility import Composition
+    from lightning_gan.training.composition import Composition
 
 
 class Objective(Part, nn.Module):

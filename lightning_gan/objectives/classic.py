@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from lightning_gan.batch import ScoredBatch
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.objectives.base import Objective
+from lightning_gan.training.step import ScoredBatch
 
 
 class _Logistic(Objective):

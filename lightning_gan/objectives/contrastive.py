@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lightning_gan.batch import ScoredBatch
 from lightning_gan.objectives.base import Objective
+from lightning_gan.training.step import ScoredBatch
 
 
 def _against(chosen: Tensor, others: Tensor) -> Tensor:

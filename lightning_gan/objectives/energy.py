@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from lightning_gan import processes
-from lightning_gan.batch import ScoredBatch
+from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.objectives.base import Objective
+from lightning_gan.training.step import ScoredBatch
 
 if TYPE_CHECKING:
-    from lightning_gan.compatibility import Composition
+    from lightning_gan.training.composition import Composition
 
 
 class BEGAN(Objective):

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from lightning_gan.batch import ScoredBatch
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.objectives.base import Objective
+from lightning_gan.training.step import ScoredBatch
 
 if TYPE_CHECKING:
-    from lightning_gan.compatibility import Composition
+    from lightning_gan.training.composition import Composition
 
 
 def multi_hinge(outputs: Tensor, target: Tensor) -> Tensor:

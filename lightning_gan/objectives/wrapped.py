@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from lightning_gan.batch import ScoredBatch
-from lightning_gan.curves import Curve, value_at
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.lookahead import step_after
 from lightning_gan.objectives.base import Objective
 from lightning_gan.regularizers import WeightClipping
+from lightning_gan.training.optimizers import step_after
+from lightning_gan.training.schedule import Curve, value_at
+from lightning_gan.training.step import ScoredBatch
 
 if TYPE_CHECKING:
-    from lightning_gan.compatibility import Composition
+    from lightning_gan.training.composition import Composition
 
 
 class _Around(Objective):

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
 
-from lightning_gan.batch import ScoredBatch
-from lightning_gan.curves import Curve, value_at
+from lightning_gan.checkpoints.parts import Part
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks.base import Discriminator
-from lightning_gan.noise import Draws
-from lightning_gan.parts import Part
-from lightning_gan.progress import Player
+from lightning_gan.training.progress import Player
+from lightning_gan.training.randomness import Draws
+from lightning_gan.training.schedule import Curve, value_at
+from lightning_gan.training.step import ScoredBatch
 
 if TYPE_CHECKING:
-    from lightning_gan.compatibility import Composition
+    from lightning_gan.training.composition import Composition
 
 HOOKS = ("discriminator_term", "generator_term", "constrain", "attach", "move_latents")
 

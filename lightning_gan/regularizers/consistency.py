@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_gan.batch import ScoredBatch
-from lightning_gan.curves import Curve
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.noise import Draws
 from lightning_gan.regularizers.base import Regularizer
+from lightning_gan.training.randomness import Draws
+from lightning_gan.training.schedule import Curve
+from lightning_gan.training.step import ScoredBatch
 
 if TYPE_CHECKING:
-    from lightning_gan.compatibility import Composition
+    from lightning_gan.training.composition import Composition
 
 
 def flipped_and_shifted(images: Tensor, draws: Draws, share: float = 1 / 8) -> Tensor:

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lightning_gan.batch import ScoredBatch
-from lightning_gan.curves import Curve
 from lightning_gan.errors import ConfigurationError, at_least_one
 from lightning_gan.networks.base import Discriminator
 from lightning_gan.networks.layers import has_spectral_norm
 from lightning_gan.regularizers.base import Regularizer
+from lightning_gan.training.schedule import Curve
+from lightning_gan.training.step import ScoredBatch
 
 if TYPE_CHECKING:
-    from lightning_gan.compatibility import Composition
+    from lightning_gan.training.composition import Composition
 
 LAYERS = (nn.Linear, nn.Embedding, nn.modules.conv._ConvNd)
 """Layers with a weight that spectral normalisation divides."""

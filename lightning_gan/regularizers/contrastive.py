@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from lightning_gan.batch import ScoredBatch
-from lightning_gan.curves import Curve
 from lightning_gan.errors import ConfigurationError, at_least_one
 from lightning_gan.regularizers.classifiers import _Conditional
+from lightning_gan.training.schedule import Curve
+from lightning_gan.training.step import ScoredBatch
 
 
 class _Embedded(_Conditional):

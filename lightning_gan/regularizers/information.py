@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, gaussian_nll_loss
 
-from lightning_gan.batch import ScoredBatch
-from lightning_gan.curves import Curve, value_at
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.prior import CodePrior
 from lightning_gan.regularizers.base import Regularizer
+from lightning_gan.training.latents import CodePrior
+from lightning_gan.training.schedule import Curve, value_at
+from lightning_gan.training.step import ScoredBatch
 
 if TYPE_CHECKING:
-    from lightning_gan.compatibility import Composition
+    from lightning_gan.training.composition import Composition
 
 
 class InfoGAN(Regularizer):

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from lightning_gan.batch import ScoredBatch
-from lightning_gan.curves import Curve
 from lightning_gan.errors import ConfigurationError, at_least_one
-from lightning_gan.noise import shared_with_layers
 from lightning_gan.regularizers.base import Regularizer
+from lightning_gan.training.randomness import shared_with_layers
+from lightning_gan.training.schedule import Curve
+from lightning_gan.training.step import ScoredBatch
 
 if TYPE_CHECKING:
-    from lightning_gan.compatibility import Composition
+    from lightning_gan.training.composition import Composition
 
 
 class PathLength(Regularizer):

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from lightning_gan.batch import ScoredBatch
-from lightning_gan.curves import Curve
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks.layers import has_batch_norm
 from lightning_gan.regularizers.base import Regularizer
+from lightning_gan.training.schedule import Curve
+from lightning_gan.training.step import ScoredBatch
 
 if TYPE_CHECKING:
-    from lightning_gan.compatibility import Composition
+    from lightning_gan.training.composition import Composition
 
 
 def sample_gradients(logits: Tensor, samples: Tensor) -> Tensor:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from lightning_gan import processes
-from lightning_gan.batch import ScoredBatch
-from lightning_gan.curves import Curve
+from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError, UnstableWarning
-from lightning_gan.progress import PLAYERS, Player
 from lightning_gan.regularizers.base import Regularizer
+from lightning_gan.training.progress import PLAYERS, Player
+from lightning_gan.training.schedule import Curve
+from lightning_gan.training.step import ScoredBatch
 
 if TYPE_CHECKING:
-    from lightning_gan.compatibility import Composition
+    from lightning_gan.training.composition import Composition
 
 
 class LeCam(Regularizer):

@@ -14,8 +14,8 @@ from lightning_gan.networks.layers import has_batch_norm, has_spectral_norm
 from lightning_gan.networks.minibatch import MinibatchStd
 from lightning_gan.networks.shared_norm import share_batch_norm
 from lightning_gan.objectives import Objective
-from lightning_gan.prior import Prior
 from lightning_gan.regularizers import R1, R2, Regularizer
+from lightning_gan.training.latents import Prior
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lightning_gan.batch import Score, ScoredBatch, scorer
-from lightning_gan.compatibility import Composition
 from lightning_gan.networks.base import scores_of
 from lightning_gan.networks.layers import batch_statistics
-from lightning_gan.noise import Draws, Noise, Rows, shared_with_layers
-from lightning_gan.progress import Player, Update
 from lightning_gan.regularizers import Regularizer
+from lightning_gan.training.composition import Composition
+from lightning_gan.training.progress import Player, Update
+from lightning_gan.training.randomness import Draws, Noise, Rows, shared_with_layers
+from lightning_gan.training.step import Score, ScoredBatch, scorer
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from lightning_gan.checkpoints.parts import Part
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.parts import Part
 
 
 class Prior(Part):

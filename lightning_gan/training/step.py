@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from lightning_gan import processes
+from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks.base import scores_of
-from lightning_gan.noise import Draws
-from lightning_gan.progress import Player
+from lightning_gan.training.progress import Player
+from lightning_gan.training.randomness import Draws
 
 Score = Callable[[Tensor, Tensor], Tensor | tuple[Tensor, Tensor]]
 """Samples and labels (N,) to logits (N,), or to logits and the features (N, F) behind them."""

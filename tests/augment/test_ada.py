@@ -18,9 +18,9 @@ from lightning_gan.augment import (
     DiffAugment,
     SignController,
 )
-from lightning_gan.curves import LinearCurve
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.noise import Noise, Rows
+from lightning_gan.training.randomness import Noise, Rows
+from lightning_gan.training.schedule import LinearCurve
 
 EVERYTHING: dict[str, Any] = {"filtering": True, "noise": True, "cutout": True}
 GROUPS = ("blit", "geometry", "color", "filtering", "noise", "cutout")

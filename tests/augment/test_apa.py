@@ -17,9 +17,9 @@ from lightning_gan.augment import (
     InstanceNoise,
     SignController,
 )
-from lightning_gan.curves import LinearCurve
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.noise import Draws, Noise, Rows
+from lightning_gan.training.randomness import Draws, Noise, Rows
+from lightning_gan.training.schedule import LinearCurve
 
 
 def draws_for(samples: Tensor) -> Draws:

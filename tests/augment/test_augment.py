@@ -8,9 +8,9 @@ from tiny import draws_for, fit, points_gan
 from torch import Tensor
 
 from lightning_gan.augment import Augmentation, InstanceNoise
-from lightning_gan.curves import LinearCurve
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.noise import Draws
+from lightning_gan.training.randomness import Draws
+from lightning_gan.training.schedule import LinearCurve
 
 
 def test_instance_noise_has_the_deviation_that_is_due() -> None:

@@ -10,14 +10,14 @@ from lightning.pytorch import LightningDataModule
 from tiny import NormedDiscriminator, Pictures, Points, fit, picture_gan, points_gan, quiet_trainer
 from torch import Tensor
 
-from datamodules import RealData, Split
 from lightning_gan.callbacks import Balance
+from lightning_gan.datamodules import RealData, Split
 from lightning_gan.gan import GAN
 from lightning_gan.metrics import HeldOutBalance
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator, Packed
-from lightning_gan.noise import Noise, Rows, layer_normal
 from lightning_gan.objectives import Hinge, NonSaturating, RelativisticPairing, Wasserstein
 from lightning_gan.regularizers import GradientPenalty
+from lightning_gan.training.randomness import Noise, Rows, layer_normal
 
 
 class Twice(Points):

@@ -14,8 +14,7 @@ from PIL import Image
 from tiny import Pictures, Points, distance, fit, picture_gan, points_gan, quiet_trainer, weights
 from torch import Tensor
 
-from lightning_gan.alternation import PerBatch, Phases
-from lightning_gan.batch import ScoredBatch
+from lightning_gan.basics.images import grid
 from lightning_gan.callbacks import (
     Balance,
     Evaluation,
@@ -29,11 +28,12 @@ from lightning_gan.callbacks.run import of_gan
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
-from lightning_gan.noise import Noise, Rows
 from lightning_gan.objectives import NonSaturating, Wasserstein
-from lightning_gan.pictures import grid
-from lightning_gan.progress import PLAYERS
 from lightning_gan.regularizers import R1, GradientPenalty, Regularizer
+from lightning_gan.training.progress import PLAYERS
+from lightning_gan.training.randomness import Noise, Rows
+from lightning_gan.training.schedule import PerBatch, Phases
+from lightning_gan.training.step import ScoredBatch
 
 
 class Logits(Regularizer):

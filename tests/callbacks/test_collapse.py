@@ -28,8 +28,8 @@ from lightning_gan.callbacks import (
     CollapseGuard,
     Evaluation,
 )
+from lightning_gan.callbacks.loggers import CSVCurve
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.loggers import CSVCurve
 from lightning_gan.objectives import Minimax
 
 

@@ -14,9 +14,9 @@ from lightning.pytorch import Callback
 from tiny import Points, points_gan, quiet_trainer
 
 from lightning_gan.callbacks import Balance, EquilibriumStopping, LastCheckpoint
+from lightning_gan.callbacks.loggers import CSVCurve
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.gan import GAN
-from lightning_gan.loggers import CSVCurve
 from lightning_gan.objectives import Hinge
 
 AT_REST: dict[str, float] = {

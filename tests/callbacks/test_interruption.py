@@ -29,7 +29,7 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
     )
 
 

@@ -18,10 +18,10 @@ from tiny import Points, fit, points_gan, quiet_trainer
 
 from lightning_gan.callbacks import Interrupted, LastCheckpoint
 from lightning_gan.callbacks import preemption as module
-from lightning_gan.cli import run
+from lightning_gan.cli.program import run
 from lightning_gan.errors import ConfigurationError
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[1]
 needs_signals = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="Windows has no SIGUSR1")
 pytestmark = [needs_signals]
 

@@ -13,7 +13,7 @@ import torch
 from cluster import PATIENCE, end, sbatch, slurm, srun
 from tiny import distance
 
-from lightning_gan.cli import run as main
+from lightning_gan.cli.program import run as main
 
 pytestmark = [
     pytest.mark.slow,
@@ -41,7 +41,7 @@ def fit_two(folder: Path) -> list[str]:
 def one_after_the_other(*runs: list[str]) -> list[str]:
     """Python's arguments for several runs in one process, which starts faster than several."""
     calls = " or ".join(f"run({arguments!r})" for arguments in runs)
-    return ["-c", f"import sys; from lightning_gan.cli import run; sys.exit({calls})"]
+    return ["-c", f"import sys; from lightning_gan.cli.program import run; sys.exit({calls})"]
 
 
 def last(folder: Path) -> dict[str, Any]:

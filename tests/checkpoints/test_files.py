@@ -13,11 +13,10 @@ import torch
 from tiny import Points, distance, fit, points_gan, quiet_trainer, weights
 
 import lightning_gan
-from datamodules import Digits, RealData, Ring
-from lightning_gan.alternation import PerBatch
 from lightning_gan.augment import InstanceNoise
 from lightning_gan.callbacks import LastCheckpoint
-from lightning_gan.curves import LinearCurve
+from lightning_gan.checkpoints.parts import describe
+from lightning_gan.datamodules import Digits, RealData, Ring
 from lightning_gan.errors import DivergenceError, WeightsError
 from lightning_gan.gan import GAN
 from lightning_gan.networks import (
@@ -27,8 +26,8 @@ from lightning_gan.networks import (
     MLPGenerator,
 )
 from lightning_gan.objectives import NonSaturating, Wasserstein
-from lightning_gan.parts import describe
 from lightning_gan.regularizers import R1, GradientPenalty
+from lightning_gan.training.schedule import LinearCurve, PerBatch
 
 Edit = Callable[[dict[str, Any]], object]
 

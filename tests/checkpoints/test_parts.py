@@ -8,9 +8,8 @@ import pytest
 import torch
 from small_networks import network_of
 
-from lightning_gan.alternation import Alternation, PerBatch, Phases
 from lightning_gan.augment import Augmentation, Augmentations, DiffAugment, InstanceNoise
-from lightning_gan.curves import CosineCurve, Curve, DecayCurve, LinearCurve
+from lightning_gan.checkpoints.parts import Part, all_parts, build, describe, own_arguments
 from lightning_gan.errors import WeightsError
 from lightning_gan.networks import (
     DCGANDiscriminator,
@@ -21,9 +20,17 @@ from lightning_gan.networks import (
     R3GANDiscriminator,
 )
 from lightning_gan.objectives import LeastSquares, Minimax, NonSaturating, Objective, TopK, Unrolled
-from lightning_gan.parts import Part, all_parts, build, describe, own_arguments
-from lightning_gan.prior import CodePrior, Prior
 from lightning_gan.regularizers import R1, R2, GradientPenalty, InfoGAN, Regularizer, WeightClipping
+from lightning_gan.training.latents import CodePrior, Prior
+from lightning_gan.training.schedule import (
+    Alternation,
+    CosineCurve,
+    Curve,
+    DecayCurve,
+    LinearCurve,
+    PerBatch,
+    Phases,
+)
 
 EXAMPLES: list[Part] = [
     Minimax(0.9),

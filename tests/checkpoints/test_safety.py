@@ -13,10 +13,10 @@ from lightning.pytorch import Callback, LightningModule
 from tiny import Points, distance, fit, points_gan, quiet_trainer, weights
 from torch import Tensor
 
-from lightning_gan.batch import ScoredBatch
 from lightning_gan.callbacks import Interrupted, LastCheckpoint, StopOnDivergence
 from lightning_gan.errors import ConfigurationError, DivergenceError
 from lightning_gan.regularizers import Regularizer
+from lightning_gan.training.step import ScoredBatch
 
 
 class Spoil(Regularizer):

@@ -11,9 +11,9 @@ from tiny import Points, points_gan, quiet_trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from datamodules import DataError, Split
-from lightning_gan import cli
 from lightning_gan.callbacks import LastCheckpoint, StopOnDivergence
+from lightning_gan.cli import program
+from lightning_gan.datamodules import DataError, Split
 from lightning_gan.errors import DivergenceError
 
 OWN_LOADER = pytest.mark.filterwarnings("ignore:.*(number of training batches|no `val_data).*")
@@ -104,5 +104,5 @@ def test_what_the_fuzzing_found_is_answered(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["lightning-gan"])
-    assert cli.run(["fit", "--data", "Ring", "--model.max_images", "8", option]) == 2
+    assert program.run(["fit", "--data", "Ring", "--model.max_images", "8", option]) == 2
     assert expected in capsys.readouterr().err

@@ -14,8 +14,8 @@ import yaml
 
 from lightning_gan import __main__, __version__, cli
 from lightning_gan.callbacks import SampleGrid
-from lightning_gan.cli_config import newest_checkpoint, run_name, with_defaults, with_recipes
-from lightning_gan.cli_help import help_text
+from lightning_gan.cli.configuration import newest_checkpoint, run_name, with_defaults, with_recipes
+from lightning_gan.cli.help import help_text
 
 QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu"]
 RING = ["fit", "--config", "mlp_ring", *QUIET, "--trainer.log_every_n_steps", "2"]
@@ -126,7 +126,7 @@ def test_a_recipe_is_found_by_its_bare_name_and_a_file_by_its_path(tmp_path: Pat
         ("fit --config mlp_ring", "mlp_ring"),
         ("fit -c=a/b/own.yaml --data MNIST", "own"),
         ("fit --data MNIST", "mnist"),
-        ("fit --data datamodules.Ring", "ring"),
+        ("fit --data lightning_gan.datamodules.Ring", "ring"),
         ("fit", "gan"),
     ],
 )
@@ -134,7 +134,7 @@ def test_a_run_is_named_after_its_recipe_or_its_data(arguments: str, name: str) 
     assert run_name(arguments.split()) == name
 
 
-@pytest.mark.parametrize("data", ["Ring", "datamodules.Grid"])
+@pytest.mark.parametrize("data", ["Ring", "lightning_gan.datamodules.Grid"])
 def test_without_a_recipe_points_are_made_by_perceptrons(data: str) -> None:
     run("fit", "--data", data, "--model.max_images", "128", *QUIET)
     folder = f"runs/{data.rpartition('.')[2].lower()}/version_0"
@@ -214,7 +214,7 @@ def test_wandb_works_offline_without_an_account(tmp_path: Path) -> None:
     pytest.importorskip("wandb")
     command = [*RING, "--model.max_images", "1024", "--wandb", "offline"]
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    environment["PYTHONPATH"] = str(Path(__file__).parents[1])
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
     subprocess.run(
         [sys.executable, "-m", "lightning_gan", *command],
         env=environment,

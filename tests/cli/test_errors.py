@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lightning_gan import cli
+from lightning_gan.cli import program
 from lightning_gan.regularizers import Regularizer
 
 RING = ["fit", "--config", "mlp_ring", "--trainer.enable_progress_bar", "false"]
@@ -27,7 +27,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def sentence(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """Runs a command that must fail, and returns the one sentence that it says."""
-    assert cli.run(list(arguments)) == 2
+    assert program.run(list(arguments)) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     said = [line for line in lines if not line.startswith("Writing to ")]
     assert len(said) == 1, lines
@@ -207,7 +207,7 @@ def test_a_size_that_the_networks_cannot_make_is_refused(
 @pytest.fixture
 def checkpoint(capsys: pytest.CaptureFixture[str]) -> Path:
     """The checkpoint of a short run on the ring."""
-    assert cli.run([*RING, "--model.max_images", "512"]) == 0
+    assert program.run([*RING, "--model.max_images", "512"]) == 0
     capsys.readouterr()
     return Path("runs/mlp_ring/version_0/checkpoints/last.ckpt")
 
@@ -263,8 +263,8 @@ def test_ctrl_c_outside_of_the_training_has_no_traceback(
     def interrupted(*_: Any) -> NoReturn:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.CLI, "before_instantiate_classes", interrupted)
-    assert cli.run(RING) == 130
+    monkeypatch.setattr(program.CLI, "before_instantiate_classes", interrupted)
+    assert program.run(RING) == 130
     assert "Stopped by Ctrl-C" in capsys.readouterr().err
 
 
@@ -272,6 +272,6 @@ def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> NoReturn:
         raise KeyError("a defect")
 
-    monkeypatch.setattr(cli.CLI, "before_instantiate_classes", broken)
+    monkeypatch.setattr(program.CLI, "before_instantiate_classes", broken)
     with pytest.raises(KeyError, match="a defect"):
-        cli.run(RING)
+        program.run(RING)

@@ -12,10 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules import Digits
 from lightning_gan.__main__ import main
-from lightning_gan.pictures import save_png
-from lightning_gan.report import Report
+from lightning_gan.basics.images import save_png
+from lightning_gan.datamodules import Digits
+from lightning_gan.evaluation.report import Report
 
 RING = ["--data", "Ring", "--measures", "[frechet, modes, neighbours]", "--num_samples", "300"]
 
@@ -198,7 +198,7 @@ def test_no_report_and_no_file_are_refused(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_pictures_are_read_as_they_are(tmp_path: Path) -> None:
-    from lightning_gan.evaluate import _Folder
+    from lightning_gan.cli.commands.evaluate import _Folder
 
     images = digits(tmp_path / "real", 5)
     source = _Folder(tmp_path / "real", Digits(), torch.device("cpu"))

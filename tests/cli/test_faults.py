@@ -16,13 +16,13 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from tiny import Points, fit, points_gan, quiet_trainer
 
-from lightning_gan import cli
 from lightning_gan.callbacks import LastCheckpoint
-from lightning_gan.checkpoint import TEMPORARY, read_checkpoint, write_whole
-from lightning_gan.checkpoint_io import WholeFiles
+from lightning_gan.checkpoints.files import TEMPORARY, read_checkpoint, write_whole
+from lightning_gan.checkpoints.plugin import WholeFiles
+from lightning_gan.cli import program
 from lightning_gan.errors import WeightsError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SMALL = "--model.generator.width 8 --model.discriminator.width 8 --data.batch_size 32"
 QUIET = "--trainer.enable_progress_bar false --trainer.accelerator cpu"
 FIT = ["fit", "--config", "mlp_ring", *f"{SMALL} {QUIET}".split()]
@@ -34,7 +34,7 @@ LAST = Path("runs/mlp_ring/version_0/checkpoints/last.ckpt")
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["lightning-gan"])
-    monkeypatch.setattr(cli.CLI, "after_fit", lambda self: None)
+    monkeypatch.setattr(program.CLI, "after_fit", lambda self: None)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def images(path: Path) -> int:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from lightning_gan import checkpoint
+from lightning_gan.checkpoints import files as checkpoint
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -155,13 +155,13 @@ def test_a_full_disk_ends_the_training_and_names_the_last_good_checkpoint(
     often = ["--trainer.callbacks+=LastCheckpoint", "--trainer.callbacks.every_minutes", "1e-9"]
     with monkeypatch.context() as patch:
         fill_up(patch, after=3)
-        assert cli.run([*FIT, "3200", *often]) == 2
+        assert program.run([*FIT, "3200", *often]) == 2
     sentence = complaint()
     assert f"{LAST} could not be written (No space left on device), but {LAST} is whole" in sentence
     assert "--ckpt_path last" in sentence
     assert images(LAST) == 3 * 32
     assert [path.name for path in LAST.parent.iterdir()] == ["last.ckpt"]
-    assert cli.run([*FIT, "320", "--ckpt_path", "last"]) == 0
+    assert program.run([*FIT, "320", "--ckpt_path", "last"]) == 0
     assert images(LAST) == 320
 
 
@@ -170,7 +170,7 @@ def test_a_disk_that_is_full_from_the_start_says_so(
     monkeypatch: pytest.MonkeyPatch, complaint: Callable[[], str]
 ) -> None:
     fill_up(monkeypatch, after=0)
-    assert cli.run([*FIT, "32"]) == 2
+    assert program.run([*FIT, "32"]) == 2
     assert "there is no earlier checkpoint" in complaint()
     assert list(LAST.parent.iterdir()) == []
 
@@ -181,7 +181,7 @@ def test_a_disk_that_is_full_from_the_start_says_so(
 def test_a_limit_of_the_system_on_the_size_of_files_ends_all_processes(devices: str) -> None:
     if devices != "1" and not torch.distributed.is_available():
         pytest.skip("torch is built without it")
-    assert cli.run([*FIT, "320"]) == 0
+    assert program.run([*FIT, "320"]) == 0
     size = LAST.stat().st_size
     more = ["--trainer.devices", devices]
     command = f"ulimit -f {size // 1024 - 4}; exec '{sys.executable}' -m lightning_gan \"$@\""
@@ -202,10 +202,10 @@ def test_a_limit_of_the_system_on_the_size_of_files_ends_all_processes(devices: 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG])
 def test_a_disk_that_is_full_for_other_files_is_a_sentence_too(number: int) -> None:
     error = OSError(number, os.strerror(number), "metrics.csv")
-    assert "metrics.csv could not be written" in (cli.mendable(error) or "")
+    assert "metrics.csv could not be written" in (program.mendable(error) or "")
     error.__context__ = WeightsError("What was said of the checkpoint.")
-    assert cli.mendable(error) == "What was said of the checkpoint."
-    assert cli.mendable(OSError(errno.EBADF, "a defect")) is None
+    assert program.mendable(error) == "What was said of the checkpoint."
+    assert program.mendable(OSError(errno.EBADF, "a defect")) is None
 
 
 # ------------------------------------------------------------------------------- damaged files
@@ -259,8 +259,8 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(sys, "argv", ["lightning-gan"])
-        patch.setattr(cli.CLI, "after_fit", lambda self: None)
-        assert cli.run([*FIT, "64"]) == 0
+        patch.setattr(program.CLI, "after_fit", lambda self: None)
+        assert program.run([*FIT, "64"]) == 0
     return folder / LAST
 
 
@@ -278,7 +278,7 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence(
         "validate": ["validate", *FIT[1:-3]],
         "predict": ["predict"],
     }
-    assert cli.run([*words[command], "--ckpt_path", str(path)]) == 2
+    assert program.run([*words[command], "--ckpt_path", str(path)]) == 2
     assert expected in complaint()
     assert not Path("sprung").exists()
     assert not Path("runs/mlp_ring/version_0/checkpoints").exists()
@@ -291,8 +291,8 @@ def test_weights_alone_can_be_sampled_from_but_not_trained_on(
     edited(lambda c: [c.pop(name) for name in ("optimizer_states", "lr_schedulers")])(
         Path("copy.ckpt")
     )
-    assert cli.run(["predict", "--ckpt_path", "copy.ckpt", "--n", "4"]) == 0
-    assert cli.run([*FIT, "128", "--ckpt_path", "copy.ckpt"]) == 2
+    assert program.run(["predict", "--ckpt_path", "copy.ckpt", "--n", "4"]) == 0
+    assert program.run([*FIT, "128", "--ckpt_path", "copy.ckpt"]) == 2
     assert "can be sampled from but not be trained on" in complaint()
 
 

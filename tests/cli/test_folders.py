@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from lightning_gan import cli
-from lightning_gan.checkpoint import read_checkpoint
-from lightning_gan.loggers import CSVCurve
+from lightning_gan.callbacks.loggers import CSVCurve
+from lightning_gan.checkpoints.files import read_checkpoint
+from lightning_gan.cli import program
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SMALL = "--model.generator.width 8 --model.discriminator.width 8 --data.batch_size 32"
 QUIET = "--trainer.enable_progress_bar false --trainer.accelerator cpu"
 FIT = ["fit", "--config", "mlp_ring", *f"{SMALL} {QUIET}".split()]
@@ -29,7 +29,7 @@ LAST = Path("runs/mlp_ring/version_0/checkpoints/last.ckpt")
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["lightning-gan"])
-    monkeypatch.setattr(cli.CLI, "after_fit", lambda self: None)
+    monkeypatch.setattr(program.CLI, "after_fit", lambda self: None)
 
 
 def images(path: Path) -> int:
@@ -66,14 +66,14 @@ def test_a_place_where_no_folder_can_be_made_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    assert cli.run([*FIT, "32", "--trainer.default_root_dir", "file"]) == 2
+    assert program.run([*FIT, "32", "--trainer.default_root_dir", "file"]) == 2
     assert "give another --trainer.default_root_dir" in capsys.readouterr().err
 
 
 HOLDER = """
 import sys
 from pathlib import Path
-from lightning_gan.cli_lock import hold
+from lightning_gan.cli.lock import hold
 hold(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()
@@ -83,7 +83,7 @@ sys.stdin.read()
 @pytest.fixture
 def holder() -> Iterator[subprocess.Popen[str]]:
     """A living process that writes into the folder of a run."""
-    assert cli.run([*FIT, "64"]) == 0
+    assert program.run([*FIT, "64"]) == 0
     process = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(LAST.parents[1])],
         stdin=subprocess.PIPE,
@@ -106,17 +106,17 @@ def test_a_run_that_is_being_written_is_not_resumed_until_its_process_is_dead(
     holder: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
-    assert cli.run([*FIT, "128", "--ckpt_path", "last"]) == 2
+    assert program.run([*FIT, "128", "--ckpt_path", "last"]) == 2
     said = capsys.readouterr().err
     assert f"is being written by process {holder.pid} on " in said
     assert images(LAST) == 64
-    assert cli.run([*FIT, "32"]) == 0  # a run of its own is welcome
+    assert program.run([*FIT, "32"]) == 0  # a run of its own is welcome
     other = Path("runs/mlp_ring/version_1/checkpoints/last.ckpt")
     assert images(other) == 32
     shutil.rmtree(other.parents[1])
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     assert (LAST.parents[1] / "run.lock").exists()
-    assert cli.run([*FIT, "128", "--ckpt_path", "last"]) == 0
+    assert program.run([*FIT, "128", "--ckpt_path", "last"]) == 0
     assert images(LAST) == 128
     assert not (LAST.parents[1] / "run.lock").exists()

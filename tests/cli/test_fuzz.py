@@ -24,10 +24,10 @@ from fuzzing import JUNK, broken, called, is_sentence, mutate, survey
 from PIL import Image
 from tiny import points_gan, quiet_trainer
 
-from datamodules import CIFAR10, MNIST, DataError, ImageFolder, RealData, Ring
-from lightning_gan import cli
+from lightning_gan.cli import program
+from lightning_gan.datamodules import CIFAR10, MNIST, DataError, ImageFolder, RealData, Ring
 from lightning_gan.errors import ConfigurationError, WeightsError
-from lightning_gan.loading import load
+from lightning_gan.gan import load
 
 pytestmark = [
     pytest.mark.slow,
@@ -39,7 +39,7 @@ pytestmark = [
 def command(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str | None:
     """The same for a command line."""
     codes: list[int] = []
-    fault = called(lambda: codes.append(cli.run(arguments)))
+    fault = called(lambda: codes.append(program.run(arguments)))
     said = capsys.readouterr().err.strip().splitlines()
     if fault is not None or codes == [0]:
         return fault
@@ -104,7 +104,7 @@ def test_a_configuration_of_wrong_keys_values_and_structures(
         (tmp_path / "own.yaml").write_text(text, encoding="utf-8")
         return ", ".join(tried), command(capsys, ["fit", "--config", "own.yaml", *FIXED])
 
-    assert cli.run(["fit", "--print_config"]) == 0
+    assert program.run(["fit", "--print_config"]) == 0
     survey(110, case)
 
 

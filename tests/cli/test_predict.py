@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from tiny import Pictures, Points, points_gan, quiet_trainer
 
-from lightning_gan import cli
+from lightning_gan.cli import program
 from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.objectives import NonSaturating
@@ -40,12 +40,12 @@ def points(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def predict(checkpoint: Path, output: Path, options: str = "--n 5") -> dict[str, np.ndarray]:
     where = ["--ckpt_path", str(checkpoint), "--output", str(output), "--device", "cpu"]
-    assert cli.run(["predict", *where, *options.split()]) == 0
+    assert program.run(["predict", *where, *options.split()]) == 0
     return {path.name: np.asarray(Image.open(path)) for path in sorted(output.glob("*.png"))}
 
 
 def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
-    assert cli.run(["predict", *options]) == 2
+    assert program.run(["predict", *options]) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1, lines
     return lines[0]
@@ -135,7 +135,7 @@ def test_an_output_that_is_a_file_is_refused(
 
 
 def test_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["predict", "--help"]) == 0
+    assert program.run(["predict", "--help"]) == 0
     assert "--truncation" in capsys.readouterr().out
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules import Samples, Split
+from lightning_gan.datamodules import Samples, Split
 
 WriteIdx = Callable[..., Path]
 

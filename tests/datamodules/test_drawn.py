@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-import datamodules
-from datamodules import DataError, Digits, Grid, Mixture, Ring
+from lightning_gan import datamodules
+from lightning_gan.datamodules import DataError, Digits, Grid, Mixture, Ring
 
 
 @pytest.mark.parametrize("image_size", [8, 16, 28, 32, 64])

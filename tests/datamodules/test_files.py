@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-import datamodules
-from datamodules import CIFAR10, CIFAR100, MNIST, DataError, FashionMNIST, Split
-from datamodules.downloaded import DownloadedData
+from lightning_gan import datamodules
+from lightning_gan.datamodules import CIFAR10, CIFAR100, MNIST, DataError, FashionMNIST, Split
+from lightning_gan.datamodules.downloaded import DownloadedData
 
 WriteIdx = Callable[..., Path]
 FILES = [MNIST, FashionMNIST, CIFAR10, CIFAR100]

@@ -9,7 +9,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from datamodules import RealData, Split
+from lightning_gan.datamodules import RealData, Split
 
 pytestmark = [
     # Lightning 2.6 flattens batches with a class that torch 2.14 deprecates

@@ -7,8 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from datamodules import DataError, EvaluationBatches, Samples, Split, TrainingBatches, to_unit
-from datamodules.memory import _fits, hashed_generator
+from lightning_gan.datamodules import (
+    DataError,
+    EvaluationBatches,
+    Samples,
+    Split,
+    TrainingBatches,
+    to_unit,
+)
+from lightning_gan.datamodules.memory import _fits, hashed_generator
 
 Numbered = Callable[[int], Samples]
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules import DataError, ImageFolder
-from datamodules.pictures import decode, find_pictures
+from lightning_gan.datamodules import DataError, ImageFolder
+from lightning_gan.datamodules.pictures import decode, find_pictures
 
 Draw = Callable[..., Path]
 
@@ -78,7 +78,9 @@ def test_the_second_run_finds_the_pictures_decoded(
     root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = ImageFolder(str(root), image_size=8).split("train")
-    monkeypatch.setattr("datamodules.image_folder.decode", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(
+        "lightning_gan.datamodules.image_folder.decode", lambda *_: pytest.fail("decoded")
+    )
     second = ImageFolder(str(root), image_size=8, seed=3).split("train")
     assert torch.equal(first.images, second.images)
     assert torch.equal(first.labels, second.labels)

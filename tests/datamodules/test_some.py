@@ -8,8 +8,16 @@ from typing import Any
 import pytest
 import torch
 
-from datamodules import DataError, Digits, EvaluationBatches, RealData, Samples, Split, StackedMNIST
-from datamodules.stacked_mnist import SIZES, Triples
+from lightning_gan.datamodules import (
+    DataError,
+    Digits,
+    EvaluationBatches,
+    RealData,
+    Samples,
+    Split,
+    StackedMNIST,
+)
+from lightning_gan.datamodules.stacked_mnist import SIZES, Triples
 
 
 class Numbered(RealData):

@@ -8,8 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from datamodules import MNIST, DataError, EvaluationBatches, StackedMNIST, TrainingBatches, to_unit
-from datamodules.stacked_mnist import SIZES, Triples
+from lightning_gan.datamodules import (
+    MNIST,
+    DataError,
+    EvaluationBatches,
+    StackedMNIST,
+    TrainingBatches,
+    to_unit,
+)
+from lightning_gan.datamodules.stacked_mnist import SIZES, Triples
 
 WriteIdx = Callable[..., Path]
 

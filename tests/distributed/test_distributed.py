@@ -30,17 +30,17 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from tiny import distance
 from torch import nn
 
-from lightning_gan.errors import ConfigurationError, ProcessLostError
-from lightning_gan.reduction import buckets
-from lightning_gan.strategy import (
+from lightning_gan.distributed.reduction import buckets
+from lightning_gan.distributed.strategy import (
     GANStrategy,
     check_strategy,
     lost_process,
     on_all_processes,
     share_buffers,
 )
+from lightning_gan.errors import ConfigurationError, ProcessLostError
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[1]
 STRATEGIES = ["gan_ddp", "ddp_find_unused_parameters_true"]
 SECONDS = 200
 """What a group of processes may take before it counts as hanging."""

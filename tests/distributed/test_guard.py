@@ -13,7 +13,7 @@ import torch
 from guard_worker import everything
 from tiny import distance
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[1]
 SECONDS = 200
 """What a group of processes may take before it counts as hanging."""
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from lightning_gan import cli
 from lightning_gan.__main__ import main
+from lightning_gan.cli import program
 
-TEXT = (Path(__file__).parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 (SHELL,) = re.findall(r"```bash\n(.*?)```", TEXT, flags=re.DOTALL)
 SHORT = (
@@ -35,7 +35,7 @@ def test_an_objective_from_outside_is_trained_explained_and_sampled(
 ) -> None:
     Path("exponential.py").write_text(PYTHON[0], encoding="utf-8")
     fit, explain, predict = (shlex.split(line) for line in SHELL.splitlines())
-    monkeypatch.setattr(cli.CLI, "after_fit", lambda self: None)
+    monkeypatch.setattr(program.CLI, "after_fit", lambda self: None)
     assert main([*fit[1:], *SHORT.split()]) == 0, capsys.readouterr().err
     config = Path("runs/mlp_ring/version_0/config.yaml").read_text(encoding="utf-8")
     assert "class_path: exponential.Exponential" in config

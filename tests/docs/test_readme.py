@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lightning_gan.__main__ import main, recipe_names
+from lightning_gan.__main__ import main
+from lightning_gan.recipes import recipe_names
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
 SHELL = [line for kind, text in BLOCKS if kind == "bash" for line in text.splitlines()]

@@ -16,12 +16,12 @@ from torch import Tensor
 from lightning_gan.callbacks import Evaluation
 from lightning_gan.callbacks.evaluation import distance_key
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.evaluation.report import Report
+from lightning_gan.evaluation.sampling import CHUNK, Sampling
 from lightning_gan.gan import GAN
 from lightning_gan.metrics import chunk_generator
 from lightning_gan.networks import MLPGenerator
-from lightning_gan.noise import layer_normal
-from lightning_gan.report import Report
-from lightning_gan.sampling import CHUNK, Sampling
+from lightning_gan.training.randomness import layer_normal
 
 TRAINING = {"fid", "precision", "recall", "density", "coverage", "nn1", "modes", "eval"}
 TESTING = TRAINING | {"kid", "vendi", "auth", "ct", "dup"}
@@ -210,7 +210,7 @@ def test_every_value_can_choose_a_checkpoint(tmp_path: Path) -> None:
 
 
 def test_each_evaluation_leaves_a_line_with_its_stamp(tmp_path: Path) -> None:
-    from lightning_gan.loggers import CSVCurve
+    from lightning_gan.callbacks.loggers import CSVCurve
 
     evaluation = Evaluation(num_samples=40)
     trainer = quiet_trainer(

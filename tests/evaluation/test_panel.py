@@ -10,8 +10,8 @@ from tiny import Pictures, Points
 from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.evaluation.panel import MEASURES, Panel, extractor_for, usual_samples
 from lightning_gan.metrics import FeatureExtractor, KernelDistance, ReferenceFeatures
-from lightning_gan.metrics.panel import MEASURES, Panel, extractor_for, usual_samples
 from lightning_gan.metrics.samples import SampleBatch
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.report import Report, check_comparable, comparison, differences
+from lightning_gan.evaluation.report import Report, check_comparable, comparison, differences
 
 STAMP: dict[str, Any] = {
     "extractor": {"name": "mnist_cnn", "sha256": "ab" * 32},

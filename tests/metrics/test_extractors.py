@@ -19,10 +19,15 @@ from lightning_gan.metrics import (
     default_classifier,
     default_extractor,
     get_extractor,
-    inception,
 )
-from lightning_gan.metrics.bundled import WEIGHTS, WEIGHTS_FOLDER, bundled_record, load_bundled
-from lightning_gan.metrics.inception import Inception
+from lightning_gan.metrics.extractors import inception
+from lightning_gan.metrics.extractors.bundled import (
+    WEIGHTS,
+    WEIGHTS_FOLDER,
+    bundled_record,
+    load_bundled,
+)
+from lightning_gan.metrics.extractors.inception import Inception
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLED = sorted(WEIGHTS)

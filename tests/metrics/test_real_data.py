@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from datamodules import CIFAR10, MNIST, RealData
-from datamodules.errors import DataError
-from datamodules.memory import to_unit
+from lightning_gan.datamodules import CIFAR10, MNIST, RealData
+from lightning_gan.datamodules.errors import DataError
+from lightning_gan.datamodules.memory import to_unit
 from lightning_gan.metrics import (
     ClassCoverage,
     FeatureExtractor,
@@ -17,7 +17,7 @@ from lightning_gan.metrics import (
     ReferenceStatistics,
     get_extractor,
 )
-from lightning_gan.metrics.bundled import bundled_record
+from lightning_gan.metrics.extractors.bundled import bundled_record
 
 DATA = Path(
     os.environ.get("LIGHTNING_GAN_TEST_DATA", str(Path(__file__).resolve().parents[2] / "data"))
@@ -63,7 +63,7 @@ def distance(
 
 
 def test_digits_cnn_reads_the_held_out_digits() -> None:
-    digits = pytest.importorskip("datamodules").Digits()
+    digits = pytest.importorskip("lightning_gan.datamodules").Digits()
     digits.setup()
     test = digits.split("test")
     found = accuracy(get_extractor("digits_cnn"), test.images, test.labels)

@@ -11,10 +11,11 @@ from stacking import KEYS, MANY, covered, of_modes
 from tiny import Pictures
 from torch import Tensor
 
-from datamodules import MNIST, Split, StackedMNIST, stacked_mnist, to_unit
-from lightning_gan import cli
-from lightning_gan.metrics import FeatureExtractor, StackedCoverage, get_extractor, panel
-from lightning_gan.metrics.panel import Panel, usual_samples
+from lightning_gan.cli import program
+from lightning_gan.datamodules import MNIST, Split, StackedMNIST, stacked_mnist, to_unit
+from lightning_gan.evaluation import panel
+from lightning_gan.evaluation.panel import Panel, usual_samples
+from lightning_gan.metrics import FeatureExtractor, StackedCoverage, get_extractor
 
 DATA = Path(
     os.environ.get("LIGHTNING_GAN_TEST_DATA", str(Path(__file__).resolve().parents[2] / "data"))
@@ -160,7 +161,7 @@ def test_stacked_mnist_trains_and_is_counted_from_the_command_line(
         monkeypatch.setitem(stacked_mnist.SIZES, name, 64)
     options = "--data.batch_size 16 --model.max_images 64 --trainer.accelerator cpu"
     small = "--model.generator.width 4 --model.discriminator.width 4"
-    assert cli.run(["fit", "--data", "StackedMNIST", *options.split(), *small.split()]) == 0
+    assert program.run(["fit", "--data", "StackedMNIST", *options.split(), *small.split()]) == 0
     (curve,) = Path("runs/stackedmnist").rglob("metrics.csv")
     for key in KEYS:
         assert f"modes/stacked_mnist/{key}" in curve.read_text()

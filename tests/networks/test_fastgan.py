@@ -16,8 +16,8 @@ from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import FastGANDiscriminator, FastGANGenerator, MLPGenerator
 from lightning_gan.networks.fastgan import AddedNoise, Excitation, ExcitedChain, HalvingBlock
 from lightning_gan.networks.layers import has_batch_norm
-from lightning_gan.noise import Noise, Rows, shared_with_layers
 from lightning_gan.regularizers import GradientPenalty
+from lightning_gan.training.randomness import Noise, Rows, shared_with_layers
 
 LABELS = torch.tensor([0, 1, 2, 2, 1])
 

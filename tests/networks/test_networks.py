@@ -12,6 +12,7 @@ import torch
 from small_networks import SMALL
 from torch import Tensor, nn
 
+from lightning_gan.checkpoints.parts import all_parts
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import (
     AutoencoderDiscriminator,
@@ -32,7 +33,6 @@ from lightning_gan.networks.layers import (
     has_spectral_norm,
 )
 from lightning_gan.networks.r3gan import ResidualBlock
-from lightning_gan.parts import all_parts
 
 
 def own(base: type[Generator] | type[Discriminator]) -> list[Any]:

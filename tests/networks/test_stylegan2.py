@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lightning_gan import processes
+from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import StyleGAN2Discriminator, StyleGAN2Generator
 from lightning_gan.networks.stylegan2_layers import (

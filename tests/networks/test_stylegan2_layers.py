@@ -19,7 +19,7 @@ from lightning_gan.networks.stylegan2_layers import (
     activate,
     of_unit_moment,
 )
-from lightning_gan.noise import Noise, Rows, shared_with_layers
+from lightning_gan.training.randomness import Noise, Rows, shared_with_layers
 
 
 @pytest.mark.parametrize("rate", [1.0, 0.01])

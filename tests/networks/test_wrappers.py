@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lightning_gan import processes
+from lightning_gan.checkpoints.parts import build, describe
+from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import (
     AutoencoderDiscriminator,
@@ -21,7 +22,6 @@ from lightning_gan.networks import (
     Packed,
 )
 from lightning_gan.networks.minibatch import MinibatchStd
-from lightning_gan.parts import build, describe
 
 LABELS = torch.tensor([0, 1, 2, 2, 1, 0])
 IMAGES = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))

@@ -10,13 +10,13 @@ import torch
 from tiny import composition, distance, draws_for, fit, points_gan, weights
 from torch import Tensor
 
-from lightning_gan.alternation import PerBatch
-from lightning_gan.batch import ScoredBatch
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.objectives import MultiHinge
 from lightning_gan.objectives.multi_hinge import multi_hinge
-from lightning_gan.progress import PLAYERS, Player
+from lightning_gan.training.progress import PLAYERS, Player
+from lightning_gan.training.schedule import PerBatch
+from lightning_gan.training.step import ScoredBatch
 
 CLASSES, FEATURES = 3, 5
 

@@ -23,15 +23,15 @@ from tiny import (
 )
 from torch import Tensor
 
-from lightning_gan.alternation import PerBatch
-from lightning_gan.batch import ScoredBatch
 from lightning_gan.callbacks import LastCheckpoint
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.gan import GAN
 from lightning_gan.networks import AutoencoderDiscriminator, MLPAutoencoderDiscriminator
 from lightning_gan.objectives import BEGAN, EBGAN, Objective
 from lightning_gan.objectives.energy import pull_away
-from lightning_gan.progress import PLAYERS
+from lightning_gan.training.progress import PLAYERS
+from lightning_gan.training.schedule import PerBatch
+from lightning_gan.training.step import ScoredBatch
 
 
 def autoencoding_gan(objective: Objective, **arguments: Any) -> GAN:

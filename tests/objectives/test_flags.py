@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from test_objectives import built, for_both_players, for_every_objective, loss_of, same
+from objective_cases import built, for_both_players, for_every_objective, loss_of, same
 from tiny import logit_gradients, random_logits, scored
 
 from lightning_gan.objectives import (

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from tiny import logit_gradients, random_logits, scored
-from torch import Tensor
+from objective_cases import OBJECTIVES, built, for_both_players, for_every_objective, loss_of, same
+from tiny import logit_gradients, random_logits
 
 from lightning_gan.objectives import (
     BEGAN,
@@ -19,7 +19,6 @@ from lightning_gan.objectives import (
     Hinge,
     LeastSquares,
     Minimax,
-    MultiHinge,
     NonSaturating,
     Objective,
     RelativisticAverage,
@@ -30,24 +29,9 @@ from lightning_gan.objectives import (
     RelativisticPairingLeastSquares,
     SoftmaxGAN,
     TopK,
-    Unrolled,
     Wasserstein,
 )
-from lightning_gan.parts import all_parts
 
-ELSEWHERE = {
-    MultiHinge: "judges by features and labels, so that logits alone do not do",
-    Unrolled: "needs a discriminator whose steps it foresees",
-}
-"""Objectives whose losses are no function of logits, and why; they have test files of their own."""
-
-OBJECTIVES = [
-    part
-    for part in all_parts(Objective)
-    if part.__module__.startswith("lightning_gan.")
-    and not part.__name__.startswith("_")
-    and part not in ELSEWHERE
-]
 LN2, COUNT = math.log(2), 6
 Loss = Callable[[np.ndarray, np.ndarray], float]
 
@@ -174,30 +158,6 @@ EXPECTED: dict[type[Objective], Expected] = {
 
 HAS_PROBABILITY = {Minimax, NonSaturating, LeastSquares, RelativisticPairing, RelativisticAverage}
 HAS_PROBABILITY |= {TopK}  # around NonSaturating
-
-for_every_objective = pytest.mark.parametrize("kind", OBJECTIVES)
-for_both_players = pytest.mark.parametrize("player", ["discriminator", "generator"])
-
-
-def built(kind: type[Any]) -> Objective:
-    """An objective with what it needs around it or a state that tells."""
-    if kind is TopK:
-        return TopK(NonSaturating(), share=0.5)
-    if kind is EBGAN:
-        return EBGAN(margin=1, pull_away=0)
-    objective: Objective = kind()
-    if isinstance(objective, BEGAN):
-        objective.k.fill_(0.25)
-    return objective
-
-
-def loss_of(objective: Objective, r: Tensor, f: Tensor, player: str) -> Tensor:
-    loss: Tensor = getattr(objective, f"{player}_loss")(scored(r, f))
-    return loss
-
-
-def same(one: Tensor, other: Tensor) -> bool:
-    return torch.allclose(one, other, rtol=1e-9, atol=1e-12)
 
 
 def test_every_objective_is_tested_here_or_has_a_reason() -> None:

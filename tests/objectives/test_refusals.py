@@ -20,7 +20,6 @@ from lightning_gan.augment import (
     DiffAugment,
     InstanceNoise,
 )
-from lightning_gan.curves import LinearCurve
 from lightning_gan.errors import ConfigurationError, UnstableWarning
 from lightning_gan.networks import (
     Discriminator,
@@ -58,6 +57,7 @@ from lightning_gan.regularizers import (
     SpectralNormalization,
     WeightClipping,
 )
+from lightning_gan.training.schedule import LinearCurve
 
 PAIRED: list[type[Any]] = [
     RelativisticPairing,

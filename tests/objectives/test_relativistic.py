@@ -11,9 +11,7 @@ from tiny import composition, logit_gradients, random_logits, scored
 from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.game import Game, Turn
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
-from lightning_gan.noise import Noise
 from lightning_gan.objectives import (
     DualContrastive,
     NonSaturating,
@@ -26,7 +24,9 @@ from lightning_gan.objectives import (
     RelativisticPairingLeastSquares,
     SoftmaxGAN,
 )
-from lightning_gan.progress import PLAYERS, Player
+from lightning_gan.training.game import Game, Turn
+from lightning_gan.training.progress import PLAYERS, Player
+from lightning_gan.training.randomness import Noise
 
 PAIRINGS: list[type[Objective]] = [
     RelativisticPairing,

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
+from optimizer_rules import RULES, for_every_rule, same, state
 from tiny import NormedDiscriminator, composition, draws_for, fit, points_gan
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, Optimizer
+from torch.optim import SGD, Optimizer
 
-from lightning_gan.batch import ScoredBatch
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.game import Game, Turn
 from lightning_gan.networks import Discriminator, Generator, MLPDiscriminator, MLPGenerator
 from lightning_gan.networks.base import scores_of
-from lightning_gan.noise import Noise
 from lightning_gan.objectives import (
     Hinge,
     LeastSquares,
@@ -28,18 +25,13 @@ from lightning_gan.objectives import (
     Unrolled,
     Wasserstein,
 )
-from lightning_gan.optimizers import GANAdam
-from lightning_gan.progress import PLAYERS
 from lightning_gan.regularizers import R1, SpectralNormalization
+from lightning_gan.training.game import Game, Turn
+from lightning_gan.training.progress import PLAYERS
+from lightning_gan.training.randomness import Noise
+from lightning_gan.training.step import ScoredBatch
 
-Rule = Callable[[Iterable[Tensor]], Optimizer]
 SMOOTH: list[Objective] = [Minimax(), NonSaturating(0.9), LeastSquares(), Wasserstein()]
-RULES: dict[str, Rule] = {
-    "descent": lambda p: SGD(p, lr=0.3),
-    "adam": lambda p: GANAdam(p, lr=0.02),
-    "adam with a large eps": lambda p: Adam(p, lr=0.1, betas=(0.9, 0.99), eps=0.01),
-}
-for_every_rule = pytest.mark.parametrize("rule", RULES)
 for_smooth_objectives = pytest.mark.parametrize("objective", SMOOTH, ids=repr)
 
 
@@ -115,19 +107,6 @@ class Pair:
         loss = objective.generator_loss(self.batch())
         found = torch.autograd.grad(loss, list(self.generator.parameters()))
         return list(found)
-
-
-def state(*parts: nn.Module | Optimizer) -> list[Any]:
-    return copy.deepcopy([part.state_dict() for part in parts])
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether nested values are equal bit for bit."""
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return torch.equal(one, other) if isinstance(one, Tensor) else bool(one == other)
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 5, 10])

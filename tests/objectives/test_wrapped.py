@@ -20,10 +20,8 @@ from tiny import (
 )
 from torch import Tensor
 
-from lightning_gan import processes
-from lightning_gan.batch import ScoredBatch
 from lightning_gan.callbacks import LastCheckpoint
-from lightning_gan.curves import Curve, DecayCurve, LinearCurve
+from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPDiscriminator, Packed
@@ -37,6 +35,8 @@ from lightning_gan.objectives import (
     Unrolled,
     Wasserstein,
 )
+from lightning_gan.training.schedule import Curve, DecayCurve, LinearCurve
+from lightning_gan.training.step import ScoredBatch
 
 SINGLE: list[type[Objective]] = [Minimax, NonSaturating, LeastSquares, Wasserstein, Hinge]
 for_every_inner = pytest.mark.parametrize("kind", SINGLE)

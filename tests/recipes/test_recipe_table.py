@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from torch import nn
 
-from lightning_gan.__main__ import recipe_names
 from lightning_gan.networks import MLPDiscriminator
+from lightning_gan.recipes import recipe_names
 from scripts.recipe_table import (
     PUBLISHED,
     assembled,
@@ -23,7 +23,7 @@ from scripts.recipe_table import (
     without_numbers,
 )
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "recipes.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "recipes.md"
 
 
 def test_the_table_is_up_to_date_and_every_recipe_is_built_at_full_size() -> None:

@@ -12,12 +12,13 @@ import pytest
 import torch
 
 import lightning_gan
-from datamodules import CIFAR10, MNIST, ImageFolder, RealData, Split
-from lightning_gan import cli
-from lightning_gan.__main__ import RECIPES, recipe_names, usage
-from lightning_gan.alternation import PerBatch
-from lightning_gan.parts import describe
-from lightning_gan.progress import PLAYERS
+from lightning_gan.__main__ import usage
+from lightning_gan.checkpoints.parts import describe
+from lightning_gan.cli import program
+from lightning_gan.datamodules import CIFAR10, MNIST, ImageFolder, RealData, Split
+from lightning_gan.recipes import RECIPES, recipe_names
+from lightning_gan.training.progress import PLAYERS
+from lightning_gan.training.schedule import PerBatch
 from scripts.recipe_table import assembled
 
 NAMES = recipe_names()
@@ -85,12 +86,12 @@ def test_a_recipe_trains_and_comes_back_from_its_checkpoint(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = SimpleNamespace(cli=None)
-    monkeypatch.setattr(cli.CLI, "after_fit", lambda self: setattr(kept, "cli", self))
+    monkeypatch.setattr(program.CLI, "after_fit", lambda self: setattr(kept, "cli", self))
     short = "--trainer.limit_train_batches 2 --trainer.max_epochs 1 --trainer.limit_val_batches 0"
     quiet = "--trainer.enable_progress_bar false --trainer.accelerator cpu"
     options = options_of(name) | {"--data.batch_size": str(BATCH)}
     words = [word for pair in options.items() for word in pair]
-    assert cli.run(["fit", "--config", name, *short.split(), *quiet.split(), *words]) == 0
+    assert program.run(["fit", "--config", name, *short.split(), *quiet.split(), *words]) == 0
     trained, data = kept.cli.model, kept.cli.datamodule
     assert trained.progress.images == 2 * BATCH
     assert isinstance(trained.alternation, PerBatch)

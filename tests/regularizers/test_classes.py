@@ -13,10 +13,8 @@ from tiny import batch_of, distance, fit, looked_at, picture_gan, points_gan, te
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from lightning_gan.batch import ScoredBatch
 from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPGenerator
-from lightning_gan.progress import Player
 from lightning_gan.regularizers import (
     AuxiliaryClassifier,
     ConditionalContrastive,
@@ -26,6 +24,8 @@ from lightning_gan.regularizers import (
     Rotation,
     TwinAuxiliaryClassifier,
 )
+from lightning_gan.training.progress import Player
+from lightning_gan.training.step import ScoredBatch
 
 CLASSES = 3
 PLAYERS: tuple[Player, Player] = ("discriminator", "generator")

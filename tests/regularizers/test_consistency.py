@@ -21,12 +21,12 @@ from tiny import (
 )
 from torch import Tensor, nn
 
-from lightning_gan.batch import ScoredBatch
-from lightning_gan.game import Turn
-from lightning_gan.noise import Draws
-from lightning_gan.prior import UniformPrior
 from lightning_gan.regularizers import Consistency, LatentConsistency, LatentOptimisation
 from lightning_gan.regularizers.consistency import flipped_and_shifted
+from lightning_gan.training.game import Turn
+from lightning_gan.training.latents import UniformPrior
+from lightning_gan.training.randomness import Draws
+from lightning_gan.training.step import ScoredBatch
 
 # ------------------------------------------------------------------ mirrored and shifted images
 

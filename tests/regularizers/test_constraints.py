@@ -12,7 +12,6 @@ from tiny import composition, fit, picture_gan, points_gan, scored, weights
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lightning_gan.average import follow
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.gan import GAN
 from lightning_gan.networks import (
@@ -35,6 +34,7 @@ from lightning_gan.regularizers import (
     WeightClipping,
 )
 from lightning_gan.regularizers.constraints import LAYERS
+from lightning_gan.training.optimizers import follow
 
 # ------------------------------------------------------------------------------- spectral norm
 

@@ -21,7 +21,6 @@ from tiny import (
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lightning_gan.batch import ScoredBatch
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import MLPDiscriminator
 from lightning_gan.objectives import Wasserstein
@@ -34,6 +33,7 @@ from lightning_gan.regularizers import (
     Regularizer,
     WassersteinDivergence,
 )
+from lightning_gan.training.step import ScoredBatch
 
 SHAPES = [(2,), (1, 28, 28), (3, 8, 8)]
 BETWEEN = [GradientPenalty(), WassersteinDivergence(), MaximumPenalty()]

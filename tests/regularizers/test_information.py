@@ -11,13 +11,13 @@ import torch
 from tiny import distance, fit, looked_at, points_gan, term, weights
 from torch import nn
 
-from lightning_gan.batch import ScoredBatch
-from lightning_gan.curves import LinearCurve
 from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPGenerator
-from lightning_gan.prior import CodePrior
-from lightning_gan.progress import Player
 from lightning_gan.regularizers import InfoGAN
+from lightning_gan.training.latents import CodePrior
+from lightning_gan.training.progress import Player
+from lightning_gan.training.schedule import LinearCurve
+from lightning_gan.training.step import ScoredBatch
 
 PLAYERS: tuple[Player, Player] = ("discriminator", "generator")
 

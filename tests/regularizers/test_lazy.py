@@ -10,10 +10,10 @@ from tiny import points_gan
 from torch import Tensor, nn
 from zoo import Styled
 
-from lightning_gan.game import Turn
 from lightning_gan.networks import MLPDiscriminator
-from lightning_gan.optimizers import GANAdam, correct_for_laziness
 from lightning_gan.regularizers import R1, R2, PathLength, Regularizer
+from lightning_gan.training.game import Turn
+from lightning_gan.training.optimizers import GANAdam, correct_for_laziness
 
 
 def rates(optimizer: torch.optim.Optimizer) -> list[tuple[float, tuple[float, float]]]:

@@ -11,11 +11,11 @@ from tiny import fit, points_gan, term
 from torch import Tensor, nn
 from zoo import Styled
 
-from lightning_gan.batch import ScoredBatch
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import Generator, MLPDiscriminator, MLPGenerator
-from lightning_gan.noise import Draws, Noise, Rows
 from lightning_gan.regularizers import PathLength
+from lightning_gan.training.randomness import Draws, Noise, Rows
+from lightning_gan.training.step import ScoredBatch
 
 HEIGHT, WIDTH = 4, 8
 

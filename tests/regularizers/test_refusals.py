@@ -13,7 +13,6 @@ from tiny import NormedDiscriminator, composition, picture_gan, points_gan
 from zoo import own
 
 from lightning_gan.augment import InstanceNoise
-from lightning_gan.compatibility import check_precision
 from lightning_gan.errors import ConfigurationError, UnstableWarning
 from lightning_gan.networks import DCGANDiscriminator, MLPDiscriminator, MLPGenerator, Packed
 from lightning_gan.objectives import (
@@ -23,7 +22,6 @@ from lightning_gan.objectives import (
     RelativisticPairing,
     Unrolled,
 )
-from lightning_gan.prior import UniformPrior
 from lightning_gan.regularizers import (
     DRAGAN,
     R1,
@@ -50,6 +48,8 @@ from lightning_gan.regularizers import (
     WassersteinDivergence,
     WeightClipping,
 )
+from lightning_gan.training.composition import check_precision
+from lightning_gan.training.latents import UniformPrior
 
 KINDS: list[type[Any]] = own(Regularizer)
 SLOPES: list[type[Any]] = [DRAGAN, R1, R2, GradientPenalty, MaximumPenalty, WassersteinDivergence]

@@ -22,13 +22,12 @@ from tiny import (
 )
 from torch import Tensor, nn
 
-from lightning_gan.alternation import PerBatch
-from lightning_gan.batch import ScoredBatch, scorer
-from lightning_gan.curves import LinearCurve
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import DCGANDiscriminator, MLPDiscriminator
 from lightning_gan.objectives import Hinge, RelativisticPairing, Wasserstein
 from lightning_gan.regularizers import R1, R2, GradientPenalty, Regularizer, WeightClipping
+from lightning_gan.training.schedule import LinearCurve, PerBatch
+from lightning_gan.training.step import ScoredBatch, scorer
 
 SHAPES = [(2,), (1, 28, 28), (3, 8, 8)]
 

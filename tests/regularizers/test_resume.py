@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_resume import bits, differences
+from resuming import bits, differences
 from tiny import Pictures, Points, distance, quiet_trainer, weights
 from zoo import own, with_regularizer
 

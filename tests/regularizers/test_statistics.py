@@ -10,7 +10,6 @@ import torch
 from tiny import batch_of, composition, fit, looked_at, points_gan, scored, term
 from torch import Tensor, nn
 
-from lightning_gan.batch import ScoredBatch
 from lightning_gan.errors import ConfigurationError, UnstableWarning
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.objectives import Hinge, NonSaturating, RelativisticPairing, Wasserstein
@@ -22,6 +21,7 @@ from lightning_gan.regularizers import (
     Reconstruction,
     SpectralNormalization,
 )
+from lightning_gan.training.step import ScoredBatch
 
 # --------------------------------------------------------------------------------------- LeCam
 

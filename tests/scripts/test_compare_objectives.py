@@ -9,11 +9,11 @@ import pytest
 from tiny import quiet_trainer
 from zoo import own
 
-from datamodules import Ring
+from lightning_gan.datamodules import Ring
 from lightning_gan.objectives import Objective
 from scripts.compare_objectives import OBJECTIVES, SETTINGS, finished, model, table
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_the_tables_in_the_docs_are_those_of_the_results() -> None:

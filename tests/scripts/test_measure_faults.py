@@ -30,7 +30,7 @@ from scripts.measure_faults import (
     table,
 )
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "metrics.jsonl"
 TEXT = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
 DATA = Path(os.environ.get("LIGHTNING_GAN_TEST_DATA", str(ROOT / "data")))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted([*(ROOT / "scripts").glob("*.sh"), *(ROOT / ".ci").glob("run")])
 EXECUTABLE = [path for path in SCRIPTS if path.name != "environment.sh"]  # which is sourced
 

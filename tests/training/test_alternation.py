@@ -9,10 +9,10 @@ import torch
 from tiny import Points, fit, points_gan, quiet_trainer
 from torch import Tensor
 
-from lightning_gan.alternation import Alternation, Moves, PerBatch, Phases
-from lightning_gan.batch import ScoredBatch
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.regularizers import Regularizer
+from lightning_gan.training.schedule import Alternation, Moves, PerBatch, Phases
+from lightning_gan.training.step import ScoredBatch
 
 
 def test_one_each_by_default() -> None:

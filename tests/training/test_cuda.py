@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 import torch
-from test_resume_recipes import _no_files, assert_resumes, representatives  # noqa: F401 (fixture)
+from resuming_recipes import _no_files, assert_resumes, representatives  # noqa: F401 (fixture)
 from tiny import distance, fit, picture_gan, points_gan, quiet_trainer, weights
 from torch import Tensor
 
-from datamodules import Digits
 from lightning_gan.callbacks import Evaluation
+from lightning_gan.datamodules import Digits
 from lightning_gan.gan import GAN
 from lightning_gan.metrics import get_extractor
 from lightning_gan.networks import DCGANDiscriminator, DCGANGenerator, MLPGenerator
-from lightning_gan.noise import Draws, Noise, Rows
 from lightning_gan.objectives import NonSaturating, RelativisticPairing, Wasserstein
 from lightning_gan.regularizers import R1, R2, GradientPenalty
+from lightning_gan.training.randomness import Draws, Noise, Rows
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 GPU: dict[str, Any] = {"accelerator": "gpu"}

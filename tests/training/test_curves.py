@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lightning_gan.curves import CosineCurve, Curve, DecayCurve, LinearCurve, value_at
+from lightning_gan.checkpoints.parts import all_parts
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.parts import all_parts
+from lightning_gan.training.schedule import CosineCurve, Curve, DecayCurve, LinearCurve, value_at
 
 KINDS = [LinearCurve, CosineCurve]
 for_every_kind = pytest.mark.parametrize("kind", KINDS)

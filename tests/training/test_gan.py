@@ -10,11 +10,7 @@ import torch
 from tiny import Points, distance, fit, picture_gan, points_gan, quiet_trainer, weights
 from torch import Tensor, nn
 
-from lightning_gan.alternation import PerBatch
 from lightning_gan.augment import InstanceNoise
-from lightning_gan.average import follow
-from lightning_gan.batch import ScoredBatch
-from lightning_gan.curves import LinearCurve
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
@@ -26,8 +22,11 @@ from lightning_gan.objectives import (
     RelativisticPairing,
     Wasserstein,
 )
-from lightning_gan.progress import PLAYERS, Player
 from lightning_gan.regularizers import R1, R2, GradientPenalty, Regularizer
+from lightning_gan.training.optimizers import follow
+from lightning_gan.training.progress import PLAYERS, Player
+from lightning_gan.training.schedule import LinearCurve, PerBatch
+from lightning_gan.training.step import ScoredBatch
 
 
 class Watched(GAN):

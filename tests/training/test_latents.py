@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import MLPGenerator
-from lightning_gan.prior import CodePrior, UniformPrior
+from lightning_gan.training.latents import CodePrior, UniformPrior
 
 COUNT = 20_000
 BOUND = 1.63 / math.sqrt(COUNT)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from tiny import quiet_trainer
 
-from datamodules import Ring
+from lightning_gan.datamodules import Ring
 from lightning_gan.gan import GAN
 from lightning_gan.metrics import MixtureCoverage
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.objectives import RelativisticPairing
-from lightning_gan.optimizers import GANAdam
 from lightning_gan.regularizers import R1, R2
+from lightning_gan.training.optimizers import GANAdam
 
 
 def coverage(gan: GAN, data: Ring, sigma: float) -> dict[str, float]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_objectives_unrolled import RULES, Rule, for_every_rule, same, state
+from optimizer_rules import RULES, Rule, for_every_rule, same, state
 from torch import nn
 from torch.optim import SGD, Adam
 
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.lookahead import step_after
+from lightning_gan.training.optimizers import step_after
 
 
 @for_every_rule

@@ -10,13 +10,13 @@ from lightning.pytorch.plugins.precision import MixedPrecision
 from tiny import distance, fit, picture_gan, points_gan, weights
 from torch import Tensor
 
-from lightning_gan.alternation import PerBatch
 from lightning_gan.augment import InstanceNoise
-from lightning_gan.batch import ScoredBatch
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.objectives import NonSaturating, Objective, RelativisticPairing, Wasserstein
-from lightning_gan.progress import PLAYERS
 from lightning_gan.regularizers import R1, R2, GradientPenalty, Regularizer
+from lightning_gan.training.progress import PLAYERS
+from lightning_gan.training.schedule import PerBatch
+from lightning_gan.training.step import ScoredBatch
 
 PENALISED: dict[str, tuple[Objective, list[Regularizer]]] = {
     "gradient penalty": (Wasserstein(), [GradientPenalty()]),

@@ -11,10 +11,7 @@ from tiny import composition
 from torch import Tensor
 from zoo import Decoding, Styled, own
 
-from lightning_gan.compatibility import Composition
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.game import Game, Turn
-from lightning_gan.lookahead import step_after
 from lightning_gan.networks import (
     Discriminator,
     Generator,
@@ -26,11 +23,7 @@ from lightning_gan.networks import (
     ResNetDiscriminator,
     ResNetGenerator,
 )
-from lightning_gan.noise import Noise
 from lightning_gan.objectives import NonSaturating, Objective, TopK, Unrolled
-from lightning_gan.optimizers import GANAdam
-from lightning_gan.prior import CodePrior
-from lightning_gan.progress import PLAYERS
 from lightning_gan.regularizers import (
     R1,
     FreezeD,
@@ -41,6 +34,12 @@ from lightning_gan.regularizers import (
     Reconstruction,
     Regularizer,
 )
+from lightning_gan.training.composition import Composition
+from lightning_gan.training.game import Game, Turn
+from lightning_gan.training.latents import CodePrior
+from lightning_gan.training.optimizers import GANAdam, step_after
+from lightning_gan.training.progress import PLAYERS
+from lightning_gan.training.randomness import Noise
 
 STEPS, BATCH, SIZE = 3, 4, 8
 OBJECTIVES = own(Objective)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.noise import Noise, Rows, hashed_seed, latents
+from lightning_gan.training.randomness import Noise, Rows, hashed_seed, latents
 
 LIKE = torch.zeros(1)
 

@@ -27,11 +27,10 @@ from collapsing import (
 )
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import Checkpoint
-from test_resume import bits, differences, with_scaler
+from resuming import bits, differences, with_scaler
 from tiny import distance, fit, picture_gan, points_gan, quiet_trainer, weights
 from zoo import examples
 
-from datamodules import Split
 from lightning_gan.augment import AdaptiveAugmentation
 from lightning_gan.callbacks import (
     Balance,
@@ -41,9 +40,10 @@ from lightning_gan.callbacks import (
     StopOnDivergence,
 )
 from lightning_gan.callbacks.rollback import roll_back
-from lightning_gan.curves import LinearCurve
+from lightning_gan.datamodules import Split
 from lightning_gan.errors import ConfigurationError, DivergenceError
 from lightning_gan.gan import GAN
+from lightning_gan.training.schedule import LinearCurve
 
 
 def adaptive_gans() -> dict[str, Callable[[], GAN]]:

@@ -11,52 +11,20 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch.plugins.precision import MixedPrecision
+from resuming import BATCH, EPOCH, bits, differences, with_scaler
 from tiny import Pictures, Points, picture_gan, points_gan, quiet_trainer
-from torch import Tensor
 
-from datamodules import Split
-from lightning_gan.alternation import PerBatch, Phases
 from lightning_gan.augment import InstanceNoise
 from lightning_gan.callbacks import LastCheckpoint
-from lightning_gan.curves import LinearCurve
+from lightning_gan.datamodules import Split
 from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPGenerator
 from lightning_gan.objectives import NonSaturating, Wasserstein
 from lightning_gan.regularizers import R1, GradientPenalty
+from lightning_gan.training.schedule import LinearCurve, PerBatch, Phases
 
-BATCH, EPOCH = 8, 8
-"""Samples in a batch, and batches in an epoch of every data set here."""
 CHAINS = [(5, 8, 13, 20), (8, 11, 16, 20)]
 """Batches after which a run stops: within an epoch, at its end, after a resume from one."""
-
-
-def bits(path: Path) -> dict[str, Any]:
-    """Everything in a checkpoint that the training depends on."""
-    checkpoint = torch.load(path, weights_only=True)
-    (data,) = (value for value in checkpoint.values() if "global_batch_size" in dict_of(value))
-    position = {name: data[name] for name in ("epoch", "position")}
-    names = ("state_dict", "optimizer_states", "global_step", "lightning_gan", "MixedPrecision")
-    return {name: checkpoint.get(name) for name in names} | {"position": position}
-
-
-def dict_of(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def differences(one: Any, other: Any, where: str = "") -> list[str]:
-    """Where two nested values differ in a single bit."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        if one.keys() != other.keys():
-            return [f"{where}: {sorted(map(str, one.keys() ^ other.keys()))}"]
-        return [d for key in one for d in differences(one[key], other[key], f"{where}/{key}")]
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        if len(one) != len(other):
-            return [f"{where}: {len(one)} and {len(other)}"]
-        pairs = enumerate(zip(one, other, strict=True))
-        return [d for i, (a, b) in pairs for d in differences(a, b, f"{where}/{i}")]
-    same = torch.equal(one, other) if isinstance(one, Tensor) else one == other
-    return [] if same and type(one) is type(other) else [f"{where}: {one} and {other}"]
 
 
 # ------------------------------------------------------------------- what moves while it trains
@@ -91,11 +59,6 @@ def over_rounds() -> GAN:
 def over_running_statistics() -> GAN:
     torch.manual_seed(3)
     return points_gan(generator=MLPGenerator(2, 0, width=8, batch_norm=True))
-
-
-def with_scaler() -> list[MixedPrecision]:
-    scaler = torch.amp.GradScaler("cpu", init_scale=4.0, growth_interval=3)
-    return [MixedPrecision("16-mixed", "cpu", scaler)]
 
 
 MAKERS: list[Callable[[], GAN]] = [

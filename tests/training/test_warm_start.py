@@ -10,12 +10,12 @@ import torch
 from tiny import Points, distance, fit, points_gan, quiet_trainer, weights
 
 from lightning_gan.callbacks import LastCheckpoint
+from lightning_gan.checkpoints.loading import warm_start
 from lightning_gan.errors import WeightsError
 from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.objectives import Hinge
 from lightning_gan.regularizers import FreezeD, SpectralNormalization
-from lightning_gan.start import warm_start
 
 PLAYERS = ("generator", "discriminator", "generator_ema")
 

@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from lightning_gan.cli_plain import PlainParser
-from lightning_gan.report import Report, check_comparable, comparison
+from lightning_gan.cli.plain import PlainParser
+from lightning_gan.evaluation.report import Report, check_comparable, comparison
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,17 +14,17 @@ from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from datamodules import DataError, RealData
-from datamodules.pictures import DECODING_ERRORS, decode, find_pictures
-from lightning_gan.cli_errors import HelpFormatter, Parser
-from lightning_gan.cli_plain import checkpoint_in, device_called, import_modules, usual_device
+from lightning_gan.basics.images import save_png
+from lightning_gan.cli.parser import HelpFormatter, Parser
+from lightning_gan.cli.plain import checkpoint_in, device_called, import_modules, usual_device
+from lightning_gan.datamodules import DataError, RealData
+from lightning_gan.datamodules.pictures import DECODING_ERRORS, decode, find_pictures
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.loading import load
+from lightning_gan.evaluation.panel import Measure, Panel, usual_samples
+from lightning_gan.evaluation.report import Report, circumstances, versions
+from lightning_gan.evaluation.sampling import CHUNK, Sampling
+from lightning_gan.gan import load
 from lightning_gan.metrics.chunks import chunks
-from lightning_gan.metrics.panel import Measure, Panel, usual_samples
-from lightning_gan.pictures import save_png
-from lightning_gan.report import Report, circumstances, versions
-from lightning_gan.sampling import CHUNK, Sampling
 
 GRID = "grid.png"
 POINTS = "points.csv"

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from lightning_gan.cli_plain import (
+from lightning_gan.basics.images import grid, save_png, scatter, to_uint8
+from lightning_gan.cli.plain import (
     PlainParser,
     checkpoint_in,
     device_called,
@@ -16,9 +17,7 @@ from lightning_gan.cli_plain import (
     usual_device,
 )
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.gan import GAN
-from lightning_gan.loading import load
-from lightning_gan.pictures import grid, save_png, scatter, to_uint8
+from lightning_gan.gan import GAN, load
 
 
 def _parser() -> argparse.ArgumentParser:

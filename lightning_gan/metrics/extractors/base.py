@@ -20,8 +20,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightning_gan.errors import ConfigurationError, WeightsError
-from lightning_gan.metrics.bundled import load_bundled
-from lightning_gan.metrics.classifiers import BoundedClassifier, DigitNetwork, PictureNetwork
+from lightning_gan.metrics.extractors.bundled import load_bundled
+from lightning_gan.metrics.extractors.classifiers import (
+    BoundedClassifier,
+    DigitNetwork,
+    PictureNetwork,
+)
 
 DIGITS = tuple("0123456789")
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -266,7 +270,7 @@ class IdentityFeatures(FeatureExtractor):
 
 
 def _inception() -> FeatureExtractor:
-    from lightning_gan.metrics.inception import Inception
+    from lightning_gan.metrics.extractors.inception import Inception
 
     return Inception()
 

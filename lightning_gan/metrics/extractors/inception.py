@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError, WeightsError
-from lightning_gan.metrics.extractors import FeatureExtractor, to_channels
+from lightning_gan.metrics.extractors.base import FeatureExtractor, to_channels
 from lightning_gan.metrics.reference import cache_folder
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"
