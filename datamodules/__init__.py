@@ -4,7 +4,6 @@ from lightning_gan.datamodules.base import RealData
 from lightning_gan.datamodules.cifar import CIFAR10, CIFAR100
 from lightning_gan.datamodules.digits import Digits
 from lightning_gan.datamodules.downloaded import DownloadedData
-from lightning_gan.datamodules.errors import DataError
 from lightning_gan.datamodules.image_folder import ImageFolder
 from lightning_gan.datamodules.memory import (
     Batch,
@@ -17,6 +16,7 @@ from lightning_gan.datamodules.memory import (
 from lightning_gan.datamodules.mixtures import Grid, Mixture, Ring
 from lightning_gan.datamodules.mnist import MNIST, FashionMNIST
 from lightning_gan.datamodules.stacked_mnist import StackedMNIST
+from lightning_gan.errors import DataError
 
 __all__ = [
     "CIFAR10",

@@ -8,7 +8,6 @@ import torch
 from lightning import LightningDataModule
 from torch import Tensor
 
-from lightning_gan.datamodules.errors import DataError
 from lightning_gan.datamodules.memory import (
     EvaluationBatches,
     Samples,
@@ -17,6 +16,7 @@ from lightning_gan.datamodules.memory import (
     check_batch_size,
     hashed_generator,
 )
+from lightning_gan.errors import DataError
 
 SplitName = Literal["train", "val", "test"]
 

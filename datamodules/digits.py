@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from lightning_gan.datamodules.base import RealData, rows_of, shuffled_rows
-from lightning_gan.datamodules.errors import DataError
 from lightning_gan.datamodules.memory import Split
+from lightning_gan.errors import DataError
 
 TRAIN_SIZE, VAL_SIZE = 1297, 200  # the other 300 are for testing
 

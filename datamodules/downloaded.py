@@ -6,8 +6,8 @@ import zlib
 from pathlib import Path
 
 from lightning_gan.datamodules.base import RealData, check_folder, rows_of, shuffled_rows
-from lightning_gan.datamodules.errors import DataError
 from lightning_gan.datamodules.memory import Split
+from lightning_gan.errors import DataError
 
 DOWNLOAD_ERRORS = (
     OSError,  # among them URLError and the errors of gzip

@@ -14,9 +14,9 @@ import torch
 from tqdm import tqdm
 
 from lightning_gan.datamodules.base import RealData, shuffled_rows
-from lightning_gan.datamodules.errors import DataError
 from lightning_gan.datamodules.memory import Split
 from lightning_gan.datamodules.pictures import Picture, decode, find_pictures
+from lightning_gan.errors import DataError
 
 CACHE_VERSION = 1  # raise it when decoding changes
 CHUNK = 512  # pictures handed to the threads at a time

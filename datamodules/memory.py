@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_gan.datamodules.errors import DataError
+from lightning_gan.errors import DataError
 
 Batch = tuple[Tensor, Tensor]
 """``(images (N, C, H, W) in [-1, 1] or points (N, D), labels (N,))``."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from lightning_gan.datamodules.errors import DataError
+from lightning_gan.errors import DataError
 
 ENDINGS = frozenset(
     {

@@ -5,9 +5,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from lightning_gan.datamodules.base import SPLIT_SEED, RealData, SplitName
-from lightning_gan.datamodules.errors import DataError
 from lightning_gan.datamodules.memory import Batch, Samples, Split, hashed_generator
 from lightning_gan.datamodules.mnist import MNIST
+from lightning_gan.errors import DataError
 
 SIZES = {"train": 128_000, "val": 10_000, "test": 10_000}
 STACKED = 3

@@ -1,32 +1,86 @@
-"""The errors that a user can mend: each says what is wrong, where, and what to do."""
+"""The errors that a user can mend, and the check that numbers lie in their range."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 
-class ConfigurationError(ValueError):
+class LightningGANError(Exception):
+    """What a user can mend; the message says what is wrong, where, and what to do."""
+
+
+class ConfigurationError(LightningGANError, ValueError):
     """A setting, or a combination of parts, that cannot work; the message says what to change."""
 
 
-class WeightsError(RuntimeError):
+class DataError(LightningGANError):
+    """Data that is missing, damaged or does not fit a setting; the message says how to mend it."""
+
+
+class WeightsError(LightningGANError, RuntimeError):
     """A weights file or checkpoint that is missing, damaged, or made for something else."""
 
 
-class DivergenceError(ArithmeticError):
+class DivergenceError(LightningGANError, ArithmeticError):
     """Training produced values that are not finite; the last good checkpoint is kept."""
 
 
-class ProcessLostError(RuntimeError):
+class ProcessLostError(LightningGANError, RuntimeError):
     """Another process of the run has died or does not answer."""
-
-
-def at_least_one(part: object, **numbers: int) -> None:
-    """Refuses arguments of ``part`` that are smaller than one.
-
-    Raises:
-        ConfigurationError: If any of ``numbers`` is below 1, by its name.
-    """
-    for name, number in numbers.items():
-        if number < 1:
-            raise ConfigurationError(f"{type(part).__name__}: {name}={number} must be at least 1.")
 
 
 class UnstableWarning(UserWarning):
     """Parts that can live together, but were measured or proved to do badly."""
+
+
+class Bound(NamedTuple):
+    """One end of a range, in words and as a test that NaN fails."""
+
+    words: str
+    holds: Callable[[float], bool]
+
+
+def at_least(low: float) -> Bound:
+    """The range from ``low`` on."""
+    return Bound(f"at least {low:g}", lambda number: number >= low)
+
+
+def above(low: float) -> Bound:
+    """The range above ``low``, without it."""
+    return Bound(f"above {low:g}", lambda number: number > low)
+
+
+def at_most(high: float) -> Bound:
+    """The range up to ``high``."""
+    return Bound(f"at most {high:g}", lambda number: number <= high)
+
+
+def below(high: float) -> Bound:
+    """The range below ``high``, without it."""
+    return Bound(f"below {high:g}", lambda number: number < high)
+
+
+def check_range(part: object, /, *bounds: Bound, **numbers: float | None) -> None:
+    """Refuses arguments that lie outside their range, or are NaN; None was left out and passes.
+
+    As in ``check_range(self, above(0), at_most(1), share=share)``.
+
+    Args:
+        part: Whose arguments they are: a part, or a name.
+        bounds: What must hold for each of them.
+        numbers: The arguments by name.
+
+    Raises:
+        ConfigurationError: With the first that does not fit.
+    """
+    for name, number in numbers.items():
+        if number is not None and not all(bound.holds(number) for bound in bounds):
+            owner = part if isinstance(part, str) else type(part).__name__
+            words = " and ".join(bound.words for bound in bounds)
+            raise ConfigurationError(f"{owner}: {name}={number} must be {words}.")
+
+
+def at_least_one(part: object, **numbers: int) -> None:
+    """Refuses arguments of ``part`` that are smaller than one."""
+    check_range(part, at_least(1), **numbers)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning_gan.datamodules.errors import DataError
 from torch import Tensor
 
 from lightning_gan.datamodules import CIFAR10, MNIST, RealData
-from lightning_gan.datamodules.errors import DataError
 from lightning_gan.datamodules.memory import to_unit
 from lightning_gan.metrics import (
     ClassCoverage,

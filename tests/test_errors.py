@@ -1,0 +1,53 @@
+"""One root of the errors that a user can mend, and one check of ranges."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from lightning_gan import errors
+from lightning_gan.errors import (
+    ConfigurationError,
+    LightningGANError,
+    above,
+    at_least,
+    at_most,
+    below,
+    check_range,
+)
+
+
+class Some:
+    """What has arguments."""
+
+
+def test_every_error_of_the_package_has_the_one_root() -> None:
+    found = [value for value in vars(errors).values() if isinstance(value, type)]
+    own = [value for value in found if issubclass(value, Exception)]
+    assert len(own) == 7  # with the warning
+    assert all(issubclass(e, (LightningGANError, Warning)) for e in own)
+
+
+@pytest.mark.parametrize("number", [0.1, 1, None])
+def test_numbers_in_their_range_pass(number: float | None) -> None:
+    check_range(Some(), above(0), at_most(1), share=number, other=1)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "number", "words"),
+    [
+        ([at_least(1)], 0, "share=0 must be at least 1"),
+        ([above(0), at_most(1)], 0, "share=0 must be above 0 and at most 1"),
+        ([at_least(0), below(1)], 1.0, "share=1.0 must be at least 0 and below 1"),
+        ([at_most(0.5)], math.nan, "share=nan must be at most 0.5"),
+        ([below(0.5)], math.inf, "share=inf must be below 0.5"),
+    ],
+)
+def test_others_are_refused_by_class_and_name(
+    bounds: list[errors.Bound], number: float, words: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^Some: {words}\.$"):
+        check_range(Some(), *bounds, share=number)
+    with pytest.raises(ConfigurationError, match=rf"^widen: {words}\.$"):
+        check_range("widen", *bounds, share=number)
