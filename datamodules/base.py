@@ -13,10 +13,9 @@ from lightning_gan.datamodules.memory import (
     Samples,
     Split,
     TrainingBatches,
-    check_batch_size,
     hashed_generator,
 )
-from lightning_gan.errors import DataError
+from lightning_gan.errors import DataError, at_least, check_range
 
 SplitName = Literal["train", "val", "test"]
 
@@ -44,7 +43,7 @@ class RealData(LightningDataModule):
         flip: Whether a random half of the training images is mirrored left to right.
 
     Raises:
-        DataError: If ``batch_size`` is not positive.
+        ConfigurationError: If ``batch_size`` is not positive.
     """
 
     name: str
@@ -55,7 +54,7 @@ class RealData(LightningDataModule):
 
     def __init__(self, batch_size: int = 64, seed: int = 0, flip: bool = False) -> None:
         super().__init__()
-        check_batch_size(batch_size)
+        check_range(self, at_least(1), batch_size=batch_size)
         self.batch_size = batch_size
         self.seed = seed
         self.flip = flip

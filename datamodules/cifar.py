@@ -27,8 +27,8 @@ class CIFAR10(DownloadedData):
         download: Whether files that are missing or damaged are downloaded.
 
     Raises:
-        DataError: If ``batch_size`` or ``val_size`` is out of range, or, when the data is read, a
-            file is missing or damaged.
+        ConfigurationError: If ``batch_size`` or ``val_size`` is out of range.
+        DataError: If, when the data is read, a file is missing or damaged.
     """
 
     name = "cifar10"
@@ -112,8 +112,8 @@ class CIFAR100(CIFAR10):
         download: Whether files that are missing or damaged are downloaded.
 
     Raises:
-        DataError: If ``batch_size`` or ``val_size`` is out of range, or, when the data is read, a
-            file is missing or damaged.
+        ConfigurationError: If ``batch_size`` or ``val_size`` is out of range.
+        DataError: If, when the data is read, a file is missing or damaged.
     """
 
     name = "cifar100"

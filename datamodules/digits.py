@@ -9,7 +9,7 @@ from torch.nn.functional import interpolate
 
 from lightning_gan.datamodules.base import RealData, rows_of, shuffled_rows
 from lightning_gan.datamodules.memory import Split
-from lightning_gan.errors import DataError
+from lightning_gan.errors import at_least, check_range
 
 TRAIN_SIZE, VAL_SIZE = 1297, 200  # the other 300 are for testing
 
@@ -29,7 +29,7 @@ class Digits(RealData):
             digits are not digits.
 
     Raises:
-        DataError: If ``batch_size`` or ``image_size`` is out of range.
+        ConfigurationError: If ``batch_size`` or ``image_size`` is out of range.
     """
 
     name = "digits"
@@ -41,8 +41,7 @@ class Digits(RealData):
         self, batch_size: int = 64, image_size: int = 28, seed: int = 0, flip: bool = False
     ) -> None:
         super().__init__(batch_size, seed, flip)
-        if image_size < 8:
-            raise DataError(f"image_size is {image_size}: set it to 8, 16, 28, 32 or more.")
+        check_range(self, at_least(8), image_size=image_size)
         self.image_size = image_size
 
     def read_splits(self) -> dict[str, Split]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lightning_gan.datamodules.base import RealData, check_folder, rows_of, shuffled_rows
 from lightning_gan.datamodules.memory import Split
-from lightning_gan.errors import DataError
+from lightning_gan.errors import DataError, at_least, check_range
 
 DOWNLOAD_ERRORS = (
     OSError,  # among them URLError and the errors of gzip
@@ -33,7 +33,7 @@ class DownloadedData(RealData):
         download: Whether files that are missing are downloaded.
 
     Raises:
-        DataError: If ``batch_size`` or ``val_size`` is out of range.
+        ConfigurationError: If ``batch_size`` or ``val_size`` is out of range.
     """
 
     def __init__(
@@ -46,8 +46,7 @@ class DownloadedData(RealData):
         download: bool = True,
     ) -> None:
         super().__init__(batch_size, seed, flip)
-        if val_size < 0:
-            raise DataError(f"val_size is {val_size}: set it to 0 or more.")
+        check_range(self, at_least(0), val_size=val_size)
         self.root = Path(root).expanduser()
         self.val_size = val_size
         self.download = download

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from lightning_gan.datamodules.base import RealData, shuffled_rows
 from lightning_gan.datamodules.memory import Split
 from lightning_gan.datamodules.pictures import Picture, decode, find_pictures
-from lightning_gan.errors import DataError
+from lightning_gan.errors import ConfigurationError, DataError, at_least, check_range, one_of
 
 CACHE_VERSION = 1  # raise it when decoding changes
 CHUNK = 512  # pictures handed to the threads at a time
@@ -44,8 +44,9 @@ class ImageFolder(RealData):
             ``LIGHTNING_GAN_CACHE``, or else ``~/.cache/lightning-gan``.
 
     Raises:
-        DataError: If an argument is out of range, or, when the data is read, the folder is
-            missing, holds no picture or one that cannot be read, or the cache cannot be written.
+        ConfigurationError: If an argument is out of range.
+        DataError: If, when the data is read, the folder is missing, holds no picture or one that
+            cannot be read, or the cache cannot be written.
     """
 
     name = "image_folder"
@@ -63,14 +64,13 @@ class ImageFolder(RealData):
         cache_dir: str | None = None,
     ) -> None:
         super().__init__(batch_size, seed, flip)
-        if image_size < 1:
-            raise DataError(f"image_size is {image_size}: set it to 1 or more.")
-        if channels not in (1, 3):
-            raise DataError(f"channels is {channels}: set it to 3 for colour or 1 for grey.")
-        if min(val_fraction, test_fraction) < 0 or val_fraction + test_fraction >= 1:
-            raise DataError(
-                f"val_fraction is {val_fraction} and test_fraction {test_fraction}: set both to 0 "
-                f"or more, and together to less than 1."
+        check_range(self, at_least(1), image_size=image_size)
+        check_range(self, one_of(1, 3), channels=channels)
+        check_range(self, at_least(0), val_fraction=val_fraction, test_fraction=test_fraction)
+        if val_fraction + test_fraction >= 1:
+            raise ConfigurationError(
+                f"ImageFolder: val_fraction={val_fraction} and test_fraction={test_fraction} must "
+                "be below 1 together."
             )
         self.root = Path(root).expanduser()
         self.image_size = image_size

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_gan.errors import DataError
+from lightning_gan.errors import DataError, at_least, check_range
 
 Batch = tuple[Tensor, Tensor]
 """``(images (N, C, H, W) in [-1, 1] or points (N, D), labels (N,))``."""
@@ -121,7 +121,8 @@ class TrainingBatches:
         limit: Tells, when asked, the largest number of batches in an epoch.
 
     Raises:
-        DataError: If ``batch_size`` is not positive or the split is smaller than one batch.
+        ConfigurationError: If ``batch_size`` is not positive.
+        DataError: If the split is smaller than one batch.
     """
 
     def __init__(
@@ -135,7 +136,7 @@ class TrainingBatches:
         world_size: int = 1,
         limit: Callable[[], float] = lambda: math.inf,
     ) -> None:
-        check_batch_size(batch_size)
+        check_range(self, at_least(1), batch_size=batch_size)
         self.samples = samples
         self.batch_size = batch_size
         self.seed = seed
@@ -250,7 +251,7 @@ class EvaluationBatches:
         rows: Which samples to pass over and in which order, int64 ``(n,)``; all where None.
 
     Raises:
-        DataError: If ``batch_size`` is not positive.
+        ConfigurationError: If ``batch_size`` is not positive.
     """
 
     def __init__(
@@ -261,7 +262,7 @@ class EvaluationBatches:
         world_size: int = 1,
         rows: Tensor | None = None,
     ) -> None:
-        check_batch_size(batch_size)
+        check_range(self, at_least(1), batch_size=batch_size)
         self.samples = samples
         self.batch_size = batch_size
         self.rank = rank
@@ -278,9 +279,3 @@ class EvaluationBatches:
             first = len(batch) * self.rank // self.world_size
             last = len(batch) * (self.rank + 1) // self.world_size
             yield self.samples.take(batch[first:last].to(self.samples.images.device))
-
-
-def check_batch_size(batch_size: int) -> None:
-    """Raises :class:`DataError` where ``batch_size`` is not positive."""
-    if batch_size <= 0:
-        raise DataError(f"batch_size is {batch_size}: set it to 1 or more.")

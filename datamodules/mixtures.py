@@ -28,7 +28,7 @@ class Mixture(RealData):
         seed: Seed of the training order; the points do not depend on it.
 
     Raises:
-        DataError: If ``batch_size`` is not positive.
+        ConfigurationError: If ``batch_size`` is not positive.
     """
 
     channels = 2
@@ -62,7 +62,7 @@ class Ring(Mixture):
         seed: Seed of the training order; the points do not depend on it.
 
     Raises:
-        DataError: If ``batch_size`` is not positive.
+        ConfigurationError: If ``batch_size`` is not positive.
     """
 
     name = "ring8"
@@ -83,7 +83,7 @@ class Grid(Mixture):
         seed: Seed of the training order; the points do not depend on it.
 
     Raises:
-        DataError: If ``batch_size`` is not positive.
+        ConfigurationError: If ``batch_size`` is not positive.
     """
 
     name = "grid25"

@@ -31,8 +31,8 @@ class MNIST(DownloadedData):
         download: Whether files that are missing are downloaded.
 
     Raises:
-        DataError: If ``batch_size`` or ``val_size`` is out of range, or, when the data is read, a
-            file is missing or damaged.
+        ConfigurationError: If ``batch_size`` or ``val_size`` is out of range.
+        DataError: If, when the data is read, a file is missing or damaged.
     """
 
     name = "mnist"
@@ -96,8 +96,8 @@ class FashionMNIST(MNIST):
         download: Whether files that are missing are downloaded.
 
     Raises:
-        DataError: If ``batch_size`` or ``val_size`` is out of range, or, when the data is read, a
-            file is missing or damaged.
+        ConfigurationError: If ``batch_size`` or ``val_size`` is out of range.
+        DataError: If, when the data is read, a file is missing or damaged.
     """
 
     name = "fashion_mnist"

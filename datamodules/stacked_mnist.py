@@ -7,7 +7,7 @@ from torch.nn.functional import pad
 from lightning_gan.datamodules.base import SPLIT_SEED, RealData, SplitName
 from lightning_gan.datamodules.memory import Batch, Samples, Split, hashed_generator
 from lightning_gan.datamodules.mnist import MNIST
-from lightning_gan.errors import DataError
+from lightning_gan.errors import check_range, one_of
 
 SIZES = {"train": 128_000, "val": 10_000, "test": 10_000}
 STACKED = 3
@@ -61,8 +61,7 @@ class StackedMNIST(RealData):
         download: bool = True,
     ) -> None:
         super().__init__(batch_size, seed)
-        if image_size not in (DIGIT_SIZE, DIGIT_SIZE + 4):
-            raise DataError(f"image_size is {image_size}: set it to 28 or 32.")
+        check_range(self, one_of(DIGIT_SIZE, DIGIT_SIZE + 4), image_size=image_size)
         self.image_size = image_size
         self.padding = (image_size - DIGIT_SIZE) // 2
         self.digits = MNIST(root, val_size=val_size, download=download)

@@ -61,6 +61,11 @@ def below(high: float) -> Bound:
     return Bound(f"below {high:g}", lambda number: number < high)
 
 
+def one_of(*numbers: float) -> Bound:
+    """A few numbers."""
+    return Bound(" or ".join(f"{number:g}" for number in numbers), numbers.__contains__)
+
+
 def check_range(part: object, /, *bounds: Bound, **numbers: float | None) -> None:
     """Refuses arguments that lie outside their range, or are NaN; None was left out and passes.
 

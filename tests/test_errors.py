@@ -15,6 +15,7 @@ from lightning_gan.errors import (
     at_most,
     below,
     check_range,
+    one_of,
 )
 
 
@@ -41,6 +42,7 @@ def test_numbers_in_their_range_pass(number: float | None) -> None:
         ([above(0), at_most(1)], 0, "share=0 must be above 0 and at most 1"),
         ([at_least(0), below(1)], 1.0, "share=1.0 must be at least 0 and below 1"),
         ([at_most(0.5)], math.nan, "share=nan must be at most 0.5"),
+        ([one_of(1, 3)], 2, "share=2 must be 1 or 3"),
         ([below(0.5)], math.inf, "share=inf must be below 0.5"),
     ],
 )

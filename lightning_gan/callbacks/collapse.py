@@ -25,7 +25,15 @@ from lightning_gan.callbacks.rollback import roll_back
 from lightning_gan.callbacks.run import is_dry, of_gan, run_folder
 from lightning_gan.checkpoints.files import check_finite
 from lightning_gan.distributed.strategy import on_all_processes
-from lightning_gan.errors import ConfigurationError, DivergenceError, at_least_one
+from lightning_gan.errors import (
+    ConfigurationError,
+    DivergenceError,
+    above,
+    at_least,
+    at_most,
+    below,
+    check_range,
+)
 from lightning_gan.gan import GAN
 
 
@@ -80,12 +88,12 @@ class CollapseGuard(Callback):
         ease: float = 0.5,
         max_rollbacks: int = 3,
     ) -> None:
-        at_least_one(self, patience=patience, max_rollbacks=max_rollbacks)
-        if not (0 <= margin < 1 and deviations >= 0 and factor >= 1 and 0 < ease <= 1):
-            raise ConfigurationError(
-                f"CollapseGuard needs margin={margin} in [0, 1), deviations={deviations} not "
-                f"negative, factor={factor} at least 1 and ease={ease} in (0, 1]."
-            )
+        check_range(
+            self, at_least(1), patience=patience, max_rollbacks=max_rollbacks, factor=factor
+        )
+        check_range(self, at_least(0), below(1), margin=margin)
+        check_range(self, at_least(0), deviations=deviations)
+        check_range(self, above(0), at_most(1), ease=ease)
         self.patience = patience
         self.limits = Limits(margin, deviations, factor)
         self.recover = recover

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning_gan.callbacks.balance import Balance
 from lightning_gan.callbacks.readings import conclude, draws_conclusions, readings
 from lightning_gan.callbacks.run import of_gan
-from lightning_gan.errors import ConfigurationError, at_least_one
+from lightning_gan.errors import ConfigurationError, at_least, check_range
 
 
 class EquilibriumStopping(Callback):
@@ -55,13 +55,14 @@ class EquilibriumStopping(Callback):
         nearest_tolerance: float = 0.05,
         stop: bool = False,
     ) -> None:
-        at_least_one(self, patience=patience)
-        numbers = {"tolerance": tolerance, "nearest_tolerance": nearest_tolerance}
-        for name, number in ({"deviations": deviations} | numbers).items():
-            if number < 0:
-                raise ConfigurationError(
-                    f"EquilibriumStopping: {name}={number} must not be negative."
-                )
+        check_range(self, at_least(1), patience=patience)
+        check_range(
+            self,
+            at_least(0),
+            deviations=deviations,
+            tolerance=tolerance,
+            nearest_tolerance=nearest_tolerance,
+        )
         self.patience = patience
         self.deviations = deviations
         self.tolerance = tolerance

@@ -23,7 +23,7 @@ from lightning_gan.callbacks.preemption import (
 )
 from lightning_gan.callbacks.run import is_dry, run_folder
 from lightning_gan.distributed.strategy import on_all_processes
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import above, check_range
 
 STRIDE = 10
 """Batches between two agreements of several processes on whether to save or stop."""
@@ -46,10 +46,7 @@ class LastCheckpoint(Checkpoint):
     """
 
     def __init__(self, every_minutes: float = 5.0, requeue: bool = True) -> None:
-        if every_minutes <= 0:
-            raise ConfigurationError(
-                f"LastCheckpoint: every_minutes={every_minutes} must be positive."
-            )
+        check_range(self, above(0), every_minutes=every_minutes)
         self.every_minutes = every_minutes
         self.requeue = requeue
         self._signals = Signals()

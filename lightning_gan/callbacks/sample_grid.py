@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lightning_gan.basics.images import grid, save_png, scatter
 from lightning_gan.callbacks.run import data_of, is_dry, of_gan, run_folder
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import at_least, check_range
 from lightning_gan.gan import GAN
 
 
@@ -31,10 +31,7 @@ class SampleGrid(Callback):
     """
 
     def __init__(self, rows: int = 10, columns: int = 10, seed: int = 0) -> None:
-        if rows < 1 or columns < 1:
-            raise ConfigurationError(
-                f"SampleGrid: rows={rows} and columns={columns} must be positive."
-            )
+        check_range(self, at_least(1), rows=rows, columns=columns)
         self.rows = rows
         self.columns = columns
         self.seed = seed

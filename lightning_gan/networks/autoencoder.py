@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gan.errors import ConfigurationError, at_least_one
+from lightning_gan.errors import ConfigurationError, at_least, check_range, one_of
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.layers import halvings
 
@@ -109,12 +109,8 @@ class _Reconstructing(Discriminator):
             raise ConfigurationError(
                 f"{name} has no classes, but num_classes={num_classes}: set it to 0."
             )
-        at_least_one(self, code_dim=code_dim)
-        if power not in (1, 2):
-            raise ConfigurationError(
-                f"{name}: power={power} must be 1, for the mean absolute error, or 2, for the mean "
-                "squared error."
-            )
+        check_range(self, at_least(1), code_dim=code_dim)
+        check_range(self, one_of(1, 2), power=power)
         self.power = power
         self.num_features = code_dim
         self.head, self.projection = nn.Identity(), None
@@ -183,7 +179,7 @@ class AutoencoderDiscriminator(_Reconstructing):
         num_classes: int = 0,
     ) -> None:
         super().__init__(channels, image_size, code_dim, power, num_classes)
-        at_least_one(self, width=width, depth=depth)
+        check_range(self, at_least(1), width=width, depth=depth)
         name = type(self).__name__
         self.encoder = _Encoder(name, self.channels, self.size, width, code_dim, depth)
         self.decoder = _Decoder(name, self.channels, self.size, width, code_dim, depth, skips)
@@ -219,7 +215,7 @@ class MLPAutoencoderDiscriminator(_Reconstructing):
         num_classes: int = 0,
     ) -> None:
         super().__init__(channels, image_size, code_dim, power, num_classes)
-        at_least_one(self, width=width, depth=depth)
+        check_range(self, at_least(1), width=width, depth=depth)
         numbers = self.channels * max(self.size[0] * self.size[1], 1)
         sides = [numbers, *[width] * depth, code_dim]
         shape = (self.channels, *self.size) if self.image_size else (self.channels,)
@@ -266,7 +262,7 @@ class BEGANGenerator(Generator):
         num_classes: int = 0,
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes)
-        at_least_one(self, width=width, depth=depth)
+        check_range(self, at_least(1), width=width, depth=depth)
         self.decoder = _Decoder(
             type(self).__name__, self.channels, self.size, width, self.input_dim, depth, skips
         )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gan.checkpoints.parts import Part
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, at_least, check_range
 
 ImageSize = int | tuple[int, int] | None
 """Height and width in pixels where they are equal, or both; 0 for points; None for the data's."""
@@ -30,11 +30,10 @@ def sample_shape(
             f"for instance {name}(channels=1, image_size=28)."
         )
     sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    if channels < 1 or len(sides) != 2 or min(sides) < 0:
-        raise ConfigurationError(
-            f"{name}: channels={channels} must be positive and image_size={image_size} must not be "
-            "negative (0 stands for points)."
-        )
+    if len(sides) != 2:
+        raise ConfigurationError(f"{name}: image_size={image_size} must be one number or two.")
+    check_range(part, at_least(1), channels=channels)
+    check_range(part, at_least(0), image_size=min(sides))
     return channels, (sides[0], sides[1])
 
 
@@ -73,11 +72,8 @@ class Generator(Part, nn.Module):
         embed: bool = True,
     ) -> None:
         super().__init__()
-        if latent_dim < 1 or num_classes < 0:
-            raise ConfigurationError(
-                f"{type(self).__name__}: latent_dim={latent_dim} must be positive and "
-                f"num_classes={num_classes} not negative."
-            )
+        check_range(self, at_least(1), latent_dim=latent_dim)
+        check_range(self, at_least(0), num_classes=num_classes)
         self.channels, self.size = sample_shape(self, channels, image_size)
         self.image_size = as_image_size(self.size)
         self.latent_dim = latent_dim
@@ -120,10 +116,7 @@ class Discriminator(Part, nn.Module):
 
     def __init__(self, channels: int | None, image_size: ImageSize, num_classes: int = 0) -> None:
         super().__init__()
-        if num_classes < 0:
-            raise ConfigurationError(
-                f"{type(self).__name__}: num_classes={num_classes} must not be negative."
-            )
+        check_range(self, at_least(0), num_classes=num_classes)
         self.channels, self.size = sample_shape(self, channels, image_size)
         self.image_size = as_image_size(self.size)
         self.num_classes = num_classes

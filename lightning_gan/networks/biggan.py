@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lightning_gan.errors import ConfigurationError, at_least_one
+from lightning_gan.errors import ConfigurationError, at_least, check_range
 from lightning_gan.networks.attention import SelfAttention, place_of_attention
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.conditional import ConditionalBatchNorm
@@ -162,7 +162,7 @@ class BigGANGenerator(Generator):
         num_classes: int = 0,
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes, embed=False)
-        at_least_one(self, width=width, embedding_dim=embedding_dim)
+        check_range(self, at_least(1), width=width, embedding_dim=embedding_dim)
         name = type(self).__name__
         steps, start = halvings(name, self.size)
         if latent_dim <= steps:
@@ -235,7 +235,7 @@ class BigGANDiscriminator(Discriminator):
         num_classes: int = 0,
     ) -> None:
         super().__init__(channels, image_size, num_classes)
-        at_least_one(self, width=width)
+        check_range(self, at_least(1), width=width)
         name = type(self).__name__
         steps, _ = halvings(name, self.size)
         halved, maps = number_halved(steps), widths_down(steps, width)

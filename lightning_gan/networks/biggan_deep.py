@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gan.errors import at_least_one
+from lightning_gan.errors import at_least, check_range
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.biggan import (
     attentions,
@@ -139,7 +139,7 @@ class BigGANDeepGenerator(Generator):
         num_classes: int = 0,
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes, embed=False)
-        at_least_one(self, width=width, depth=depth, embedding_dim=embedding_dim)
+        check_range(self, at_least(1), width=width, depth=depth, embedding_dim=embedding_dim)
         name = type(self).__name__
         steps, start = halvings(name, self.size)
         self.shared = nn.Embedding(num_classes, embedding_dim) if num_classes else None
@@ -206,7 +206,7 @@ class BigGANDeepDiscriminator(Discriminator):
         num_classes: int = 0,
     ) -> None:
         super().__init__(channels, image_size, num_classes)
-        at_least_one(self, width=width, depth=depth)
+        check_range(self, at_least(1), width=width, depth=depth)
         name = type(self).__name__
         steps, _ = halvings(name, self.size)
         halved, maps = number_halved(steps), widths_down(steps, width)

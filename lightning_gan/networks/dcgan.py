@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from lightning_gan.errors import at_least_one
+from lightning_gan.errors import at_least, check_range
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.layers import halvings, maybe_spectral
 from lightning_gan.networks.minibatch import MinibatchStd
@@ -42,7 +42,7 @@ class DCGANGenerator(Generator):
         num_classes: int = 0,
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes)
-        at_least_one(self, width=width)
+        check_range(self, at_least(1), width=width)
         steps, start = halvings(type(self).__name__, self.size)
         maps = width * 2 ** (steps - 1)
         layers: list[nn.Module] = [
@@ -95,7 +95,7 @@ class DCGANDiscriminator(Discriminator):
         minibatch_std: int = 0,
     ) -> None:
         super().__init__(channels, image_size, num_classes)
-        at_least_one(self, width=width)
+        check_range(self, at_least(1), width=width)
         steps, smallest = halvings(type(self).__name__, self.size)
         layers: list[nn.Module] = []
         inputs, maps = self.channels, width

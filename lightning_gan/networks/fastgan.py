@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lightning_gan.errors import at_least_one
+from lightning_gan.errors import at_least, check_range
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.layers import halvings
 from lightning_gan.training.randomness import layer_normal, layer_uniform
@@ -171,7 +171,7 @@ class FastGANGenerator(Generator):
         num_classes: int = 0,
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes)
-        at_least_one(self, width=width)
+        check_range(self, at_least(1), width=width)
         steps, start = halvings(type(self).__name__, self.size)
         maps = _times(width, (_UP[min(step, len(_UP) - 1)] for step in range(steps + 1)))
         self.start = nn.Sequential(
@@ -272,7 +272,7 @@ class FastGANDiscriminator(Discriminator):
         num_classes: int = 0,
     ) -> None:
         super().__init__(channels, image_size, num_classes)
-        at_least_one(self, width=width)
+        check_range(self, at_least(1), width=width)
         steps, smallest = halvings(type(self).__name__, self.size)
         halved = steps - (min(smallest) == 4 and steps > 1)
         count = min(halved, len(_DOWN) - 1)

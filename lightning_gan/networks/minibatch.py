@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gan.distributed import processes
-from lightning_gan.errors import ConfigurationError, at_least_one
+from lightning_gan.errors import ConfigurationError, at_least, check_range
 from lightning_gan.networks.base import Discriminator
 
 
@@ -28,7 +28,7 @@ class MinibatchStd(nn.Module):
 
     def __init__(self, group: int = 4) -> None:
         super().__init__()
-        at_least_one(self, group=group)
+        check_range(self, at_least(1), group=group)
         self.group = group
 
     def forward(self, samples: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ class MinibatchDiscrimination(Discriminator):
     """
 
     def __init__(self, discriminator: Discriminator, kernels: int = 50, dims: int = 5) -> None:
-        at_least_one(self, kernels=kernels, dims=dims)
+        check_range(self, at_least(1), kernels=kernels, dims=dims)
         if discriminator.reconstructs or discriminator.num_features < 1:
             raise ConfigurationError(
                 f"MinibatchDiscrimination replaces the head on the features of a discriminator, "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from lightning_gan.errors import at_least_one
+from lightning_gan.errors import at_least, check_range
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 
 
@@ -32,7 +32,7 @@ class MLPGenerator(Generator):
         batch_norm: bool = False,
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes)
-        at_least_one(self, width=width, depth=depth)
+        check_range(self, at_least(1), width=width, depth=depth)
         layers: list[nn.Module] = []
         size = self.input_dim
         for _ in range(depth):
@@ -75,7 +75,7 @@ class MLPDiscriminator(Discriminator):
         num_classes: int = 0,
     ) -> None:
         super().__init__(channels, image_size, num_classes)
-        at_least_one(self, width=width, depth=depth)
+        check_range(self, at_least(1), width=width, depth=depth)
         layers: list[nn.Module] = [nn.Flatten()]
         size = self.channels * max(self.size[0] * self.size[1], 1)
         for _ in range(depth):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gan.errors import ConfigurationError, at_least_one
+from lightning_gan.errors import ConfigurationError, at_least, check_range
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.layers import halvings
 
@@ -83,8 +83,7 @@ def _smallest_map(
             f"one for each map from {min(start)} to {min(size) // patch}, but "
             f"widths={list(widths)} has {len(widths)}."
         )
-    if min(widths) < 1:
-        raise ConfigurationError(f"{name}: widths={list(widths)} must all be at least 1.")
+    check_range(name, at_least(1), widths=min(widths))
     return start
 
 
@@ -118,7 +117,7 @@ class R3GANGenerator(Generator):
         num_classes: int = 0,
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes)
-        at_least_one(self, blocks=blocks, expansion=expansion, group_size=group_size)
+        check_range(self, at_least(1), blocks=blocks, expansion=expansion, group_size=group_size)
         start = _smallest_map(type(self).__name__, self.size, patch, widths)
         total = blocks * len(widths)
         self.basis = nn.Parameter(torch.randn(widths[0], *start))
@@ -175,7 +174,7 @@ class R3GANDiscriminator(Discriminator):
         num_classes: int = 0,
     ) -> None:
         super().__init__(channels, image_size, num_classes)
-        at_least_one(self, blocks=blocks, expansion=expansion, group_size=group_size)
+        check_range(self, at_least(1), blocks=blocks, expansion=expansion, group_size=group_size)
         start = _smallest_map(type(self).__name__, self.size, patch, widths)
         total = blocks * len(widths)
         self.fold = nn.PixelUnshuffle(patch)

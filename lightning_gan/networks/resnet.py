@@ -12,7 +12,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gan.errors import ConfigurationError, at_least_one
+from lightning_gan.errors import ConfigurationError, at_least, check_range
 from lightning_gan.networks.attention import SelfAttention, place_of_attention
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.conditional import AdaptiveInstanceNorm, ClassBatchNorm
@@ -110,8 +110,7 @@ def _doubled(maps: Tensor) -> Tensor:
 
 
 def _checked_widths(name: str, widths: Sequence[int]) -> list[int]:
-    if min(widths) < 1:
-        raise ConfigurationError(f"{name}: widths={list(widths)} must all be at least 1.")
+    check_range(name, at_least(1), widths=min(widths))
     return list(widths)
 
 
@@ -163,7 +162,7 @@ class ResNetGenerator(Generator):
         num_classes: int = 0,
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes, embed=adain)
-        at_least_one(self, width=width)
+        check_range(self, at_least(1), width=width)
         name = type(self).__name__
         steps, start = halvings(name, self.size)
         maps = _checked_widths(name, widths or [width] * (steps + 1))
@@ -277,7 +276,7 @@ class ResNetDiscriminator(Discriminator):
         num_classes: int = 0,
     ) -> None:
         super().__init__(channels, image_size, num_classes)
-        at_least_one(self, width=width)
+        check_range(self, at_least(1), width=width)
         name = type(self).__name__
         halved = _number_halved(name, self.size, halved)
         maps = _checked_widths(name, widths or [width] * (halved + 2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from lightning_gan.errors import at_least_one
+from lightning_gan.errors import at_least, check_range
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.layers import halvings, maybe_spectral
 
@@ -35,7 +35,7 @@ class SNDCGANGenerator(Generator):
         num_classes: int = 0,
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes)
-        at_least_one(self, width=width)
+        check_range(self, at_least(1), width=width)
         steps, start = halvings(type(self).__name__, self.size)
         maps = width * 2**steps
         layers: list[nn.Module] = [
@@ -88,7 +88,7 @@ class SNDCGANDiscriminator(Discriminator):
         spectral_norm: bool = True,
     ) -> None:
         super().__init__(channels, image_size, num_classes)
-        at_least_one(self, width=width)
+        check_range(self, at_least(1), width=width)
         steps, smallest = halvings(type(self).__name__, self.size)
         layers: list[nn.Module] = []
         inputs, maps = self.channels, width

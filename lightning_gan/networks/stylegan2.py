@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gan.distributed import processes
-from lightning_gan.errors import ConfigurationError, at_least_one
+from lightning_gan.errors import at_least, at_most, check_range
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.layers import halvings
 from lightning_gan.networks.minibatch import MinibatchStd
@@ -77,17 +77,15 @@ class StyleGAN2Generator(Generator):
         num_classes: int = 0,
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes, embed=False)
-        at_least_one(
+        check_range(
             self,
+            at_least(1),
             style_dim=style_dim,
             width=width,
             max_width=max_width,
             mapping_depth=mapping_depth,
         )
-        if not 0 <= style_mixing <= 1:
-            raise ConfigurationError(
-                f"StyleGAN2Generator: style_mixing={style_mixing} is a share: take 0 to 1."
-            )
+        check_range(self, at_least(0), at_most(1), style_mixing=style_mixing)
         self.style_mixing = style_mixing
         steps, (high, wide) = halvings(type(self).__name__, self.size)
         widths = _widths(steps, width, max_width)[::-1]
@@ -220,7 +218,9 @@ class StyleGAN2Discriminator(Discriminator):
         num_classes: int = 0,
     ) -> None:
         super().__init__(channels, image_size, num_classes)
-        at_least_one(self, width=width, max_width=max_width, mapping_depth=mapping_depth)
+        check_range(
+            self, at_least(1), width=width, max_width=max_width, mapping_depth=mapping_depth
+        )
         steps, (high, wide) = halvings(type(self).__name__, self.size)
         widths = _widths(steps, width, max_width)
         last = widths[-1]

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_gan.errors import ConfigurationError, at_least_one
+from lightning_gan.errors import ConfigurationError, at_least, check_range
 from lightning_gan.networks.base import Discriminator
 
 
@@ -33,7 +33,7 @@ class Packed(Discriminator):
     """
 
     def __init__(self, discriminator: Discriminator, pack: int = 2) -> None:
-        at_least_one(self, pack=pack)
+        check_range(self, at_least(1), pack=pack)
         name = type(discriminator).__name__
         if discriminator.num_classes:
             raise ConfigurationError(
@@ -103,7 +103,7 @@ class LabelMaps(Discriminator):
     joins_labels = True
 
     def __init__(self, discriminator: Discriminator, num_classes: int, maps: int = 1) -> None:
-        at_least_one(self, num_classes=num_classes, maps=maps)
+        check_range(self, at_least(1), num_classes=num_classes, maps=maps)
         name = type(discriminator).__name__
         if discriminator.num_classes:
             raise ConfigurationError(

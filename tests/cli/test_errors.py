@@ -69,7 +69,7 @@ def sentence(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("--model.max_images 0", "max_images=0 must be at least 1"),
         ("--model.max_images -5", "max_images=-5 must be at least 1"),
         ("--model.gradient_clip -1", "gradient_clip=-1.0 must not be negative"),
-        ("--model.generator.latent_dim 0", "latent_dim=0 must be positive"),
+        ("--model.generator.latent_dim 0", "latent_dim=0 must be at least 1"),
         ("--data.batch_size 0", "batch_size is 0"),
         ("--trainer.max_epochs 0", "--trainer.max_epochs=0 must be positive"),
         ("--trainer.max_steps -7", "--trainer.max_steps=-7 must be positive"),

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from lightning_gan import datamodules
-from lightning_gan.datamodules import DataError, Digits, Grid, Mixture, Ring
+from lightning_gan.datamodules import Digits, Grid, Mixture, Ring
+from lightning_gan.errors import ConfigurationError
 
 
 @pytest.mark.parametrize("image_size", [8, 16, 28, 32, 64])
@@ -47,7 +48,7 @@ def test_the_file_of_digits_is_small_enough_for_a_package() -> None:
 
 
 def test_a_size_below_that_of_the_digits_is_an_error() -> None:
-    with pytest.raises(DataError, match="image_size is 7"):
+    with pytest.raises(ConfigurationError, match="image_size=7"):
         Digits(image_size=7)
 
 
@@ -107,5 +108,5 @@ def test_batches_of_points_are_not_scaled() -> None:
 
 @pytest.mark.parametrize("kind", [Ring, Grid, Digits])
 def test_a_batch_size_of_zero_is_an_error(kind: type[Mixture]) -> None:
-    with pytest.raises(DataError, match="batch_size is 0: set it to 1 or more"):
+    with pytest.raises(ConfigurationError, match="batch_size=0 must be at least 1"):
         kind(batch_size=0)

@@ -14,6 +14,7 @@ import torch
 from lightning_gan import datamodules
 from lightning_gan.datamodules import CIFAR10, CIFAR100, MNIST, DataError, FashionMNIST, Split
 from lightning_gan.datamodules.downloaded import DownloadedData
+from lightning_gan.errors import ConfigurationError
 
 WriteIdx = Callable[..., Path]
 FILES = [MNIST, FashionMNIST, CIFAR10, CIFAR100]
@@ -177,9 +178,9 @@ def test_a_validation_split_that_leaves_nothing_to_train_on_is_an_error(
 
 @pytest.mark.parametrize("kind", FILES)
 def test_arguments_out_of_range_are_errors(kind: type[DownloadedData]) -> None:
-    with pytest.raises(DataError, match="val_size is -1"):
+    with pytest.raises(ConfigurationError, match="val_size=-1"):
         kind(val_size=-1)
-    with pytest.raises(DataError, match="batch_size is -3"):
+    with pytest.raises(ConfigurationError, match="batch_size=-3"):
         kind(batch_size=-3)
 
 

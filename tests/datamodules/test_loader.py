@@ -16,6 +16,7 @@ from lightning_gan.datamodules import (
     to_unit,
 )
 from lightning_gan.datamodules.memory import _fits, hashed_generator
+from lightning_gan.errors import ConfigurationError
 
 Numbered = Callable[[int], Samples]
 
@@ -116,7 +117,7 @@ def test_a_split_smaller_than_one_batch_is_an_error_that_names_the_size(numbered
 def test_a_batch_size_that_is_not_positive_is_an_error(
     numbered: Numbered, kind: type[TrainingBatches] | type[EvaluationBatches]
 ) -> None:
-    with pytest.raises(DataError, match="batch_size is 0"):
+    with pytest.raises(ConfigurationError, match="batch_size=0"):
         kind(numbered(7), 0)
 
 

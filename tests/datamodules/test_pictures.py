@@ -11,6 +11,7 @@ from PIL import Image
 
 from lightning_gan.datamodules import DataError, ImageFolder
 from lightning_gan.datamodules.pictures import decode, find_pictures
+from lightning_gan.errors import ConfigurationError
 
 Draw = Callable[..., Path]
 
@@ -256,17 +257,17 @@ def test_too_few_pictures_for_three_splits_are_an_error(draw: Draw) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"image_size": 0}, "image_size is 0"),
-        ({"channels": 2}, "channels is 2"),
-        ({"batch_size": 0}, "batch_size is 0"),
-        ({"val_fraction": -0.1}, "val_fraction is -0.1"),
-        ({"val_fraction": 0.5, "test_fraction": 0.5}, "together to less than 1"),
+        ({"image_size": 0}, "image_size=0"),
+        ({"channels": 2}, "channels=2"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"val_fraction": -0.1}, "val_fraction=-0.1"),
+        ({"val_fraction": 0.5, "test_fraction": 0.5}, "below 1 together"),
     ],
 )
 def test_arguments_of_a_picture_folder_out_of_range_are_errors(
     wrong: dict[str, int], said: str
 ) -> None:
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(ConfigurationError, match=said):
         ImageFolder("pictures", **wrong)  # type: ignore[arg-type] - each is of its own type
 
 

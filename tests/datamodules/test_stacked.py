@@ -17,6 +17,7 @@ from lightning_gan.datamodules import (
     to_unit,
 )
 from lightning_gan.datamodules.stacked_mnist import SIZES, Triples
+from lightning_gan.errors import ConfigurationError
 
 WriteIdx = Callable[..., Path]
 
@@ -182,13 +183,13 @@ def test_the_digits_of_the_training_triples_are_counted(root: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"image_size": 30}, "image_size is 30: set it to 28 or 32"),
-        ({"batch_size": 0}, "batch_size is 0: set it to 1 or more"),
-        ({"val_size": -1}, "val_size is -1: set it to 0 or more"),
+        ({"image_size": 30}, "image_size=30 must be 28 or 32"),
+        ({"batch_size": 0}, "batch_size=0 must be at least 1"),
+        ({"val_size": -1}, "val_size=-1 must be at least 0"),
     ],
 )
 def test_a_number_out_of_range_is_an_error(arguments: dict[str, int], said: str) -> None:
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(ConfigurationError, match=said):
         StackedMNIST(**arguments)  # type: ignore[arg-type] # they are all integers
 
 

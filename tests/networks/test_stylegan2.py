@@ -264,7 +264,7 @@ def test_alike_samples_are_seen_and_groups_must_fill_the_batch() -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: generator(style_mixing=1.5), "style_mixing=1.5 is a share"),
+        (lambda: generator(style_mixing=1.5), "style_mixing=1.5 must be at least 0 and at most 1"),
         (lambda: generator(style_dim=0), "style_dim=0 must be at least 1"),
         (lambda: generator(width=0), "width=0 must be at least 1"),
         (lambda: generator(mapping_depth=0), "mapping_depth=0 must be at least 1"),
