@@ -5,13 +5,70 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["GAN", "__version__", "load"]
-
 if TYPE_CHECKING:
     from lightning_gan.gan import GAN, load
+    from lightning_gan.training.composition import Composition
+    from lightning_gan.training.game import Game, Place, Player
+    from lightning_gan.training.latents import CodePrior, Prior, UniformPrior
+    from lightning_gan.training.optimizers import GANAdam
+    from lightning_gan.training.schedule import (
+        Alternation,
+        CosineCurve,
+        Curve,
+        DecayCurve,
+        LinearCurve,
+        PerBatch,
+        Phases,
+    )
+    from lightning_gan.training.step import Progress, Step, StepOutput
 
-HOMES = {"GAN": "gan", "load": "gan"}
+HOMES = {
+    "GAN": "gan",
+    "load": "gan",
+    "Composition": "training.composition",
+    "Game": "training.game",
+    "Place": "training.game",
+    "Player": "training.game",
+    "CodePrior": "training.latents",
+    "Prior": "training.latents",
+    "UniformPrior": "training.latents",
+    "GANAdam": "training.optimizers",
+    "Alternation": "training.schedule",
+    "CosineCurve": "training.schedule",
+    "Curve": "training.schedule",
+    "DecayCurve": "training.schedule",
+    "LinearCurve": "training.schedule",
+    "PerBatch": "training.schedule",
+    "Phases": "training.schedule",
+    "Progress": "training.step",
+    "Step": "training.step",
+    "StepOutput": "training.step",
+}
 """Modules of what is offered here and imported late, since torch takes seconds."""
+
+__all__ = [
+    "GAN",
+    "Alternation",
+    "CodePrior",
+    "Composition",
+    "CosineCurve",
+    "Curve",
+    "DecayCurve",
+    "GANAdam",
+    "Game",
+    "LinearCurve",
+    "PerBatch",
+    "Phases",
+    "Place",
+    "Player",
+    "Prior",
+    "Progress",
+    "Step",
+    "StepOutput",
+    "UniformPrior",
+    "__version__",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 (whatever is asked for)

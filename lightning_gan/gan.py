@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,36 +13,46 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lightning_gan.augment import Augmentation
-from lightning_gan.checkpoints.files import check_finite, fitting_state, own_state, read_checkpoint
-from lightning_gan.checkpoints.loading import warm_start
-from lightning_gan.checkpoints.parts import build, describe
-from lightning_gan.checkpoints.plugin import epoch_of, made_by, warn_if_moved, write_whole_files
+from lightning_gan.basics.randomness import Shard
+from lightning_gan.checkpoints.files import checkpoint_in, read_checkpoint
+from lightning_gan.checkpoints.parts import (
+    MakeOptimizer,
+    Part,
+    Plain,
+    build,
+    build_optimizer,
+    describe,
+    describe_optimizer,
+)
+from lightning_gan.checkpoints.plugin import write_whole_files
+from lightning_gan.checkpoints.record import (
+    ARGUMENTS,
+    KEY,
+    check_finite,
+    fitting_state,
+    own_state,
+    state_of,
+    warn_if_moved,
+)
+from lightning_gan.checkpoints.warm_start import warm_start
 from lightning_gan.distributed import strategy
-from lightning_gan.errors import ConfigurationError, WeightsError
+from lightning_gan.errors import ConfigurationError, WeightsError, at_least, check_range
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.objectives import Objective
 from lightning_gan.regularizers import Regularizer
-from lightning_gan.training.composition import Composition, check_numbers
-from lightning_gan.training.game import Game, Turn
+from lightning_gan.training.composition import Composition
+from lightning_gan.training.game import Game, Place, Player
 from lightning_gan.training.latents import Prior
-from lightning_gan.training.optimizers import GANAdam, correct_for_laziness, follow
-from lightning_gan.training.progress import PLAYERS, Player, Progress, Update
-from lightning_gan.training.randomness import Noise, Rows, hashed_seed, latents
+from lightning_gan.training.optimizers import GANAdam
+from lightning_gan.training.sampling import Sampling
 from lightning_gan.training.schedule import Alternation, Curve, PerBatch, value_at
+from lightning_gan.training.step import PLAYERS, PlayerName, Progress, StepOutput
 
 Batch = tuple[Tensor, Tensor]
-PARTS = (
-    *PLAYERS,
-    "objective",
-    "regularizers",
-    "alternation",
-    "augmentation",
-    "prior",
-    "learning_rate",
-)
+OPTIMIZERS = ("generator_optimizer", "discriminator_optimizer")
 
 
-class GAN(LightningModule):
+class GAN(Part, LightningModule):
     """A generator and a discriminator that move in turns.
 
     Each update freezes the other player, so that the generator learns only through the frozen
@@ -55,7 +63,7 @@ class GAN(LightningModule):
         generator: From latents to samples.
         discriminator: From samples to logits.
         objective: The two losses.
-        regularizers: Terms added to the losses, or constraints after a step.
+        regularizers: Penalties, auxiliary tasks, constraints and moves of latents, in this order.
         alternation: Whose turn it is; one update each with every batch where None.
         augmentation: What happens to samples before the discriminator sees them; nothing if None.
         prior: What latents are drawn from; standard normal numbers if None.
@@ -78,6 +86,15 @@ class GAN(LightningModule):
 
     Raises:
         ConfigurationError: If parts do not fit together, with the reason and the mend.
+
+    Example:
+        >>> from lightning_gan.networks import MLPDiscriminator, MLPGenerator
+        >>> from lightning_gan.objectives import NonSaturating
+        >>> gan = GAN(MLPGenerator(2, 0), MLPDiscriminator(2, 0), NonSaturating())
+        >>> gan.sample(3, seed=1).shape  # three points in the plane
+        torch.Size([3, 2])
+        >>> gan.hparams.ema_half_life
+        10000
     """
 
     def __init__(
@@ -89,8 +106,8 @@ class GAN(LightningModule):
         alternation: Alternation | None = None,
         augmentation: Augmentation | None = None,
         prior: Prior | None = None,
-        generator_optimizer: Callable[[Iterable[Tensor]], Optimizer] = lambda p: GANAdam(p),
-        discriminator_optimizer: Callable[[Iterable[Tensor]], Optimizer] = lambda p: GANAdam(p),
+        generator_optimizer: MakeOptimizer = lambda p: GANAdam(p),
+        discriminator_optimizer: MakeOptimizer = lambda p: GANAdam(p),
         learning_rate: Curve | None = None,
         ema_half_life: float = 10_000,
         ema_rampup: float = 0.05,
@@ -103,7 +120,11 @@ class GAN(LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        # Lightning would step one optimizer with one loss; here two players take turns.
         self.automatic_optimization = False
+        check_range("GAN", at_least(1), accumulate=accumulate, max_images=max_images)
+        check_range("GAN", at_least(0), ema_half_life=ema_half_life, ema_rampup=ema_rampup)
+        check_range("GAN", at_least(0), gradient_clip=gradient_clip)
         self.generator = generator
         self.discriminator = discriminator
         self.objective = objective
@@ -111,28 +132,46 @@ class GAN(LightningModule):
         self.alternation = alternation or PerBatch()
         self.augmentation = augmentation
         self.prior = prior
-        self._make_optimizer = (discriminator_optimizer, generator_optimizer)
+        self.make_optimizer = {
+            "discriminator": discriminator_optimizer,
+            "generator": generator_optimizer,
+        }
         self.learning_rate = learning_rate
         self.ema_half_life = ema_half_life
         self.ema_rampup = ema_rampup
         self.gradient_clip = gradient_clip
-        self.accumulate = accumulate
         self.max_images = max_images
         self.warm_start = warm_start
         self.channels_last = channels_last
         self.progress = Progress()
-        self.updates: list[Update] = []
-        self.measure_gradients = False
-        self.gradient_norms: dict[Player, Tensor] = {}
         self.images_in_average = 0
-        positive = {"accumulate": accumulate, "max_images": max_images}
-        not_negative = {"ema_half_life": ema_half_life, "ema_rampup": ema_rampup}
-        check_numbers(positive, not_negative | {"gradient_clip": gradient_clip})
-        players = (generator, discriminator, objective, list(regularizers or []))
-        parts = Composition(*players, augmentation, prior, accumulate, sync_batch_norm)
+        self.outputs: list[StepOutput] = []
+        """What the updates of the last batch showed, for callbacks to read."""
+        parts = Composition(
+            generator,
+            discriminator,
+            objective,
+            list(regularizers or []),
+            augmentation,
+            prior,
+            accumulate,
+            sync_batch_norm,
+        )
         parts.attach()
-        self._game = Game(parts, Noise(seed))
+        # Not a module: it holds the parts that this model has registered by their own names.
+        self.game = Game(parts, seed)
         self.generator_ema = copy.deepcopy(generator).requires_grad_(False)
+        self.save_hyperparameters(self._arguments_in_plain_form())
+
+    def _arguments_in_plain_form(self) -> dict[str, Plain]:
+        """The one record of how this model was built: for checkpoints, loggers and ``hparams``."""
+        arguments: dict[str, Plain] = describe(self)["init_args"]
+        for player in PLAYERS:
+            make = self.make_optimizer[player]
+            arguments[f"{player}_optimizer"] = describe_optimizer(make, player)
+        return arguments
+
+    # ------------------------------------------------------------------------------- the step
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Lets the players whose turn it is move once or more.
@@ -144,117 +183,132 @@ class GAN(LightningModule):
         real, labels = batch
         if self.channels_last and real.ndim == 4:
             real = real.contiguous(memory_format=torch.channels_last)
-        self.updates.clear()
-        moves = self.alternation.moves(self.progress.batches, epoch_of(self.trainer))
-        for _ in range(moves.discriminator):
-            self._move("discriminator", real, labels)
-        for _ in range(moves.generator):
-            self._move("generator", real, labels)
-        self.progress.saw(len(real) * self.trainer.world_size)
-        if moves.generator:
-            self._average()
+        self.outputs = []
+        counts = self.alternation.updates(self.progress.batches, self._epoch())
+        for _ in range(counts.discriminator):
+            self._update(self.game.discriminator, real, labels)
+        for _ in range(counts.generator):
+            self._update(self.game.generator, real, labels)
+        self.progress.count_batch(len(real) * self.trainer.world_size)
+        if counts.generator:
+            self._update_ema()
         self._stop_if_spent()
+
+    def _update(self, player: Player, real: Tensor, labels: Tensor) -> None:
+        """One update of a player, with the other one frozen."""
+        optimizer = self.optimizer_of(player.name)
+        outputs: list[StepOutput] = []
+        # Frozen, so that no gradient is computed for weights that do not move. The generator's loss
+        # still flows through the discriminator, to the samples and on to their maker.
+        with self.toggled_optimizer(optimizer):
+            optimizer.zero_grad()
+            place = Place(self.trainer.global_rank, self.trainer.world_size)
+            foreseen = self.optimizer_of("discriminator").optimizer
+            due = player.due(self.progress.updates(player.name))
+            for step in self.game.steps(player, real, labels, self.progress, place, foreseen):
+                loss, output = self.game.loss(step, due)
+                outputs.append(output)
+                if step.is_last and isinstance(self.trainer.strategy, strategy.GANStrategy):
+                    # Gradients are then averaged over processes while others are still computed.
+                    self.trainer.strategy.last_backward_comes(optimizer.optimizer)
+                # A mean over the batch, from means over its pieces.
+                self.manual_backward(loss * (len(step.real) / len(real)))
+        self._step_optimizer(player.name, optimizer)
+        self.progress.count_update(player.name)
+        # After the step, so that constraints act on the weights that the player goes on with.
+        self.game.observe(step, outputs)
+        self.outputs += outputs
+
+    def _step_optimizer(self, player: PlayerName, optimizer: LightningOptimizer) -> None:
+        if self.learning_rate is not None:
+            factor = value_at(self.learning_rate, self.progress.images)
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * factor
+        if player == "generator":
+            optimizer.step()
+        else:
+            # Past Lightning's counter, whose global_step would otherwise count both players.
+            self.trainer.strategy.optimizer_step(optimizer.optimizer, lambda: None)
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Clips the player's gradient, after it has been unscaled and averaged over processes."""
+        if self.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.weights_of(self.player_of(optimizer)), self.gradient_clip)
+
+    @torch.no_grad()
+    def _update_ema(self) -> None:
+        """Moves the averaged generator towards the generator."""
+        images = self.progress.images - self.images_in_average
+        # Short at first, or the untrained weights would stay in it for long.
+        half_life = min(self.ema_half_life, self.ema_rampup * self.images_in_average)
+        keep = 0.5 ** (images / half_life) if half_life > 0 else 0.0
+        averaged: list[Tensor] = list(self.generator_ema.parameters())
+        torch._foreach_lerp_(averaged, list[Tensor](self.generator.parameters()), 1 - keep)
+        # Buffers, such as batch norm's statistics and counters, are averages already.
+        for into, buffer in zip(
+            self.generator_ema.buffers(), self.generator.buffers(), strict=True
+        ):
+            into.copy_(buffer)
+        self.images_in_average = self.progress.images
 
     def _stop_if_spent(self) -> None:
         if self.max_images is not None and self.progress.images >= self.max_images:
             self.trainer.should_stop = True
 
-    def _move(self, player: Player, real: Tensor, labels: Tensor) -> None:
-        """One update of ``player``, with the other one frozen."""
-        optimizer = self._optimizer(player)
-        seen, place = self.progress, (self.trainer.global_rank, self.trainer.world_size)
-        rule = self._optimizer("discriminator").optimizer
-        turn = Turn(player, seen.updates(player), seen.images, *place, rule)
-        before = len(self.updates)
-        with self.toggled_optimizer(optimizer):
-            optimizer.zero_grad()
-            for batch in self._game.batches(turn, real, labels):
-                loss, update = self._game.loss(turn, batch)
-                self.updates.append(update)
-                if batch.is_last:
-                    strategy.expect_last_backward(self.trainer, optimizer.optimizer)
-                self.manual_backward(loss * (len(batch.real) / len(real)))
-        self._step(player, optimizer)
-        self.progress.moved(player)
-        self._game.observe(player, self.updates[before:], batch)
+    def _epoch(self) -> int:
+        # Lightning's own count errs after some resumes; our data modules count by themselves.
+        return int(getattr(self.trainer.train_dataloader, "epoch", self.trainer.current_epoch))
 
-    def _step(self, player: Player, optimizer: LightningOptimizer) -> None:
-        """Steps the optimizer; only the generator's steps count as Lightning's global steps."""
-        if self.learning_rate is not None:
-            factor = value_at(self.learning_rate, self.progress.images)
-            for group in optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * factor
-        self._mover: Player = player
-        if player == "generator":
-            optimizer.step()
-        else:
-            self.trainer.strategy.optimizer_step(optimizer.optimizer, lambda: None)
-
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Clips and measures the gradient, after it has been unscaled and reduced."""
-        if self.gradient_clip is None and not self.measure_gradients:
-            return
-        parameters = self._weights_of(self._mover)
-        if self.gradient_clip is not None:
-            norm = nn.utils.clip_grad_norm_(parameters, self.gradient_clip)
-        else:
-            norms = [p.grad.norm() for p in parameters if p.grad is not None]
-            norm = torch.stack(norms).norm()
-        self.gradient_norms[self._mover] = norm.detach()
-
-    def _average(self) -> None:
-        """Moves the averaged generator towards the generator."""
-        images = self.progress.images - self.images_in_average
-        half_life = min(self.ema_half_life, self.ema_rampup * self.images_in_average)
-        follow(self.generator_ema, self.generator, images, half_life)
-        self.images_in_average = self.progress.images
+    # ------------------------------------------------------------------------- the optimizers
 
     def configure_optimizers(self) -> list[Optimizer]:
         """One optimizer for each player, the discriminator's first."""
-        made = []
-        for player, make in zip(PLAYERS, self._make_optimizer, strict=True):
-            optimizer = make([p for p in self._weights_of(player) if p.requires_grad])
-            lazy = [part.every for part in self._game.parts.regularizers if part.touches(player)]
-            correct_for_laziness(optimizer, max(lazy, default=1))
-            for group in optimizer.param_groups:
-                group["initial_lr"] = group["lr"]
-            made.append(optimizer)
-        return made
+        return [
+            self.game.player(player).make_optimizer(self.make_optimizer[player])
+            for player in PLAYERS
+        ]
 
-    def _weights_of(self, player: Player) -> list[nn.Parameter]:
-        """A player's weights; those of objective and regularizers are the discriminator's."""
-        if player == "generator":
-            return list(self.generator.parameters())
-        parts = (self.discriminator, self.objective, self.regularizers)
-        return [weight for part in parts for weight in part.parameters()]
-
-    def _optimizer(self, player: Player) -> LightningOptimizer:
+    def optimizer_of(self, player: PlayerName) -> LightningOptimizer:
+        """A player's optimizer; there is one once training has begun."""
         optimizers = self.optimizers()
         assert isinstance(optimizers, list)
         return optimizers[PLAYERS.index(player)]
 
+    def player_of(self, optimizer: Optimizer) -> PlayerName:
+        """Whose optimizer it is."""
+        return PLAYERS[0] if optimizer is self.optimizer_of(PLAYERS[0]).optimizer else PLAYERS[1]
+
+    def weights_of(self, player: PlayerName) -> list[nn.Parameter]:
+        """A player's weights; those of objective and regularizers are the discriminator's."""
+        return list(self.game.player(player).weights.parameters())
+
+    # ------------------------------------------------------------------------- held-out data
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Scores held-out reals and as many fakes, for callbacks to read from ``updates``."""
-        placed = self._placed(batch, batch_idx)
-        self.updates = self._game.held_out(*placed, self.progress.images)
+        """Judges held-out reals and as many fakes, for callbacks to read from ``outputs``."""
+        real, labels, place = self._shard(batch)
+        self.outputs = self.game.validate(real, labels, batch_idx, place, self.progress.images)
 
     test_step = validation_step
 
-    def score(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Logits of other reals, scored as held-out ones are; all processes must ask for them.
+    def validation_logits(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Logits of other reals, judged as held-out ones are; all processes must ask for them.
 
         Args:
             batch: Samples (N, C, H, W) or (N, D), N being 0 or more, and class indices (N,).
             batch_idx: Number of the batch.
         """
-        return self._game.score(*self._placed(batch, batch_idx))
+        real, labels, place = self._shard(batch)
+        return self.game.validation_logits(real, labels, batch_idx, place)
 
-    def _placed(self, batch: Batch, batch_idx: int) -> tuple[Tensor, Tensor, int, Rows]:
+    def _shard(self, batch: Batch) -> tuple[Tensor, Tensor, Shard]:
         """Whole packs, and where they stand: a last batch may be shared out unevenly."""
-        real, labels = self._game.whole_packs(*batch)
+        real, labels = self.game.trim_to_packs(*batch)
         counts = strategy.on_all_processes(len(real), real.device)
-        before = sum(counts[: self.trainer.global_rank])
-        return real, labels, batch_idx, Rows(sum(counts), before, len(real))
+        first = sum(counts[: self.trainer.global_rank])
+        return real, labels, Shard(sum(counts), first, len(real))
+
+    # ------------------------------------------------------------------------------- samples
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples of the averaged generator, in evaluation mode, from latents (N, latent_dim)."""
@@ -264,36 +318,36 @@ class GAN(LightningModule):
         samples: Tensor = self.generator_ema.eval()(z, labels)
         return samples
 
-    @torch.no_grad()
     def sample(
         self,
         count: int,
         labels: Tensor | None = None,
         seed: int = 0,
         truncation: float | None = None,
+        psi: float | None = None,
     ) -> Tensor:
-        """Draws samples from the averaged generator.
+        """Draws samples from the averaged generator; sample i of a seed is always the same.
 
         Args:
             count: Number of samples.
             labels: Class indices (count,); drawn uniformly where None.
-            seed: Seed of the latents.
+            seed: Seed of latents, classes and noise.
             truncation: Largest absolute value of a latent's entries, which are then drawn from the
                 normal distribution cut off there (Brock et al. 2019, section 3.1); None for no cut.
+            psi: What is left of a style's distance from the average style, for generators with
+                styles (Karras et al. 2019, appendix B); None for all of it.
 
         Returns:
             Images (count, C, H, W) in [-1, 1] or points (count, D), on the model's device.
+
+        Raises:
+            ConfigurationError: If a number is out of range, or there are no styles.
         """
-        random = torch.Generator().manual_seed(hashed_seed(seed, "sample"))
-        z = latents(count, self.generator.latent_dim, random, truncation)
-        if labels is None:
-            labels = torch.randint(max(self.generator.num_classes, 1), (count,), generator=random)
-        dtype = next(self.generator_ema.parameters()).dtype
-        samples = [
-            self(z_.to(self.device, dtype), labels_.to(self.device))
-            for z_, labels_ in zip(torch.split(z, 256), torch.split(labels, 256), strict=True)
-        ]
-        return torch.cat(samples)
+        check_range("sample", at_least(1), count=count)
+        sampling = Sampling(seed, truncation, psi)
+        return torch.cat([*sampling.first(self.generator_ema, self.prior, count, labels)])
+
+    # ------------------------------------------------------------------- the run, checkpoints
 
     def setup(self, stage: str) -> None:
         """Checks that the data fit the networks; a model that was sampled from trains again."""
@@ -301,14 +355,15 @@ class GAN(LightningModule):
         strategy.check_strategy(self.trainer)
         write_whole_files(self.trainer)
         data = getattr(self.trainer, "datamodule", None)
-        self._game.parts.check_run(data, self.trainer.precision)
+        self.game.parts.check_run(data, self.trainer.precision)
         if self.channels_last and self.generator.image_size:
             self.to(memory_format=torch.channels_last)
 
     def on_fit_start(self) -> None:
         """Gives a run that has seen nothing yet the players of another one, where asked for."""
         if self.warm_start and self.progress.batches == 0:
-            warm_start(self, self.warm_start)
+            names = (*PLAYERS, "generator_ema")
+            warm_start({name: getattr(self, name) for name in names}, self.warm_start)
 
     def on_train_start(self) -> None:
         """Ends a resumed training at once whose budget was spent before."""
@@ -321,19 +376,14 @@ class GAN(LightningModule):
     on_test_start = on_validation_start
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the progress and the parts; refuses to save weights that are not finite.
+        """Adds the progress; Lightning adds weights, optimizers and ``hparams``.
 
         Raises:
             DivergenceError: If a weight is NaN or infinite, so that no good checkpoint is
                 overwritten by a bad one.
         """
         check_finite(self.named_parameters(), self.progress.images)
-        checkpoint["lightning_gan"] = {
-            "progress": asdict(self.progress),
-            "images_in_average": self.images_in_average,
-            "parts": {name: describe(getattr(self, name)) for name in PARTS},
-            "made_by": made_by(self.trainer),
-        }
+        checkpoint[KEY] = state_of(self.progress, self.images_in_average, self.trainer)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes up the progress, after checking that the checkpoint fits.
@@ -341,38 +391,51 @@ class GAN(LightningModule):
         Raises:
             WeightsError: If it was made by something else, or with other networks.
         """
-        players = {player: describe(getattr(self, player)) for player in PLAYERS}
+        players = {player: self.hparams[player] for player in PLAYERS}
         state = fitting_state(checkpoint, players, self.state_dict(), self.training)
         warn_if_moved(state, self.trainer)
+        self._resume(state)
+
+    def _resume(self, state: dict[str, Plain]) -> None:
         self.progress = Progress(**state["progress"])
         self.images_in_average = state["images_in_average"]
 
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]  # nothing else is needed to build it
+        cls, checkpoint_path: str | Path, map_location: str | torch.device = "cpu"
+    ) -> GAN:
+        """Builds the GAN of a checkpoint with all that it was built with, ready to sample from.
+
+        Parts defined outside this package must be imported first. No code of the file is run.
+
+        Args:
+            checkpoint_path: A checkpoint written during ``fit``, or the folder of a run.
+            map_location: Device to put it on.
+
+        Raises:
+            WeightsError: If the file is missing, damaged, unsafe, or not a checkpoint of a GAN.
+        """
+        path = checkpoint_in(checkpoint_path)
+        checkpoint = read_checkpoint(path, map_location)
+        state = own_state(checkpoint, str(path))
+        try:
+            arguments: dict[str, Any] = {
+                name: build_optimizer(value) if name in OPTIMIZERS else build(value)
+                for name, value in checkpoint[ARGUMENTS].items()
+            }
+            model = cls(**arguments)
+            model.load_state_dict(checkpoint["state_dict"])
+            model._resume(state)
+        except (ConfigurationError, WeightsError):
+            raise
+        except Exception as error:  # whatever a description that was changed makes a part do
+            raise WeightsError(
+                f"The weights in {path} do not fit the parts that it names "
+                f"({type(error).__name__}): take another checkpoint of the run."
+            ) from error
+        return model.to(map_location).eval()
+
 
 def load(path: str | Path, map_location: str | torch.device = "cpu") -> GAN:
-    """Builds the GAN of a checkpoint, ready to sample from.
-
-    Parts defined outside this package must be imported first. No code of the file is run.
-
-    Args:
-        path: A checkpoint written during ``fit``.
-        map_location: Device to put it on.
-
-    Raises:
-        WeightsError: If the file is missing, damaged, unsafe, or not a checkpoint of a GAN.
-    """
-    checkpoint = read_checkpoint(path, map_location)
-    state = own_state(checkpoint, str(path))
-    try:
-        parts = {name: build(part) for name, part in state["parts"].items()}
-        model = GAN(**parts)
-        model.load_state_dict(checkpoint["state_dict"])
-        model.progress = Progress(**state["progress"])
-        model.images_in_average = state["images_in_average"]
-    except (ConfigurationError, WeightsError):
-        raise
-    except Exception as error:  # whatever a description that was changed makes a part do
-        raise WeightsError(
-            f"The weights in {path} do not fit the parts that it names "
-            f"({type(error).__name__}): take another checkpoint of the run."
-        ) from error
-    return model.to(map_location).eval()
+    """The GAN of a checkpoint or of the folder of a run; see :meth:`GAN.load_from_checkpoint`."""
+    return GAN.load_from_checkpoint(path, map_location)

@@ -22,12 +22,12 @@ from torch.nn.utils import parametrizations
 
 from lightning_gan import datamodules
 from lightning_gan import networks as n
-from lightning_gan.checkpoints.parts import all_parts
+from lightning_gan.checkpoints.parts import Part, subclasses
 from lightning_gan.networks import Discriminator, Generator
 from lightning_gan.recipes import RECIPES, recipe_names
 from lightning_gan.training.composition import Composition
 
-KINDS = {kind.__name__: kind for kind in all_parts()}
+KINDS = {kind.__name__: kind for kind in subclasses(Part)}
 CITATION = re.compile(
     r"[A-Z][\w-]+(?:, [A-Z][\w-]+)*(?: & [A-Z][\w-]+| et al\.)? (?:19|20)\d\d", re.UNICODE
 )

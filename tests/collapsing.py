@@ -18,7 +18,7 @@ from lightning_gan.networks import Generator, MLPDiscriminator
 from lightning_gan.objectives import NonSaturating, Objective
 from lightning_gan.regularizers import Regularizer
 from lightning_gan.training.optimizers import GANAdam
-from lightning_gan.training.step import ScoredBatch
+from lightning_gan.training.step import Step
 
 NAMES = ("east", "north", "west", "south")
 MEANS = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
@@ -153,7 +153,7 @@ class Spoil(Regularizer):
         super().__init__()
         self.at = at
 
-    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_term(self, batch: Step) -> Tensor:
         spoilt = batch.images_seen // 8 in self.at
         return batch.real_logits.mean() * (float("nan") if spoilt else 0.0)
 

@@ -27,7 +27,7 @@ from lightning_gan.datamodules import Split
 from lightning_gan.distributed import processes as group
 from lightning_gan.gan import GAN
 from lightning_gan.objectives import NonSaturating, Objective, RelativisticAverage
-from lightning_gan.training.step import ScoredBatch
+from lightning_gan.training.step import Step
 
 
 class One(Points):
@@ -49,7 +49,7 @@ class SpoiltOnOne(NonSaturating):
         super().__init__()
         self.at = at
 
-    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+    def generator_loss(self, batch: Step) -> Tensor:
         spoilt = batch.images_seen // 8 == self.at and group.rank() == group.count() - 1
         return super().generator_loss(batch) * (float("nan") if spoilt else 1.0)
 

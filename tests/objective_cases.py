@@ -9,7 +9,7 @@ import torch
 from tiny import scored
 from torch import Tensor
 
-from lightning_gan.checkpoints.parts import all_parts
+from lightning_gan.checkpoints.parts import subclasses
 from lightning_gan.objectives import (
     BEGAN,
     EBGAN,
@@ -29,7 +29,7 @@ ELSEWHERE = {
 
 OBJECTIVES = [
     part
-    for part in all_parts(Objective)
+    for part in subclasses(Objective)
     if part.__module__.startswith("lightning_gan.")
     and not part.__name__.startswith("_")
     and part not in ELSEWHERE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor, nn
 
+from lightning_gan.basics.randomness import RandomStream, Seeds, Shard
 from lightning_gan.datamodules import RealData, Split
 from lightning_gan.gan import GAN
 from lightning_gan.networks import (
@@ -21,13 +23,12 @@ from lightning_gan.networks import (
     R3GANDiscriminator,
     R3GANGenerator,
 )
+from lightning_gan.networks.base import DiscriminatorOutput
 from lightning_gan.objectives import NonSaturating, Objective
 from lightning_gan.regularizers import Regularizer
 from lightning_gan.training.composition import Composition
-from lightning_gan.training.game import Turn
-from lightning_gan.training.progress import Player
-from lightning_gan.training.randomness import Draws, Noise, Rows
-from lightning_gan.training.step import ScoredBatch
+from lightning_gan.training.schedule import values_at
+from lightning_gan.training.step import PlayerName, Progress, Step
 
 
 class Points(RealData):
@@ -165,20 +166,38 @@ def distance(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
     return max(float((one[name].double() - other[name].double()).abs().max()) for name in one)
 
 
-def draws_for(samples: Tensor) -> Draws:
+def draws_for(samples: Tensor) -> RandomStream:
     """Random numbers for a batch."""
-    return Noise(0).draws("test", 0, Rows(len(samples), 0, len(samples)), like=samples)
+    return Seeds(0).stream("test", 0, Shard(len(samples), 0, len(samples)), like=samples)
 
 
-def batch_of(real: Tensor, fake: Tensor, score: Callable[[Tensor, Tensor], Tensor]) -> ScoredBatch:
-    """A batch that ``score`` looks at."""
-    labels = torch.zeros(len(real), dtype=torch.long)
-    return ScoredBatch(score, real, fake, labels, draws_for(real))
+def step_of(
+    real: Tensor, fake: Tensor, judge: Callable[[Tensor, Tensor], Any], images: int = 0, **more: Any
+) -> Step:
+    """A step whose samples ``judge`` gives logits, or logits and features."""
+
+    def discriminate(samples: Tensor, labels: Tensor) -> DiscriminatorOutput:
+        found = judge(samples, labels)
+        return DiscriminatorOutput(*(found if isinstance(found, tuple) else (found, None)))
+
+    fields: dict[str, Any] = {
+        "player": "discriminator",
+        "labels": torch.zeros(len(real), dtype=torch.long),
+        "z": torch.empty(0),
+        "drawn_z": torch.empty(0),
+        "random": draws_for(real),
+        "generator": None,
+        "discriminator": SimpleNamespace(pack=1),
+        "value_of": values_at(images),
+    }
+    step = Step(real=real, fake=fake, discriminate=discriminate, **(fields | more))
+    return step.judged("real", "fake")
 
 
-def scored(real_logits: Tensor, fake_logits: Tensor) -> ScoredBatch:
-    """A batch with given logits."""
-    return batch_of(real_logits[:, None], fake_logits[:, None], lambda samples, _: samples[:, 0])
+def scored(real_logits: Tensor, fake_logits: Tensor, **more: Any) -> Step:
+    """A step with given logits."""
+    reals, fakes = real_logits[:, None], fake_logits[:, None]
+    return step_of(reals, fakes, lambda samples, _: samples[:, 0], **more)
 
 
 def random_logits(count: int = 16, scale: float = 3.0) -> tuple[Tensor, Tensor]:
@@ -204,28 +223,31 @@ def slope_critic(slope: float, shape: tuple[int, ...]) -> Callable[[Tensor, Tens
 
 def random_batch(
     score: Callable[[Tensor, Tensor], Tensor], count: int, shape: tuple[int, ...]
-) -> ScoredBatch:
+) -> Step:
     """A batch of random samples in double precision."""
     real = torch.randn(count, *shape, dtype=torch.float64).requires_grad_()
     fake = torch.randn(count, *shape, dtype=torch.float64).requires_grad_()
-    return batch_of(real, fake, score)
+    return step_of(real, fake, score)
 
 
-def term(regularizer: Regularizer, batch: ScoredBatch, player: Player = "discriminator") -> float:
+def term(regularizer: Regularizer, batch: Step, player: PlayerName = "discriminator") -> float:
     """The bare term of a player."""
     found = getattr(regularizer, f"{player}_term")(batch)
     assert found is not None
     return float(found.detach())
 
 
-def looked_at(gan: GAN, player: Player, count: int = 8, update: int = 0) -> ScoredBatch:
+def looked_at(gan: GAN, player: PlayerName, count: int = 8, update: int = 0) -> Step:
     """What a player looks at in an update, in double precision; neither player is frozen."""
     gan.double()
     generator = gan.generator
     shape = (generator.channels, *(generator.size if generator.image_size else ()))
     real = torch.randn(count, *shape, dtype=torch.float64)
     labels = torch.arange(count) % max(generator.num_classes, 1)
-    return next(iter(gan._game.batches(Turn(player, update), real, labels)))
+    progress = Progress(discriminator_updates=update, generator_updates=update)
+    return next(gan.game.steps(gan.game.player(player), real, labels, progress)).judged(
+        "real", "fake"
+    )
 
 
 def distance_from_uniform(values: Tensor) -> float:

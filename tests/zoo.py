@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from lightning_gan import augment, networks, objectives, regularizers
 from lightning_gan.augment import Augmentation
-from lightning_gan.checkpoints.parts import Part, all_parts
+from lightning_gan.basics.randomness import layer_normal
+from lightning_gan.checkpoints.parts import Part, subclasses
 from lightning_gan.gan import GAN
 from lightning_gan.networks import (
     Discriminator,
@@ -25,7 +26,6 @@ from lightning_gan.networks import (
 from lightning_gan.objectives import Hinge, NonSaturating, Objective
 from lightning_gan.regularizers import R1, GradientPenalty, Regularizer
 from lightning_gan.training.latents import CodePrior, UniformPrior
-from lightning_gan.training.randomness import layer_normal
 
 assert augment, networks
 assert objectives, regularizers
@@ -33,7 +33,7 @@ assert objectives, regularizers
 
 def own(base: type[Part]) -> list[type[Any]]:
     """The library's parts that can be built; a new one joins by being written."""
-    known = (part for part in all_parts(base) if part.__module__.startswith("lightning_gan."))
+    known = (part for part in subclasses(base) if part.__module__.startswith("lightning_gan."))
     return [part for part in known if not part.__name__.startswith("_")]
 
 

@@ -13,10 +13,10 @@ from lightning_gan.augment.ada_corruption import filtered, holed, noisy
 from lightning_gan.augment.ada_geometry import changed
 from lightning_gan.augment.adaptive import SignController
 from lightning_gan.augment.base import Augmentation
-from lightning_gan.augment.lots import Lots, refuse_points
+from lightning_gan.augment.operations import OperationSampler, refuse_points
+from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.training.randomness import Draws
-from lightning_gan.training.schedule import Curve
+from lightning_gan.training.schedule import Curve, ValueOf
 
 
 class AdaptiveAugmentation(Augmentation):
@@ -71,7 +71,7 @@ class AdaptiveAugmentation(Augmentation):
         schedule: Curve | None = None,
     ) -> None:
         super().__init__()
-        stages: list[tuple[bool, Callable[[Tensor, Lots], Tensor]]] = [
+        stages: list[tuple[bool, Callable[[Tensor, OperationSampler], Tensor]]] = [
             (blit or geometry, partial(changed, blit=blit, geometry=geometry)),
             (color, recolored),
             (filtering, filtered),
@@ -88,23 +88,23 @@ class AdaptiveAugmentation(Augmentation):
         self.controller = SignController(target, kimg, every, start)
         self.reads_signs = schedule is None
 
-    def probability(self, images_seen: int) -> float:
-        """The probability of every operation after ``images_seen`` images, in [0, 1]."""
-        p = self.controller.p if self.schedule is None else self.schedule(images_seen)
+    def probability(self, value_of: ValueOf) -> float:
+        """The probability of every operation, in [0, 1]."""
+        p = value_of(self.controller if self.schedule is None else self.schedule)
         return min(max(p, 0.0), 1.0)
 
-    def forward(self, samples: Tensor, draws: Draws, images_seen: int) -> Tensor:
+    def forward(self, samples: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:
         """Augments images (N, C, H, W), each in its own way, with gradients of any order."""
         refuse_points(self, samples)
-        p = self.probability(images_seen)
+        p = self.probability(value_of)
         if p == 0:
             return samples
         # Positions and colours in bfloat16 would be off by pixels and shades.
         with torch.autocast(samples.device.type, enabled=False):
-            lots = Lots(draws, p, like=samples)
-            images = samples.to(lots.dtype)
+            sampler = OperationSampler(random, p, like=samples)
+            images = samples.to(sampler.dtype)
             for stage in self._stages:
-                images = stage(images, lots)
+                images = stage(images, sampler)
             return images.to(samples.dtype)
 
     def observe(self, real_logits: Tensor, images: int) -> None:

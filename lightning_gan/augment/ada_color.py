@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from lightning_gan.augment.lots import Lots, each
+from lightning_gan.augment.operations import OperationSampler, each
 
 
 @dataclass(frozen=True)
@@ -38,45 +38,45 @@ class Grade:
         return cls(gain=one, offset=0 * one, saturation=one, hue=0 * one)
 
 
-def recolored(images: Tensor, lots: Lots) -> Tensor:
+def recolored(images: Tensor, sampler: OperationSampler) -> Tensor:
     """Changes the colours of images (N, C, H, W) by all operations that C channels have."""
-    grade = luma_flipped(contrasted(brightened(Grade.neutral(images), lots), lots), lots)
+    grade = luma_flipped(contrasted(brightened(Grade.neutral(images), sampler), sampler), sampler)
     if images.shape[1] == 3:
-        grade = hue_rotated(grade, lots)
+        grade = hue_rotated(grade, sampler)
     if images.shape[1] > 1:
-        grade = saturated(grade, lots)
+        grade = saturated(grade, sampler)
     return graded(images, grade)
 
 
-def brightened(grade: Grade, lots: Lots) -> Grade:
+def brightened(grade: Grade, sampler: OperationSampler) -> Grade:
     """Adds a number of standard deviation 0.2."""
-    return replace(grade, offset=grade.offset + lots.maybe(0.2 * lots.normal(), 0.0))
+    return replace(grade, offset=grade.offset + sampler.maybe(0.2 * sampler.normal(), 0.0))
 
 
-def contrasted(grade: Grade, lots: Lots) -> Grade:
+def contrasted(grade: Grade, sampler: OperationSampler) -> Grade:
     """Multiplies by a factor whose binary logarithm has the standard deviation 0.5."""
-    factor = lots.maybe(torch.exp2(0.5 * lots.normal()), 1.0)
+    factor = sampler.maybe(torch.exp2(0.5 * sampler.normal()), 1.0)
     gain, offset, saturation = (
         factor * number for number in (grade.gain, grade.offset, grade.saturation)
     )
     return replace(grade, gain=gain, offset=offset, saturation=saturation)
 
 
-def luma_flipped(grade: Grade, lots: Lots) -> Grade:
+def luma_flipped(grade: Grade, sampler: OperationSampler) -> Grade:
     """Turns the grey part of every other chosen image into its negative, and keeps the chroma."""
-    sign = 1 - 2 * lots.maybe(lots.whole(2), 0.0)
+    sign = 1 - 2 * sampler.maybe(sampler.whole(2), 0.0)
     return replace(grade, gain=sign * grade.gain, offset=sign * grade.offset)
 
 
-def hue_rotated(grade: Grade, lots: Lots) -> Grade:
+def hue_rotated(grade: Grade, sampler: OperationSampler) -> Grade:
     """Rotates the chroma by any angle about the grey axis."""
-    angle = lots.maybe((2 * lots.uniform() - 1) * math.pi, 0.0)
+    angle = sampler.maybe((2 * sampler.uniform() - 1) * math.pi, 0.0)
     return replace(grade, hue=grade.hue + angle)
 
 
-def saturated(grade: Grade, lots: Lots) -> Grade:
+def saturated(grade: Grade, sampler: OperationSampler) -> Grade:
     """Multiplies the chroma by a factor whose binary logarithm is standard normal."""
-    factor = lots.maybe(torch.exp2(lots.normal()), 1.0)
+    factor = sampler.maybe(torch.exp2(sampler.normal()), 1.0)
     return replace(grade, saturation=factor * grade.saturation)
 
 

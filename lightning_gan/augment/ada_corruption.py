@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from lightning_gan.augment.lots import Lots, constant, each, mirrored
+from lightning_gan.augment.operations import OperationSampler, constant, each, mirrored
 
 LOW = (-1 / 32, 0.0, 9 / 32, 1 / 2, 9 / 32, 0.0, -1 / 32)
 """Half the autocorrelation of the symlet with two vanishing moments: it keeps low frequencies."""
@@ -53,18 +53,18 @@ def bands() -> tuple[tuple[float, ...], ...]:
     return tuple(margin + taps + margin for margin, taps in zip(margins, filters, strict=True))
 
 
-def filtered(images: Tensor, lots: Lots) -> Tensor:
+def filtered(images: Tensor, sampler: OperationSampler) -> Tensor:
     """Amplifies each of four frequency bands, keeping the expected power of natural images."""
     gains = images.new_ones(len(images), 4)
     for band in range(4):
-        gains = gains * band_gains(lots, band)
+        gains = gains * band_gains(sampler, band)
     return amplified(images, gains)
 
 
-def band_gains(lots: Lots, band: int) -> Tensor:
+def band_gains(sampler: OperationSampler, band: int) -> Tensor:
     """Gains (N, 4) that amplify one band, by a factor whose binary logarithm is standard normal."""
-    chosen = lots.chosen()[:, None]
-    factor = torch.exp2(lots.normal())[:, None]
+    chosen = sampler.chosen()[:, None]
+    factor = torch.exp2(sampler.normal())[:, None]
     gains = torch.where(torch.arange(4, device=factor.device) == band, factor, 1.0)
     powers = constant(POWERS, factor.dtype, factor.device)
     return torch.where(chosen, gains / (powers * gains**2).sum(1, keepdim=True).sqrt(), 1.0)
@@ -86,19 +86,19 @@ def amplified(images: Tensor, gains: Tensor) -> Tensor:
     return torch.where(changed, planes.view_as(images), images)
 
 
-def noisy(images: Tensor, lots: Lots) -> Tensor:
+def noisy(images: Tensor, sampler: OperationSampler) -> Tensor:
     """Adds normal noise whose deviation is the absolute value of a number of deviation 0.1."""
-    chosen = each(lots.chosen())
-    deviation = each(0.1 * lots.normal().abs())
-    noise = lots.normal(*images.shape[1:])
+    chosen = each(sampler.chosen())
+    deviation = each(0.1 * sampler.normal().abs())
+    noise = sampler.normal(*images.shape[1:])
     return torch.where(chosen, images + deviation * noise, images)
 
 
-def holed(images: Tensor, lots: Lots) -> Tensor:
+def holed(images: Tensor, sampler: OperationSampler) -> Tensor:
     """Sets a rectangle of half the height and width, centred anywhere, to zero."""
     holes = []
     for size in images.shape[2:]:
         place = (torch.arange(size, device=images.device) + 0.5) / size
-        holes.append((place.to(lots.dtype) - lots.uniform()[:, None]).abs() < 1 / 4)
-    hole = holes[0][:, :, None] & holes[1][:, None, :] & lots.chosen()[:, None, None]
+        holes.append((place.to(sampler.dtype) - sampler.uniform()[:, None]).abs() < 1 / 4)
+    hole = holes[0][:, :, None] & holes[1][:, None, :] & sampler.chosen()[:, None, None]
     return torch.where(hole[:, None], 0.0, images)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample, pad
 
-from lightning_gan.augment.lots import Lots, each, folded, picked
+from lightning_gan.augment.operations import OperationSampler, each, folded, picked
 
 SYM6 = (
     0.015404109327027373,
@@ -38,12 +38,12 @@ BEFORE = len(SYM6) // 2 - 1
 """Taps before the one that lies on the pixel: the filter's delay is 5.1 at low frequencies."""
 
 
-def changed(images: Tensor, lots: Lots, blit: bool, geometry: bool) -> Tensor:
+def changed(images: Tensor, sampler: OperationSampler, blit: bool, geometry: bool) -> Tensor:
     """Moves the pixels of images (N, C, H, W); an image that nothing is applied to stays as is.
 
     Args:
         images: The images, in float32 or float64.
-        lots: Where parameters come from.
+        sampler: Where parameters come from.
         blit: Whether to mirror, turn and shift by whole pixels. Then pixels are copied.
         geometry: Whether to scale, rotate and shift by parts of pixels. Then they are interpolated.
     """
@@ -52,18 +52,22 @@ def changed(images: Tensor, lots: Lots, blit: bool, geometry: bool) -> Tensor:
     stepped = scaling(one, one)
     result = images
     if blit:
-        for operation in (mirroring(lots), turning(lots, height == width), stepping(lots, images)):
+        for operation in (
+            mirroring(sampler),
+            turning(sampler, height == width),
+            stepping(sampler, images),
+        ):
             stepped = composed(stepped, operation)
         result = copied(images, stepped)
     if not geometry:
         return result
     place = stepped
     for operation in (
-        isotropic_scaling(lots),
-        rotation(lots),
-        anisotropic_scaling(lots),
-        rotation(lots),
-        shifting(lots, images),
+        isotropic_scaling(sampler),
+        rotation(sampler),
+        anisotropic_scaling(sampler),
+        rotation(sampler),
+        shifting(sampler, images),
     ):
         place = composed(place, operation)
     moved = each((place != stepped).flatten(1).any(1))
@@ -73,24 +77,24 @@ def changed(images: Tensor, lots: Lots, blit: bool, geometry: bool) -> Tensor:
 # ----------------------------------------------------------------------------- pixel blitting
 
 
-def mirroring(lots: Lots) -> Tensor:
+def mirroring(sampler: OperationSampler) -> Tensor:
     """Mirrors every other chosen image left to right."""
-    mirror = lots.maybe(lots.whole(2), 0.0)
+    mirror = sampler.maybe(sampler.whole(2), 0.0)
     return scaling(1 - 2 * mirror, torch.ones_like(mirror))
 
 
-def turning(lots: Lots, square: bool) -> Tensor:
+def turning(sampler: OperationSampler, square: bool) -> Tensor:
     """Turns by 0, 1, 2 or 3 quarters; by 0 or 2 where images are not square."""
-    turns = lots.maybe(lots.whole(4) if square else 2 * lots.whole(2), 0.0)
+    turns = sampler.maybe(sampler.whole(4) if square else 2 * sampler.whole(2), 0.0)
     # The cosine and sine of quarter turns, exactly.
     return turning_by((turns - 2).abs() - 1, 1 - (turns - 1).abs())
 
 
-def stepping(lots: Lots, images: Tensor) -> Tensor:
+def stepping(sampler: OperationSampler, images: Tensor) -> Tensor:
     """Shifts by whole pixels, up to an eighth of the size in either direction."""
     height, width = images.shape[2:]
-    x, y = lots.uniform(2).unbind(1)
-    chosen = lots.chosen()
+    x, y = sampler.uniform(2).unbind(1)
+    chosen = sampler.chosen()
     steps = [((2 * u - 1) / 8 * size).round() for u, size in ((x, width), (y, height))]
     return shift_by(*(torch.where(chosen, step, 0.0) for step in steps))
 
@@ -98,29 +102,31 @@ def stepping(lots: Lots, images: Tensor) -> Tensor:
 # ---------------------------------------------------------------------------------- geometric
 
 
-def isotropic_scaling(lots: Lots) -> Tensor:
+def isotropic_scaling(sampler: OperationSampler) -> Tensor:
     """Scales by a factor whose binary logarithm has the standard deviation 0.2."""
-    factor = lots.maybe(torch.exp2(-0.2 * lots.normal()), 1.0)
+    factor = sampler.maybe(torch.exp2(-0.2 * sampler.normal()), 1.0)
     return scaling(factor, factor)
 
 
-def anisotropic_scaling(lots: Lots) -> Tensor:
+def anisotropic_scaling(sampler: OperationSampler) -> Tensor:
     """Scales one axis by such a factor and the other by its inverse."""
-    exponent = lots.maybe(0.2 * lots.normal(), 0.0)
+    exponent = sampler.maybe(0.2 * sampler.normal(), 0.0)
     return scaling(torch.exp2(-exponent), torch.exp2(exponent))
 
 
-def rotation(lots: Lots) -> Tensor:
+def rotation(sampler: OperationSampler) -> Tensor:
     """Rotates by any angle; two rotations, before and after scaling, have probability p."""
-    angle = lots.maybe((2 * lots.uniform() - 1) * math.pi, 0.0, p=1 - math.sqrt(1 - lots.p))
+    angle = sampler.maybe(
+        (2 * sampler.uniform() - 1) * math.pi, 0.0, p=1 - math.sqrt(1 - sampler.p)
+    )
     return turning_by(angle.cos(), angle.sin())
 
 
-def shifting(lots: Lots, images: Tensor) -> Tensor:
+def shifting(sampler: OperationSampler, images: Tensor) -> Tensor:
     """Shifts by a normally distributed share of the size, of standard deviation 1/8."""
     height, width = images.shape[2:]
-    x, y = lots.normal(2).unbind(1)
-    chosen = lots.chosen()
+    x, y = sampler.normal(2).unbind(1)
+    chosen = sampler.chosen()
     shifts = [torch.where(chosen, n / 8 * size, 0.0) for n, size in ((x, width), (y, height))]
     return shift_by(*shifts)
 

@@ -71,6 +71,10 @@ class SignController(nn.Module):
             self._p = int(self.trillionths) / TRILLION
         return self._p
 
+    def forward(self, images: int) -> float:
+        """The probability now, as a curve gives it; the images seen are in its state."""
+        return self.p
+
     @torch.no_grad()
     def observe(self, real_logits: Tensor, images: int) -> None:
         """Counts the signs of an update, and moves p if that is due.

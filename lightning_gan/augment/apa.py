@@ -7,8 +7,9 @@ from torch import Tensor
 
 from lightning_gan.augment.adaptive import SignController
 from lightning_gan.augment.base import Augmentation
-from lightning_gan.augment.lots import Lots
-from lightning_gan.training.randomness import Draws
+from lightning_gan.augment.operations import OperationSampler
+from lightning_gan.basics.randomness import RandomStream
+from lightning_gan.training.schedule import ValueOf
 
 
 class AdaptivePseudo(Augmentation):
@@ -38,21 +39,21 @@ class AdaptivePseudo(Augmentation):
         super().__init__()
         self.controller = SignController(target, kimg, every, start)
 
-    def probability(self, images_seen: int) -> float:
+    def probability(self, value_of: ValueOf) -> float:
         """The probability that a real is replaced, in [0, 1]."""
-        return min(self.controller.p, 1.0)
+        return min(value_of(self.controller), 1.0)
 
-    def forward(self, samples: Tensor, draws: Draws, images_seen: int) -> Tensor:
+    def forward(self, samples: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:
         """Leaves the samples (N, ...) as they are."""
         return samples
 
-    def reals(self, real: Tensor, fake: Tensor, draws: Draws, images_seen: int) -> Tensor:
+    def reals(self, real: Tensor, fake: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:
         """The reals (N, ...), some replaced by the generated samples of the same places."""
-        p = self.probability(images_seen)
+        p = self.probability(value_of)
         if p == 0:
             return real
-        lots = Lots(draws, p, like=real)
-        replaced = lots.chosen().view(-1, *[1] * (real.ndim - 1))
+        sampler = OperationSampler(random, p, like=real)
+        replaced = sampler.chosen().view(-1, *[1] * (real.ndim - 1))
         return torch.where(replaced, fake.detach().to(real.dtype), real)
 
     def observe(self, real_logits: Tensor, images: int) -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.checkpoints.parts import Part
-from lightning_gan.training.randomness import Draws
+from lightning_gan.training.schedule import ValueOf
 
 
 class Augmentation(Part, nn.Module):
@@ -24,11 +25,11 @@ class Augmentation(Part, nn.Module):
     def __init__(self) -> None:
         super().__init__()
 
-    def forward(self, samples: Tensor, draws: Draws, images_seen: int) -> Tensor:
+    def forward(self, samples: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:
         """Augments samples (N, ...), keeping shape and type."""
         raise NotImplementedError
 
-    def reals(self, real: Tensor, fake: Tensor, draws: Draws, images_seen: int) -> Tensor:
+    def reals(self, real: Tensor, fake: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:
         """What the discriminator is told to be real (N, ...): the reals, unless overridden."""
         return real
 

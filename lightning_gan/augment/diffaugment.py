@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from lightning_gan.augment.base import Augmentation
-from lightning_gan.augment.lots import Lots, each, picked, refuse_points
+from lightning_gan.augment.operations import OperationSampler, each, picked, refuse_points
+from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.training.randomness import Draws
+from lightning_gan.training.schedule import ValueOf
 
 LONGEST_SHIFT = 1 / 8
 HOLE = 1 / 2
@@ -40,35 +41,35 @@ class DiffAugment(Augmentation):
             )
         self.color, self.translation, self.cutout = color, translation, cutout
 
-    def forward(self, samples: Tensor, draws: Draws, images_seen: int) -> Tensor:
+    def forward(self, samples: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:
         """Augments images (N, C, H, W), each in its own way."""
         refuse_points(self, samples)
-        lots = Lots(draws, 1.0, like=samples)
-        images = samples.to(lots.dtype)
+        sampler = OperationSampler(random, 1.0, like=samples)
+        images = samples.to(sampler.dtype)
         if self.color:
-            images = colored(images, lots)
+            images = colored(images, sampler)
         if self.translation:
-            images = shifted(images, lots)
+            images = shifted(images, sampler)
         if self.cutout:
-            images = cut(images, lots)
+            images = cut(images, sampler)
         return images.to(samples.dtype)
 
 
-def colored(images: Tensor, lots: Lots) -> Tensor:
+def colored(images: Tensor, sampler: OperationSampler) -> Tensor:
     """Changes brightness, saturation and contrast, in this order."""
-    images = images + each(lots.uniform() - 0.5)
+    images = images + each(sampler.uniform() - 0.5)
     grey = images.mean(1, keepdim=True)
-    images = grey + (images - grey) * each(2 * lots.uniform())
+    images = grey + (images - grey) * each(2 * sampler.uniform())
     mean = images.mean((1, 2, 3), keepdim=True)
-    return mean + (images - mean) * each(lots.uniform() + 0.5)
+    return mean + (images - mean) * each(sampler.uniform() + 0.5)
 
 
-def shifted(images: Tensor, lots: Lots) -> Tensor:
+def shifted(images: Tensor, sampler: OperationSampler) -> Tensor:
     """Moves images by whole pixels, and fills what becomes free with zero."""
     sources = []
     for size in images.shape[2:]:
         furthest = int(size * LONGEST_SHIFT + 0.5)
-        shift = lots.whole(2 * furthest + 1).long() - furthest
+        shift = sampler.whole(2 * furthest + 1).long() - furthest
         sources.append(torch.arange(size, device=images.device) - shift[:, None])
     rows, columns = sources[0][:, :, None], sources[1][:, None, :]
     height, width = images.shape[2:]
@@ -77,12 +78,12 @@ def shifted(images: Tensor, lots: Lots) -> Tensor:
     return moved * inside[:, None]
 
 
-def cut(images: Tensor, lots: Lots) -> Tensor:
+def cut(images: Tensor, sampler: OperationSampler) -> Tensor:
     """Sets a rectangle of half the height and width to zero."""
     holes = []
     for size in images.shape[2:]:
         extent = int(size * HOLE + 0.5)
-        first = lots.whole(size + 1 - extent % 2).long() - extent // 2
+        first = sampler.whole(size + 1 - extent % 2).long() - extent // 2
         place = torch.arange(size, device=images.device) - first[:, None]
         holes.append((place >= 0) & (place < extent))
     hole = holes[0][:, :, None] & holes[1][:, None, :]

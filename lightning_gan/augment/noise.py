@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from lightning_gan.augment.base import Augmentation
+from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.training.randomness import Draws
-from lightning_gan.training.schedule import Curve, value_at
+from lightning_gan.training.schedule import Curve, ValueOf
 
 
 class InstanceNoise(Augmentation):
@@ -29,7 +29,7 @@ class InstanceNoise(Augmentation):
             raise ConfigurationError(f"InstanceNoise: sigma={sigma} is negative.")
         self.sigma = sigma
 
-    def forward(self, samples: Tensor, draws: Draws, images_seen: int) -> Tensor:
-        """Adds noise of the deviation that is due after ``images_seen`` images."""
-        sigma = value_at(self.sigma, images_seen)
-        return samples + sigma * draws.normal(*samples.shape[1:]) if sigma > 0 else samples
+    def forward(self, samples: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:
+        """Adds noise of the deviation that is due."""
+        sigma = value_of(self.sigma)
+        return samples + sigma * random.normal(*samples.shape[1:]) if sigma > 0 else samples

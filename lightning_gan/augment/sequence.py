@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from lightning_gan.augment.base import Augmentation
+from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.training.randomness import Draws
+from lightning_gan.training.schedule import ValueOf
 
 
 class Augmentations(Augmentation):
@@ -31,16 +32,16 @@ class Augmentations(Augmentation):
         self.parts = nn.ModuleList(parts)
         self.reads_signs = bool(adaptive)
 
-    def forward(self, samples: Tensor, draws: Draws, images_seen: int) -> Tensor:
+    def forward(self, samples: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:
         """Augments samples (N, ...) by every part, keeping shape and type."""
         for part in self.parts:
-            samples = part(samples, draws, images_seen)
+            samples = part(samples, random, value_of)
         return samples
 
-    def reals(self, real: Tensor, fake: Tensor, draws: Draws, images_seen: int) -> Tensor:
+    def reals(self, real: Tensor, fake: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:
         """What every part, in turn, makes of the reals (N, ...)."""
         for part in self._each():
-            real = part.reals(real, fake, draws, images_seen)
+            real = part.reals(real, fake, random, value_of)
         return real
 
     def observe(self, real_logits: Tensor, images: int) -> None:

@@ -13,7 +13,7 @@ from lightning_gan.callbacks.run import data_of, of_gan
 from lightning_gan.distributed.strategy import on_all_processes
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.balance import DiscriminatorBalance, HeldOutBalance
-from lightning_gan.training.progress import Update
+from lightning_gan.training.step import StepOutput
 
 MOST = 1000
 """Images of training that are scored beside the held-out ones."""
@@ -43,9 +43,11 @@ class Balance(Callback):
         """The last report of training, by the names in the logs."""
         self.held_out: dict[str, float] = {}
         """The last report on held-out data, without its prefix."""
-        self._updates: list[Update] = []
-        self._held_out_updates: list[Update] = []
+        self._updates: list[StepOutput] = []
+        self._held_out_updates: list[StepOutput] = []
         self._clock = (0.0, 0)
+        self._due = False
+        self._norms: dict[str, Tensor] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
         """Starts the clock."""
@@ -59,7 +61,20 @@ class Balance(Callback):
         batch_idx: int,
     ) -> None:
         """Asks for gradient norms where a report follows."""
-        pl_module.measure_gradients = self._is_due(trainer, pl_module.progress.batches + 1)
+        self._due = self._is_due(trainer, pl_module.progress.batches + 1)
+
+    def on_before_optimizer_step(
+        self,
+        trainer: Trainer,
+        pl_module: Any,  # noqa: ANN401
+        optimizer: Any,  # noqa: ANN401
+    ) -> None:
+        """Measures the norm of a player's gradient, before it is clipped."""
+        if not self._due and pl_module.gradient_clip is None:
+            return
+        player = pl_module.player_of(optimizer)
+        norms = [p.grad.norm() for p in pl_module.weights_of(player) if p.grad is not None]
+        self._norms[player] = torch.stack(norms).norm().detach()
 
     def on_train_batch_end(
         self,
@@ -70,13 +85,13 @@ class Balance(Callback):
         batch_idx: int,
     ) -> None:
         """Keeps the updates of the batch, and reports where it is time."""
-        self._updates += pl_module.updates
+        self._updates += pl_module.outputs
         if not self._is_due(trainer, pl_module.progress.batches) or not self._updates:
             return
         report = self._report(trainer, pl_module)
         report.update(self._progress(pl_module))
         report.update(_states(pl_module))
-        for player, norm in pl_module.gradient_norms.items():
+        for player, norm in self._norms.items():
             report[f"gradient_norm/{player}"] = float(norm)
         self.latest = report
         self._updates = []
@@ -94,7 +109,7 @@ class Balance(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keeps the scores of a held-out batch."""
-        self._held_out_updates += pl_module.updates
+        self._held_out_updates += pl_module.outputs
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
         """Starts anew."""
@@ -160,7 +175,7 @@ def _states(gan: GAN) -> dict[str, float]:
     }
 
 
-def _balance(gan: GAN, updates: list[Update]) -> dict[str, float]:
+def _balance(gan: GAN, updates: list[StepOutput]) -> dict[str, float]:
     """The balance over several updates of the discriminator, on all processes."""
     if not updates:  # on no process then, since all move in step
         return {}
@@ -174,7 +189,7 @@ def _balance(gan: GAN, updates: list[Update]) -> dict[str, float]:
     return values
 
 
-def _held_out(trainer: Trainer, gan: GAN, updates: list[Update]) -> dict[str, float]:
+def _held_out(trainer: Trainer, gan: GAN, updates: list[StepOutput]) -> dict[str, float]:
     """The balance on held-out data, on all processes, some of which may have scored nothing."""
     none = torch.zeros(0, device=gan.device)
     real = torch.cat([none, *(u.real_logits for u in updates if u.real_logits is not None)])
@@ -194,4 +209,4 @@ def _of_training(trainer: Trainer, gan: GAN, count: int) -> Tensor | None:
     precision = trainer.precision_plugin
     with precision.val_step_context():
         batches = enumerate(map(precision.convert_input, some("train", count)))
-        return torch.cat([gan.score(batch, number) for number, batch in batches])
+        return torch.cat([gan.validation_logits(batch, number) for number, batch in batches])

@@ -23,7 +23,7 @@ from lightning_gan.callbacks.divergence import StopOnDivergence, losses_finite, 
 from lightning_gan.callbacks.readings import conclude, draws_conclusions, readings
 from lightning_gan.callbacks.rollback import roll_back
 from lightning_gan.callbacks.run import is_dry, of_gan, run_folder
-from lightning_gan.checkpoints.files import check_finite
+from lightning_gan.checkpoints.record import check_finite
 from lightning_gan.distributed.strategy import on_all_processes
 from lightning_gan.errors import (
     ConfigurationError,
@@ -152,9 +152,9 @@ class CollapseGuard(Callback):
             if isinstance(callback, Balance) and callback.latest is not self._read:
                 self._read = callback.latest
                 self._best = improved(self._best, {GRADIENT: self._read.get(GRADIENT, 0.0)})
-        if is_dry(trainer) or not self._may_return or not pl_module.updates:
+        if is_dry(trainer) or not self._may_return or not pl_module.outputs:
             return
-        if not on_every_process(trainer, losses_finite(pl_module.updates))[0]:
+        if not on_every_process(trainer, losses_finite(pl_module.outputs))[0]:
             self._return(trainer, of_gan(pl_module), "a loss is not finite")
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401

@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
 from lightning_gan.errors import DivergenceError
-from lightning_gan.training.progress import Update
+from lightning_gan.training.step import StepOutput
 
 
 class StopOnDivergence(Callback):
@@ -38,9 +38,9 @@ class StopOnDivergence(Callback):
         total = batch[0].detach().mean().double()
         self._samples = total if self._samples is None else self._samples + total
         every = self.every or trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if pl_module.progress.batches % every != 0 or not pl_module.updates:
+        if pl_module.progress.batches % every != 0 or not pl_module.outputs:
             return
-        flags = losses_finite(pl_module.updates), torch.isfinite(self._samples)
+        flags = losses_finite(pl_module.outputs), torch.isfinite(self._samples)
         self._samples = None
         finite, samples_finite = on_every_process(trainer, *flags)
         if not samples_finite:
@@ -51,7 +51,7 @@ class StopOnDivergence(Callback):
             )
         if finite:
             return
-        player = next((u.player for u in pl_module.updates if not torch.isfinite(u.loss)), "other")
+        player = next((u.player for u in pl_module.outputs if not torch.isfinite(u.loss)), "other")
         raise DivergenceError(
             f"The {player}'s loss is not finite after {pl_module.progress.images} images "
             f"(batch {pl_module.progress.batches}), with {type(pl_module.objective).__name__} "
@@ -61,7 +61,7 @@ class StopOnDivergence(Callback):
         )
 
 
-def losses_finite(updates: Sequence[Update]) -> Tensor:
+def losses_finite(updates: Sequence[StepOutput]) -> Tensor:
     """Whether all losses of some updates are finite, a bool () that stays on the device."""
     return torch.isfinite(torch.stack([update.loss.double() for update in updates])).all()
 

@@ -20,8 +20,9 @@ from lightning_gan.callbacks.run import data_of, is_dry, of_gan, run_folder
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.evaluation.panel import MEASURES, Measure, Panel, usual_samples
 from lightning_gan.evaluation.report import Report, circumstances, versions
-from lightning_gan.evaluation.sampling import CHUNK, Sampling
+from lightning_gan.evaluation.sampling import MeasuredSamples
 from lightning_gan.gan import GAN
+from lightning_gan.training.sampling import BLOCK, Sampling
 
 WHILE_TRAINING: tuple[Measure, ...] = ("frechet", "neighbours", "modes")
 
@@ -48,6 +49,7 @@ class Evaluation(Callback):
         seed: Seed of the latents.
         averaged: Whether the averaged generator is measured, rather than the one that moves.
         truncation: Largest absolute value of a latent's entries; None for no cut.
+        psi: What is left of a style's distance from the average style; None for all of it.
         cache_dir: Where features of the reals are kept; the user's cache folder where None.
 
     Raises:
@@ -63,6 +65,7 @@ class Evaluation(Callback):
         seed: int = 0,
         averaged: bool = True,
         truncation: float | None = None,
+        psi: float | None = None,
         cache_dir: str | None = None,
     ) -> None:
         unknown = [measure for measure in measures or () if measure not in MEASURES]
@@ -70,10 +73,11 @@ class Evaluation(Callback):
             raise ConfigurationError(
                 f"Evaluation: measures={measures} must be some of {', '.join(MEASURES)}."
             )
-        Sampling(2 if num_samples is None else num_samples, seed, averaged, truncation)
+        # Refused here if out of range, not after an epoch.
+        MeasuredSamples(2 if num_samples is None else num_samples)
+        self._drawn = Sampling(seed, truncation, psi)
         self.measures, self.extractor, self.classifier = measures, extractor, classifier
-        self.num_samples, self.seed = num_samples, seed
-        self.averaged, self.truncation, self.cache_dir = averaged, truncation, cache_dir
+        self.num_samples, self.averaged, self.cache_dir = num_samples, averaged, cache_dir
         self.latest: dict[str, float] = {}
         """The last values, by the names in the logs."""
         self.best: dict[str, float] = {}
@@ -110,14 +114,14 @@ class Evaluation(Callback):
     on_test_epoch_end = on_validation_epoch_end
 
     def _shown(
-        self, trainer: Trainer, gan: GAN, sampling: Sampling
+        self, trainer: Trainer, gan: GAN, samples: MeasuredSamples
     ) -> Iterable[tuple[int, Tensor]]:
         """The chunks of this process, with a bar where the run has one and they take long."""
         rank, world = trainer.global_rank, trainer.world_size
         bars = [c for c in trainer.callbacks if isinstance(c, ProgressBar)]  # type: ignore[attr-defined]
-        total = -(-sampling.count // (CHUNK * world))
+        total = -(-samples.count // (BLOCK * world))
         hidden = not (bars and trainer.is_global_zero)
-        chunks = sampling.chunks(gan, rank, world)
+        chunks = samples.blocks(gan, rank, world)
         shown: Iterable[tuple[int, Tensor]]
         shown = tqdm(chunks, "measuring", total, leave=False, disable=hidden, delay=2.0)
         return shown
@@ -150,17 +154,19 @@ class Evaluation(Callback):
                 self._panels[held_out] = build()
         return self._panels[held_out]
 
-    def sampling(self, panel: Panel) -> Sampling:
+    def sampling(self, panel: Panel) -> MeasuredSamples:
         """Which samples are measured."""
         count = self.num_samples or usual_samples(panel.data)
-        return Sampling(count, self.seed, self.averaged, self.truncation)
+        return MeasuredSamples(count, self._drawn, self.averaged)
 
     def _remember(self, images: int) -> None:
         key = distance_key(self.latest)
         if key and self.latest[key] <= self.best.get(key, math.inf):  # never of a NaN
             self.best = self.latest | {"progress/images": float(images)}
 
-    def _report(self, trainer: Trainer, gan: GAN, panel: Panel, sampling: Sampling) -> Report:
+    def _report(
+        self, trainer: Trainer, gan: GAN, panel: Panel, sampling: MeasuredSamples
+    ) -> Report:
         stamp = panel.stamp() | {
             "samples": sampling.stamp(),
             "versions": versions(),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lightning.pytorch import Trainer
 
-from lightning_gan.checkpoints.files import own_state
+from lightning_gan.checkpoints.record import own_state
 from lightning_gan.gan import GAN
 
 
@@ -41,8 +41,7 @@ def roll_back(trainer: Trainer, gan: GAN, path: Path, ease: float) -> int:
     precision = trainer.precision_plugin
     if (state := checkpoint.get(type(precision).__qualname__)) is not None:  # a scaler's
         precision.load_state_dict(state)
-    gan.updates.clear()
-    gan.gradient_norms.clear()
+    gan.outputs.clear()
     return int(own_state(checkpoint, str(path))["progress"]["images"])
 
 

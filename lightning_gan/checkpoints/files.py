@@ -5,15 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import zipfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from lightning_gan.errors import DivergenceError, WeightsError
-from lightning_gan.training.progress import Player
+from lightning_gan.errors import WeightsError
 
 TEMPORARY = ".ckpt.tmp"
 """How the names of checkpoints end while they are written."""
@@ -103,94 +100,23 @@ def _damaged_part(path: str | Path) -> str | None:
         return file.testzip()
 
 
-def own_state(checkpoint: dict[str, Any], name: str) -> dict[str, Any]:
-    """What the GAN itself added to a checkpoint.
+def newest_checkpoint(folder: Path, name: str = "last") -> Path | None:
+    """The newest ``name.ckpt`` in the folder of a run, or in that of all runs of a recipe."""
+    places = (f"{name}.ckpt", f"checkpoints/{name}.ckpt", f"version_*/checkpoints/{name}.ckpt")
+    found = [path for place in places for path in folder.glob(place)]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def checkpoint_in(path: str | Path) -> Path:
+    """The file itself, or the newest ``last.ckpt`` of a run's folder.
 
     Raises:
-        WeightsError: If nothing was added, because something else wrote it.
+        WeightsError: If the folder has none.
     """
-    state = checkpoint.get("lightning_gan")
-    kinds = {"progress": dict, "parts": dict, "images_in_average": int}
-    for key, kind in kinds.items():
-        if not isinstance(state, dict) or not isinstance(state.get(key), kind):
-            raise WeightsError(
-                f"{name} was not written by lightning-gan: its {key.replace('_', ' ')} is missing."
-            )
-    assert isinstance(state, dict)
-    return state
-
-
-def fitting_state(
-    checkpoint: dict[str, Any],
-    players: dict[Player, dict[str, Any]],
-    weights: dict[str, Tensor],
-    training: bool,
-) -> dict[str, Any]:
-    """The GAN's own part of a checkpoint, after checking that the model can take all of it.
-
-    Args:
-        checkpoint: The whole checkpoint.
-        players: The networks of the model, as described in checkpoints.
-        weights: What the model would load the weights into, by name.
-        training: Whether the training goes on, which takes more than the weights.
-
-    Raises:
-        WeightsError: If it was made by something else, with other networks, or is not complete.
-    """
-    state = own_state(checkpoint, "The checkpoint")
-    for player, ours in players.items():
-        check_same(player, state["parts"].get(player), ours)
-    theirs = checkpoint.get("state_dict")
-    theirs = theirs if isinstance(theirs, dict) else {}
-    for name, ours_ in weights.items():
-        if not isinstance(theirs.get(name), Tensor) or theirs[name].shape != ours_.shape:
-            raise WeightsError(
-                f"The checkpoint does not fit the networks that it names: {name} is missing or has "
-                "another shape; take another checkpoint of the run."
-            )
-    missing = {"optimizer_states", "lr_schedulers", "loops"} - checkpoint.keys()
-    if training and missing:
-        raise WeightsError(
-            f"The checkpoint can be sampled from but not be trained on: its {min(missing)} are "
-            "missing; take last.ckpt."
-        )
-    return state
-
-
-def check_finite(weights: Iterable[tuple[str, Tensor]], images: int) -> None:
-    """Refuses to save weights that are not finite, so that no good checkpoint is lost to them.
-
-    Raises:
-        DivergenceError: If a weight is NaN or infinite.
-    """
-    for name, value in weights:
-        if not torch.isfinite(value).all():
-            raise DivergenceError(
-                f"{name} is not finite after {images} images, so no checkpoint was written and the "
-                "last good one is kept: lower the learning rates or add a penalty, and go on from "
-                "it."
-            )
-
-
-def check_same(name: str, theirs: Any, ours: dict[str, Any]) -> None:  # noqa: ANN401 (a file's)
-    """Refuses a checkpoint whose network ``name``, as described in it, is another one.
-
-    Raises:
-        WeightsError: With the first difference.
-    """
-    if theirs != ours:
-        raise WeightsError(
-            f"The checkpoint holds another {name}: {_difference(theirs, ours)}; build the model as "
-            "it was, or start a new run without --ckpt_path."
-        )
-
-
-def _difference(theirs: Any, ours: dict[str, Any]) -> str:  # noqa: ANN401 (a file's)
-    """The first difference between two described parts, in words."""
-    if not isinstance(theirs, dict) or not {"class_path", "init_args"} <= theirs.keys():
-        return f"nothing instead of {ours['class_path']}"
-    if theirs["class_path"] != ours["class_path"]:
-        return f"{theirs['class_path']} instead of {ours['class_path']}"
-    a, b = theirs["init_args"], ours["init_args"]
-    names = [name for name in sorted(a.keys() | b.keys()) if a.get(name) != b.get(name)]
-    return ", ".join(f"{name}={a.get(name)} instead of {b.get(name)}" for name in names)
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    found = newest_checkpoint(path)
+    if found is None:
+        raise WeightsError(f"There is no last.ckpt below {path}: give a checkpoint file.")
+    return found

@@ -10,7 +10,6 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.fabric.utilities.types import _PATH
 from lightning.pytorch import Trainer
-from lightning.pytorch.utilities import rank_zero_warn
 
 from lightning_gan.checkpoints.files import read_checkpoint, write_whole
 
@@ -53,26 +52,3 @@ def write_whole_files(trainer: Trainer) -> None:
     """Makes a Trainer that was given no other plugin write its checkpoints whole."""
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
         trainer.strategy.checkpoint_io = WholeFiles()
-
-
-def epoch_of(trainer: Trainer) -> int:
-    """The epoch of the data; Lightning's where they do not count, which errs after some resumes."""
-    return int(getattr(trainer.train_dataloader, "epoch", trainer.current_epoch))
-
-
-def made_by(trainer: Trainer) -> dict[str, int | None]:
-    """The processes, and the samples that each takes at a time where that is known."""
-    data = getattr(trainer, "datamodule", None)
-    return {"processes": trainer.world_size, "batch_size": getattr(data, "batch_size", None)}
-
-
-def warn_if_moved(state: dict[str, Any], trainer: Trainer) -> None:
-    """Says so where a training goes on with other processes or batches than it was saved with."""
-    theirs, ours = state.get("made_by"), made_by(trainer)
-    if theirs is None or theirs == ours or not trainer.training:
-        return
-    rank_zero_warn(
-        f"The checkpoint was made by {theirs['processes']} processes with batches of "
-        f"{theirs['batch_size']}, and goes on with {ours['processes']} and {ours['batch_size']}: "
-        "that works, but not bit for bit as without the change."
-    )

@@ -238,12 +238,12 @@ class FrechetDistance(SampleMetric):
     def _apply(
         self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = ""
     ) -> nn.Module:
-        def follow(value: Tensor) -> Tensor:  # the integers come from float64 and stay beside it
+        def move(value: Tensor) -> Tensor:  # the integers come from float64 and stay beside it
             if value.dtype != torch.int64:
                 return fn(value)
             return value.to(fn(value.new_empty(0, dtype=torch.float64)).device)
 
-        return super()._apply(follow, exclude_state)
+        return super()._apply(move, exclude_state)
 
     def _sync_dist(
         self,

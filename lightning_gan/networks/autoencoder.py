@@ -125,7 +125,7 @@ class _Reconstructing(Discriminator):
         code: Tensor = self.encoder(samples)
         return code
 
-    def judge(self, features: Tensor, labels: Tensor) -> Tensor:
+    def logits_from(self, features: Tensor, labels: Tensor) -> Tensor:
         """Is refused: the error is one between samples, which a code does not tell.
 
         Raises:
@@ -133,10 +133,10 @@ class _Reconstructing(Discriminator):
         """
         raise ConfigurationError(
             f"{type(self).__name__} judges a sample by its reconstruction, not by its code alone: "
-            "ask for scores(samples, labels)."
+            "ask for logits_and_features(samples, labels)."
         )
 
-    def scores(self, samples: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def logits_and_features(self, samples: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Minus the error of each sample (N,), and its code (N, code_dim)."""
         code = self.features(samples)
         # The sample counts twice, as what is encoded and as what is aimed at.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.checkpoints.parts import Part
 from lightning_gan.errors import ConfigurationError, at_least, check_range
 
@@ -42,13 +43,23 @@ def as_image_size(size: tuple[int, int]) -> int | tuple[int, int]:
     return size[0] if size[0] == size[1] else size
 
 
+class DiscriminatorOutput(NamedTuple):
+    """What a discriminator makes of samples."""
+
+    logits: Tensor
+    """Logits (N,), high for real."""
+    features: Tensor | None
+    """Features (N, F) behind them; None where the discriminator gives none."""
+
+
 class Generator(Part, nn.Module):
     """A network from latents to samples.
 
     Subclasses define ``forward(z, labels)`` on latents (N, latent_dim) and class indices (N,), and
     return images (N, channels, height, width) in [-1, 1], or points (N, channels) where
     ``image_size`` is 0. The labels are always passed; an unconditional generator ignores them.
-    ``size`` is the height and width, (0, 0) for points.
+    ``size`` is the height and width, (0, 0) for points. One with noise inside its layers sets
+    ``draws_noise`` and defines ``forward(z, labels, random=None)``.
 
     Args:
         latent_dim: Length of a latent.
@@ -62,6 +73,9 @@ class Generator(Part, nn.Module):
     Raises:
         ConfigurationError: If a size is missing or does not fit.
     """
+
+    draws_noise: ClassVar[bool] = False
+    """Whether ``forward`` takes a random stream, for noise inside the layers."""
 
     def __init__(
         self,
@@ -85,6 +99,30 @@ class Generator(Part, nn.Module):
     def conditioned(self, z: Tensor, labels: Tensor) -> Tensor:
         """The latent (N, latent_dim), joined by the embedding of the label where there is one."""
         return z if self.embedding is None else torch.cat([z, self.embedding(labels)], dim=1)
+
+    def generate(self, z: Tensor, labels: Tensor, random: RandomStream | None = None) -> Tensor:
+        """Samples of latents (N, latent_dim), with the stream's noise where there is any.
+
+        Args:
+            z: Latents.
+            labels: Class indices (N,).
+            random: A stream for these rows; torch's own generator where None.
+        """
+        samples: Tensor = self(z, labels, random) if self.draws_noise else self(z, labels)
+        return samples
+
+    def generate_truncated(
+        self, z: Tensor, labels: Tensor, random: RandomStream | None, psi: float
+    ) -> Tensor:
+        """Samples whose styles are pulled towards the average style, where there are styles.
+
+        Raises:
+            ConfigurationError: If there are none.
+        """
+        raise ConfigurationError(
+            f"psi={psi} pulls styles towards their average, and {type(self).__name__} has none: "
+            "leave it out, or cut latents off by truncation."
+        )
 
 
 class Discriminator(Part, nn.Module):
@@ -142,27 +180,30 @@ class Discriminator(Part, nn.Module):
         """The features (N, F) that the logit is linear in."""
         raise NotImplementedError
 
-    def judge(self, features: Tensor, labels: Tensor) -> Tensor:
+    def logits_from(self, features: Tensor, labels: Tensor) -> Tensor:
         """Logits (N,) of features (N, F) with class indices (N,)."""
         logits: Tensor = self.head(features).squeeze(1)
         if self.projection is not None:
             logits = logits + (self.projection(labels) * features).sum(dim=1)
         return logits
 
-    def scores(self, samples: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def logits_and_features(self, samples: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N,) of samples with class indices (N,), and the features (N, F) behind them."""
         features = self.features(samples)
-        return self.judge(features, labels), features
+        return self.logits_from(features, labels), features
 
     def forward(self, samples: Tensor, labels: Tensor) -> Tensor:
         """Logits (N,) of samples with class indices (N,)."""
-        return self.scores(samples, labels)[0]
+        return self.logits_and_features(samples, labels)[0]
+
+    def output(self, samples: Tensor, labels: Tensor) -> DiscriminatorOutput:
+        """What losses read: logits and features, float32 or wider even under autocast."""
+        # One that defines forward itself is called as it is, and may have no features.
+        if type(self).forward is not Discriminator.forward:
+            return DiscriminatorOutput(_wide(self(samples, labels)), None)
+        logits, features = self.logits_and_features(samples, labels)
+        return DiscriminatorOutput(_wide(logits), _wide(features))
 
 
-def scores_of(discriminator: nn.Module) -> Callable[[Tensor, Tensor], Any]:
-    """What gives logits (N,), and the features behind them where the discriminator has any.
-
-    One that defines ``forward`` itself is called as it is.
-    """
-    own = getattr(type(discriminator), "forward", None) is Discriminator.forward
-    return discriminator.scores if own else discriminator  # type: ignore[return-value]
+def _wide(values: Tensor) -> Tensor:
+    return values if values.dtype == torch.float64 else values.float()

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+from lightning_gan.basics.randomness import RandomStream, layer_normal, layer_uniform
 from lightning_gan.errors import at_least, check_range
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.layers import halvings
-from lightning_gan.training.randomness import layer_normal, layer_uniform
 
 _UP = (16, 8, 4, 2, 2, 1, 0.5, 0.25, 0.125)
 """Feature maps of the generator as multiples of ``width``, from the smallest map on."""
@@ -55,11 +55,21 @@ class AddedNoise(nn.Module):
         super().__init__()
         self.scale = nn.Parameter(torch.zeros(()))
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, random: RandomStream | None = None) -> Tensor:
         """Maps (N, C, H, W) of the same shape."""
         if not self.training:
             return maps
-        return maps + self.scale * layer_normal(maps, 1, *maps.shape[2:])
+        return maps + self.scale * layer_normal(maps, random, 1, *maps.shape[2:])
+
+
+class NoisySequential(nn.Sequential):
+    """Layers one after the other, of which those that add noise are given the random stream."""
+
+    def forward(self, maps: Tensor, random: RandomStream | None = None) -> Tensor:
+        """Maps (N, C, H, W) of the last layer."""
+        for layer in self:
+            maps = layer(maps, random) if isinstance(layer, AddedNoise) else layer(maps)
+        return maps
 
 
 def _gated(inputs: int, outputs: int, noise: bool) -> list[nn.Module]:
@@ -70,12 +80,12 @@ def _gated(inputs: int, outputs: int, noise: bool) -> list[nn.Module]:
     return [*layers, _norm(2 * outputs), nn.GLU(dim=1)]
 
 
-def _doubling(inputs: int, outputs: int, twice: bool = False) -> nn.Sequential:
+def _doubling(inputs: int, outputs: int, twice: bool = False) -> NoisySequential:
     """Doubles the map, then one gated convolution, or two with noise."""
     layers = _gated(inputs, outputs, noise=twice)
     if twice:
         layers += _gated(outputs, outputs, noise=True)
-    return nn.Sequential(nn.Upsample(scale_factor=2.0), *layers)
+    return NoisySequential(nn.Upsample(scale_factor=2.0), *layers)
 
 
 class Excitation(nn.Module):
@@ -130,11 +140,12 @@ class ExcitedChain(nn.Module):
             Excitation(widths[number], widths[number + self.distance]) for number in range(count)
         )
 
-    def forward(self, maps: Tensor) -> list[Tensor]:
+    def forward(self, maps: Tensor, random: RandomStream | None = None) -> list[Tensor]:
         """The maps that come in, and those behind each block."""
         found = [maps]
         for number, block in enumerate(self.blocks, start=1):
-            maps, source = block(maps), number - self.distance
+            source = number - self.distance
+            maps = block(maps, random) if isinstance(block, NoisySequential) else block(maps)
             if 0 <= source < len(self.excitations):
                 maps = self.excitations[source](found[source], maps)
             found.append(maps)
@@ -162,6 +173,8 @@ class FastGANGenerator(Generator):
         num_classes: Number of classes that it is conditioned on; 0 for none.
     """
 
+    draws_noise = True
+
     def __init__(
         self,
         channels: int | None = None,
@@ -184,9 +197,10 @@ class FastGANGenerator(Generator):
         self.chain = ExcitedChain(blocks, maps, distance=4, sources=4)
         self.image = nn.Sequential(_conv(maps[-1], self.channels, 3, padding=1), nn.Tanh())
 
-    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, z: Tensor, labels: Tensor, random: RandomStream | None = None) -> Tensor:
         """Images (N, channels, height, width) in [-1, 1]."""
-        images: Tensor = self.image(self.chain(self.start(self.conditioned(z, labels)))[-1])
+        maps = self.start(self.conditioned(z, labels))
+        images: Tensor = self.image(self.chain(maps, random)[-1])
         return images
 
 
@@ -307,7 +321,9 @@ class FastGANDiscriminator(Discriminator):
         # A convolution of 4 x 4 places and the mean of what it gives, in the other order.
         return F.avg_pool2d(maps, (maps.shape[2] - 3, maps.shape[3] - 3), stride=1).flatten(1)
 
-    def reconstructions(self, samples: Tensor) -> list[tuple[Tensor, Tensor]]:
+    def reconstructions(
+        self, samples: Tensor, random: RandomStream | None = None
+    ) -> list[tuple[Tensor, Tensor]]:
         """What the decoders make of samples (N, C, H, W), each with what it should be.
 
         First the whole image from the smallest map, then a quarter of the image from that quarter
@@ -318,7 +334,7 @@ class FastGANDiscriminator(Discriminator):
         *_, larger, smallest = self.chain(self.first(samples))
         number = torch.zeros(len(samples), dtype=torch.long, device=samples.device)
         if self.training:  # a number close to one may round up to it in a type of low precision
-            number = (4 * layer_uniform(samples)).long().clamp(max=3)
+            number = (4 * layer_uniform(samples, random)).long().clamp(max=3)
         whole = self.decoders[0](smallest)
         part = self.decoders[1](_quarter(larger, number))
         return [

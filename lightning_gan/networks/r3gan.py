@@ -200,10 +200,10 @@ class R3GANDiscriminator(Discriminator):
             gain = 1 / math.sqrt(num_features)
             nn.init.normal_(self.projection.weight, 0.0, gain / math.sqrt(self.num_classes))
 
-    def judge(self, features: Tensor, labels: Tensor) -> Tensor:
+    def logits_from(self, features: Tensor, labels: Tensor) -> Tensor:
         """Logits (N,): with classes the product with their embedding alone, without a bias."""
         if self.projection is None:
-            return super().judge(features, labels)
+            return super().logits_from(features, labels)
         logits: Tensor = (self.head(features) * self.projection(labels)).sum(dim=1)
         return logits
 

@@ -12,6 +12,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from lightning_gan.basics.randomness import RandomStream, layer_normal, layer_uniform
 from lightning_gan.distributed import processes
 from lightning_gan.errors import at_least, at_most, check_range
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
@@ -26,9 +27,8 @@ from lightning_gan.networks.stylegan2_layers import (
     ToImage,
     activate,
 )
-from lightning_gan.training.randomness import layer_normal, layer_uniform
 
-_FOLLOWS = 0.002
+_AVERAGE_RATE = 0.002
 """Share of a batch in the running average of styles."""
 
 
@@ -62,6 +62,7 @@ class StyleGAN2Generator(Generator):
         ConfigurationError: If a number is out of range.
     """
 
+    draws_noise = True
     w_average: Tensor
 
     def __init__(
@@ -104,52 +105,60 @@ class StyleGAN2Generator(Generator):
         self.layers = nn.ModuleList(layers)
         self.images = nn.ModuleList(images)
 
-    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, z: Tensor, labels: Tensor, random: RandomStream | None = None) -> Tensor:
         """Images (N, channels, height, width) in [-1, 1]; the paper has no tanh."""
-        return self.synthesise(self.styles(z, labels))
+        return self.synthesise(self.styles(z, labels, random), random)
 
-    def styles(self, z: Tensor, labels: Tensor) -> Tensor:
+    def styles(self, z: Tensor, labels: Tensor, random: RandomStream | None = None) -> Tensor:
         """Styles (N, num_layers, style_dim) for the layers, some of them mixed in training.
 
         Training moves ``w_average`` towards the mean style of the batches of all processes.
         """
         w: Tensor = self.mapping(z, labels)
         if self.training:
-            self._follow(w.detach())
+            self._update_average(w.detach())
         styles = w[:, None].expand(-1, self.num_layers, -1)
         if self.training and self.style_mixing > 0:
-            return self._mixed(styles, z, labels)
+            return self._mixed(styles, z, labels, random)
         return styles
 
     @torch.no_grad()
-    def _follow(self, w: Tensor) -> None:
+    def _update_average(self, w: Tensor) -> None:
         """Moves the average style; processes may have more or fewer rows than others, or none."""
         w = w.to(self.w_average.dtype)
-        sums = processes.mean(torch.cat([w.sum(dim=0), w.new_tensor([len(w)])]))
-        self.w_average.lerp_(sums[:-1] / sums[-1], _FOLLOWS)
+        sums = processes.mean(torch.cat([w.sum(dim=0), w.new_full((1,), len(w))]))
+        self.w_average.lerp_(sums[:-1] / sums[-1], _AVERAGE_RATE)
 
-    def _mixed(self, styles: Tensor, z: Tensor, labels: Tensor) -> Tensor:
+    def _mixed(
+        self, styles: Tensor, z: Tensor, labels: Tensor, random: RandomStream | None
+    ) -> Tensor:
         """Gives a share of the samples another style from a random layer onwards.
 
         Drawn for each sample, where the published code draws one layer for the batch.
         """
-        draws = layer_uniform(z, 2).float()
-        others: Tensor = self.mapping(layer_normal(z, self.latent_dim), labels)
-        first = 1 + (draws[:, 1] * (self.num_layers - 1)).floor()
-        first = torch.where(draws[:, 0] < self.style_mixing, first, self.num_layers)
+        chance = layer_uniform(z, random, 2).float()
+        others: Tensor = self.mapping(layer_normal(z, random, self.latent_dim), labels)
+        first = 1 + (chance[:, 1] * (self.num_layers - 1)).floor()
+        first = torch.where(chance[:, 0] < self.style_mixing, first, self.num_layers)
         late = torch.arange(self.num_layers, device=z.device) >= first[:, None]
         return torch.where(late[:, :, None], others[:, None], styles)
 
-    def synthesise(self, w: Tensor) -> Tensor:
+    def synthesise(self, w: Tensor, random: RandomStream | None = None) -> Tensor:
         """Images (N, channels, height, width) in [-1, 1] of styles (N, num_layers, style_dim)."""
         maps = self.start.to(w.dtype).expand(len(w), -1, -1, -1)
-        maps = self.layers[0](maps, w[:, 0])
+        maps = self.layers[0](maps, w[:, 0], random)
         image: Tensor = self.images[0](maps, w[:, 1])
         for step in range(1, len(self.images)):
-            maps = self.layers[2 * step - 1](maps, w[:, 2 * step - 1])
-            maps = self.layers[2 * step](maps, w[:, 2 * step])
+            maps = self.layers[2 * step - 1](maps, w[:, 2 * step - 1], random)
+            maps = self.layers[2 * step](maps, w[:, 2 * step], random)
             image = self.smooth.enlarge(image) + self.images[step](maps, w[:, 2 * step + 1])
         return image.tanh()
+
+    def generate_truncated(
+        self, z: Tensor, labels: Tensor, random: RandomStream | None, psi: float
+    ) -> Tensor:
+        """Images whose styles keep a share ``psi`` of their distance from the average."""
+        return self.synthesise(self.truncate(self.styles(z, labels, random), psi), random)
 
     def truncate(self, w: Tensor, psi: float, layers: int | None = None) -> Tensor:
         """Styles pulled towards their average: less variety for more quality.
@@ -251,7 +260,7 @@ class StyleGAN2Discriminator(Discriminator):
         maps = activate(self.mix(self.spread(maps)))
         return activate(self.flat(maps.flatten(1)))
 
-    def judge(self, features: Tensor, labels: Tensor) -> Tensor:
+    def logits_from(self, features: Tensor, labels: Tensor) -> Tensor:
         """Logits (N,) of features (N, F) with class indices (N,)."""
         found: Tensor = self.head(features)
         if self.projection is None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gan.training.randomness import layer_normal
+from lightning_gan.basics.randomness import RandomStream, layer_normal
 
 _SLOPE = 0.2
 
@@ -182,10 +182,10 @@ class StyledConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.register_buffer("noise", torch.randn(size))
 
-    def forward(self, maps: Tensor, style: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, style: Tensor, random: RandomStream | None = None) -> Tensor:
         """Maps (N, outputs, H, W) from maps and styles (N, style_dim)."""
         maps = self.convolution(maps, style)
-        noise = layer_normal(maps, 1, *self.noise.shape) if self.training else self.noise
+        noise = layer_normal(maps, random, 1, *self.noise.shape) if self.training else self.noise
         return activate(maps + self.strength * noise.to(maps.dtype) + self.bias[:, None, None])
 
 

@@ -74,14 +74,14 @@ class Packed(Discriminator):
         """The features (N / pack, F) of packs."""
         return self.discriminator.features(self.join(samples))
 
-    def judge(self, features: Tensor, labels: Tensor) -> Tensor:
+    def logits_from(self, features: Tensor, labels: Tensor) -> Tensor:
         """Logits (N / pack,) of the features of packs; the labels are ignored."""
-        return self.discriminator.judge(features, _no_labels(features))
+        return self.discriminator.logits_from(features, _no_labels(features))
 
-    def scores(self, samples: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def logits_and_features(self, samples: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N / pack,) and features (N / pack, F) of packs; the labels are ignored."""
         packs = self.join(samples)
-        return self.discriminator.scores(packs, _no_labels(packs))
+        return self.discriminator.logits_and_features(packs, _no_labels(packs))
 
 
 class LabelMaps(Discriminator):
@@ -146,14 +146,14 @@ class LabelMaps(Discriminator):
             )
         return self.discriminator.features(self.join(samples, labels))
 
-    def judge(self, features: Tensor, labels: Tensor) -> Tensor:
+    def logits_from(self, features: Tensor, labels: Tensor) -> Tensor:
         """Logits (N,) of features (N, F), which know the labels already."""
-        return self.discriminator.judge(features, _no_labels(features))
+        return self.discriminator.logits_from(features, _no_labels(features))
 
-    def scores(self, samples: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def logits_and_features(self, samples: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N,) of samples with class indices (N,), and the features (N, F) behind them."""
         joined = self.join(samples, labels)
-        return self.discriminator.scores(joined, _no_labels(joined))
+        return self.discriminator.logits_and_features(joined, _no_labels(joined))
 
 
 def _no_labels(rows: Tensor) -> Tensor:

@@ -6,33 +6,35 @@ Notation: :math:`r = D(x)` and :math:`f = D(G(z))` are logits, real is high, and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from lightning_gan.checkpoints.parts import Part
-from lightning_gan.training.step import ScoredBatch
-
-if TYPE_CHECKING:
-    from lightning_gan.training.composition import Composition
+from lightning_gan.networks.base import Discriminator, Generator
+from lightning_gan.training.step import Kind, Step
 
 
-class Objective(Part, nn.Module):
+class Objective(Part, nn.Module, base=True):
     """A pair of losses, one for each player.
 
     Subclasses define :meth:`discriminator_loss` and :meth:`generator_loss`, and
     :meth:`probability` only where the logits stand for one. Weights of their own, made in
-    :meth:`attach`, learn with the discriminator; state lies in buffers.
+    :meth:`attach`, learn with the discriminator; state lies in buffers. Class attributes say what
+    a loss is like; what may live with whom follows from them (``training/composition.py``).
     """
+
+    discriminator_reads: tuple[Kind, ...] = ("real", "fake")
+    """Whose logits or features the discriminator's loss reads, in the order of the passes."""
+
+    generator_reads: tuple[Kind, ...] = ("fake",)
+    """Whose the generator's loss reads; with "real" it is relativistic."""
 
     paired: ClassVar[bool] = False
     """Whether a loss looks at real i and fake i together."""
 
     looks_across: bool = False
     """Whether a loss looks at samples of the batch together, of all processes."""
-
-    relative: bool = False
-    """Whether the generator's loss reads the logits of reals too."""
 
     needs_lipschitz: bool = False
     """Whether the losses mean something only for a discriminator of bounded slope."""
@@ -47,6 +49,12 @@ class Objective(Part, nn.Module):
     wants_reconstruction: ClassVar[bool] = False
     """Whether the discriminator must be an autoencoder."""
 
+    per_sample: ClassVar[bool] = False
+    """Whether it needs logits of single samples, which packs have not."""
+
+    foresees: ClassVar[bool] = False
+    """Whether it differentiates through the discriminator's next steps."""
+
     logged: ClassVar[tuple[str, ...]] = ()
     """Names of buffers that belong in the logs."""
 
@@ -58,17 +66,28 @@ class Objective(Part, nn.Module):
         """Whether a positive logit means "real", which adaptive augmentation relies on."""
         return False
 
-    def attach(self, composition: Composition) -> None:
-        """Makes what depends on the two networks, once, when the model is built."""
+    @property
+    def inner(self) -> Objective | None:
+        """The objective that this one is around, if any."""
+        return None
 
-    def check(self, composition: Composition) -> None:
-        """Refuses, with a ConfigurationError, what it cannot live with."""
+    @property
+    def relative(self) -> bool:
+        """Whether the generator's loss reads the logits of reals too."""
+        return "real" in self.generator_reads
 
-    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
+    def attach(self, generator: Generator, discriminator: Discriminator) -> None:
+        """Makes what depends on the two networks, once, when the model is built.
+
+        Raises:
+            ConfigurationError: If it cannot live with them, with the reason and the mend.
+        """
+
+    def discriminator_loss(self, step: Step) -> Tensor:
         """The discriminator's loss, a scalar to minimise."""
         raise NotImplementedError
 
-    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+    def generator_loss(self, step: Step) -> Tensor:
         """The generator's loss, a scalar to minimise."""
         raise NotImplementedError
 

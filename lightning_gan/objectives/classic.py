@@ -12,7 +12,7 @@ from torch.nn.functional import softplus
 
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.objectives.base import Objective
-from lightning_gan.training.step import ScoredBatch
+from lightning_gan.training.step import Step
 
 
 class _Logistic(Objective):
@@ -40,12 +40,12 @@ class _Logistic(Objective):
         """A logit above 0 is a probability above 1/2."""
         return True
 
-    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_loss(self, step: Step) -> Tensor:
         """E[s sp(-r) + (1 - s) sp(r)] + E sp(f), with s the target for reals."""
-        real = softplus(-batch.real_logits)
+        real = softplus(-step.real_logits)
         if self.real_label < 1:
-            real = self.real_label * real + (1 - self.real_label) * softplus(batch.real_logits)
-        return real.mean() + softplus(batch.fake_logits).mean()
+            real = self.real_label * real + (1 - self.real_label) * softplus(step.real_logits)
+        return real.mean() + softplus(step.fake_logits).mean()
 
     def probability(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
         """The sigmoid of each logit."""
@@ -65,9 +65,9 @@ class Minimax(_Logistic):
         real_label: Target for real images, in (0.5, 1]; 0.9 is one-sided label smoothing.
     """
 
-    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+    def generator_loss(self, step: Step) -> Tensor:
         """-E sp(f)."""
-        return -softplus(batch.fake_logits).mean()
+        return -softplus(step.fake_logits).mean()
 
 
 class NonSaturating(_Logistic):
@@ -82,9 +82,9 @@ class NonSaturating(_Logistic):
         real_label: Target for real images, in (0.5, 1]; 0.9 is one-sided label smoothing.
     """
 
-    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+    def generator_loss(self, step: Step) -> Tensor:
         """E sp(-f)."""
-        return softplus(-batch.fake_logits).mean()
+        return softplus(-step.fake_logits).mean()
 
 
 class LeastSquares(Objective):
@@ -119,14 +119,14 @@ class LeastSquares(Objective):
         """Whether zero lies half-way between the two targets, and that of reals above it."""
         return -self.a == self.b > 0
 
-    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_loss(self, step: Step) -> Tensor:
         """Half the mean square distance of reals from b and of fakes from a."""
-        real = (batch.real_logits - self.b).square().mean()
-        return (real + (batch.fake_logits - self.a).square().mean()) / 2
+        real = (step.real_logits - self.b).square().mean()
+        return (real + (step.fake_logits - self.a).square().mean()) / 2
 
-    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+    def generator_loss(self, step: Step) -> Tensor:
         """Half the mean square distance of fakes from c."""
-        return (batch.fake_logits - self.c).square().mean() / 2
+        return (step.fake_logits - self.c).square().mean() / 2
 
     def probability(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
         """The logit itself on the scale from a to b, which estimates p_data / (p_data + p_G)."""
@@ -144,16 +144,17 @@ class Wasserstein(Objective):
     that paper, a `GradientPenalty` (WGAN-GP), or spectral normalisation.
     """
 
+    discriminator_reads = ("fake", "real")
     needs_lipschitz = True
     unbounded = True
 
-    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_loss(self, step: Step) -> Tensor:
         """E f - E r."""
-        return batch.fake_logits.mean() - batch.real_logits.mean()
+        return step.fake_logits.mean() - step.real_logits.mean()
 
-    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+    def generator_loss(self, step: Step) -> Tensor:
         """-E f."""
-        return -batch.fake_logits.mean()
+        return -step.fake_logits.mean()
 
 
 class Hinge(Objective):
@@ -171,10 +172,10 @@ class Hinge(Objective):
         """Zero is the middle of the margin."""
         return True
 
-    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_loss(self, step: Step) -> Tensor:
         """E max(0, 1 - r) + E max(0, 1 + f)."""
-        return torch.relu(1 - batch.real_logits).mean() + torch.relu(1 + batch.fake_logits).mean()
+        return torch.relu(1 - step.real_logits).mean() + torch.relu(1 + step.fake_logits).mean()
 
-    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+    def generator_loss(self, step: Step) -> Tensor:
         """-E f."""
-        return -batch.fake_logits.mean()
+        return -step.fake_logits.mean()

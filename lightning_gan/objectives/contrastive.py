@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lightning_gan.objectives.base import Objective
-from lightning_gan.training.step import ScoredBatch
+from lightning_gan.training.step import Step
 
 
 def _against(chosen: Tensor, others: Tensor) -> Tensor:
@@ -26,16 +26,16 @@ class DualContrastive(Objective):
     """
 
     looks_across = True
-    relative = True
+    generator_reads = ("real", "fake")
 
-    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_loss(self, step: Step) -> Tensor:
         """Both cross-entropies."""
-        real, fake = batch.all_real_logits, batch.all_fake_logits
+        real, fake = step.gather(step.real_logits), step.gather(step.fake_logits)
         return _against(real, fake) + _against(-fake, -real)
 
-    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+    def generator_loss(self, step: Step) -> Tensor:
         """Both with reals and fakes exchanged."""
-        real, fake = batch.all_real_logits, batch.all_fake_logits
+        real, fake = step.gather(step.real_logits), step.gather(step.fake_logits)
         return _against(fake, real) + _against(-real, -fake)
 
 
@@ -49,16 +49,14 @@ class SoftmaxGAN(Objective):
     """
 
     looks_across = True
-    relative = True
+    generator_reads = ("real", "fake")
 
-    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_loss(self, step: Step) -> Tensor:
         """Cross-entropy to the distribution that is uniform on the reals."""
-        return self._log_sum(batch) - batch.all_real_logits.mean()
+        real, fake = step.gather(step.real_logits), step.gather(step.fake_logits)
+        return torch.cat([real, fake]).logsumexp(dim=0) - real.mean()
 
-    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+    def generator_loss(self, step: Step) -> Tensor:
         """Cross-entropy to the distribution that is uniform on all samples."""
-        both = torch.cat([batch.all_real_logits, batch.all_fake_logits])
-        return self._log_sum(batch) - both.mean()
-
-    def _log_sum(self, batch: ScoredBatch) -> Tensor:
-        return torch.cat([batch.all_real_logits, batch.all_fake_logits]).logsumexp(dim=0)
+        both = torch.cat([step.gather(step.real_logits), step.gather(step.fake_logits)])
+        return both.logsumexp(dim=0) - both.mean()

@@ -6,8 +6,6 @@ error of a reconstruction, :math:`r = -\mathcal L(x)` and :math:`f = -\mathcal L
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -15,10 +13,7 @@ from torch.nn.functional import normalize
 from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.objectives.base import Objective
-from lightning_gan.training.step import ScoredBatch
-
-if TYPE_CHECKING:
-    from lightning_gan.training.composition import Composition
+from lightning_gan.training.step import Step
 
 
 class BEGAN(Objective):
@@ -41,6 +36,7 @@ class BEGAN(Objective):
         ConfigurationError: If gamma is outside (0, 1] or the rate is not positive.
     """
 
+    discriminator_reads = ("fake", "real")
     wants_reconstruction = True
     logged = ("k", "convergence")
     k: Tensor
@@ -56,13 +52,13 @@ class BEGAN(Objective):
         self.register_buffer("k", torch.zeros(()))
         self.register_buffer("convergence", torch.zeros(()))
 
-    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_loss(self, step: Step) -> Tensor:
         """L(x) - k L(G(z))."""
-        return self.k * batch.fake_logits.mean() - batch.real_logits.mean()
+        return self.k * step.fake_logits.mean() - step.real_logits.mean()
 
-    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+    def generator_loss(self, step: Step) -> Tensor:
         """L(G(z))."""
-        return -batch.fake_logits.mean()
+        return -step.fake_logits.mean()
 
     @torch.no_grad()
     def observe(self, real_logits: Tensor, fake_logits: Tensor) -> None:
@@ -107,7 +103,9 @@ class EBGAN(Objective):
         ConfigurationError: If the margin is not positive or the factor is negative.
     """
 
+    discriminator_reads = ("fake", "real")
     wants_reconstruction = True
+    per_sample = True
 
     def __init__(self, margin: float = 1.0, pull_away: float = 0.1) -> None:
         super().__init__()
@@ -118,23 +116,16 @@ class EBGAN(Objective):
         self.margin, self.pull_away = margin, pull_away
         self.looks_across = pull_away > 0
 
-    def check(self, composition: Composition) -> None:
-        """Refuses packs, whose codes are not of samples."""
-        if composition.discriminator.pack > 1:
-            raise ConfigurationError(
-                "EBGAN reconstructs single samples, and a pack is none: leave Packed out."
-            )
-
-    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_loss(self, step: Step) -> Tensor:
         """The error of reals, and what the error of fakes lacks to the margin."""
-        return torch.relu(self.margin + batch.fake_logits).mean() - batch.real_logits.mean()
+        return torch.relu(self.margin + step.fake_logits).mean() - step.real_logits.mean()
 
-    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+    def generator_loss(self, step: Step) -> Tensor:
         """The error of fakes, and how alike their codes are."""
-        error = -batch.fake_logits.mean()
+        error = -step.fake_logits.mean()
         if self.pull_away == 0:
             return error
-        codes = batch.gather(batch.fake_features)
+        codes = step.gather(step.fake_features)
         if len(codes) < 2:
             raise ConfigurationError("EBGAN compares samples: take batches of at least 2.")
         return error + self.pull_away * pull_away(codes)

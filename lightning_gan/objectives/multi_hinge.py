@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.objectives.base import Objective
-from lightning_gan.training.step import ScoredBatch
-
-if TYPE_CHECKING:
-    from lightning_gan.training.composition import Composition
+from lightning_gan.training.step import Step
 
 
 def multi_hinge(outputs: Tensor, target: Tensor) -> Tensor:
@@ -49,6 +45,7 @@ class MultiHinge(Objective):
     """
 
     reads_labels = True
+    per_sample = True
     classes: nn.Linear
 
     def __init__(self, generator_weight: float = 0.05) -> None:
@@ -59,42 +56,25 @@ class MultiHinge(Objective):
             )
         self.generator_weight = generator_weight
 
-    def attach(self, composition: Composition) -> None:
+    def attach(self, generator: Generator, discriminator: Discriminator) -> None:
         """Makes the scores of the classes."""
-        self.num_classes = composition.generator.num_classes
+        self.num_classes = generator.num_classes
         if self.num_classes:
-            self.classes = nn.Linear(composition.discriminator.num_features, self.num_classes)
-
-    def check(self, composition: Composition) -> None:
-        """Refuses networks without classes, a conditional logit, and packs."""
-        if composition.generator.num_classes == 0:
-            raise ConfigurationError(
-                "MultiHinge tells classes apart and the generator has none: set its num_classes."
-            )
-        if composition.discriminator.num_classes > 0:
-            raise ConfigurationError(
-                "MultiHinge has the classes in its own scores, so the discriminator's logit must "
-                "not depend on them: set num_classes of the discriminator to 0."
-            )
-        if composition.discriminator.pack > 1:
-            raise ConfigurationError(
-                "MultiHinge needs one label for each logit, and a pack has several: leave Packed "
-                "out, or take an objective without classes."
-            )
+            self.classes = nn.Linear(discriminator.num_features, self.num_classes)
 
     def _outputs(self, logits: Tensor, features: Tensor) -> Tensor:
         """Scores (N, K + 1) of the classes and of "generated"."""
         scores = self.classes(features)
         return torch.cat([scores, -logits[:, None]], dim=1)  # in the wider of both types
 
-    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_loss(self, step: Step) -> Tensor:
         """Reals belong to their classes, and fakes to the last."""
-        real = self._outputs(batch.real_logits, batch.real_features)
-        fake = self._outputs(batch.fake_logits, batch.fake_features)
-        generated = torch.full_like(batch.labels, self.num_classes)
-        return multi_hinge(real, batch.labels).mean() + multi_hinge(fake, generated).mean()
+        real = self._outputs(step.real_logits, step.real_features)
+        fake = self._outputs(step.fake_logits, step.fake_features)
+        generated = torch.full_like(step.labels, self.num_classes)
+        return multi_hinge(real, step.labels).mean() + multi_hinge(fake, generated).mean()
 
-    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+    def generator_loss(self, step: Step) -> Tensor:
         """Fakes should belong to the classes that they were made for."""
-        fake = self._outputs(batch.fake_logits, batch.fake_features)
-        return self.generator_weight * multi_hinge(fake, batch.labels).mean()
+        fake = self._outputs(step.fake_logits, step.fake_features)
+        return self.generator_weight * multi_hinge(fake, step.labels).mean()

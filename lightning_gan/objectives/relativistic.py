@@ -12,7 +12,7 @@ from torch.nn.functional import softplus
 
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.objectives.base import Objective
-from lightning_gan.training.step import ScoredBatch
+from lightning_gan.training.step import Step
 
 
 def _logistic(margin: Tensor) -> Tensor:
@@ -35,15 +35,15 @@ class _Pairing(Objective):
     """
 
     paired = True
-    relative = True
+    generator_reads = ("real", "fake")
 
     def loss(self, margin: Tensor) -> Tensor:
         """What a margin costs (N,): the more it falls behind, the more."""
         raise NotImplementedError
 
-    def _leads(self, batch: ScoredBatch) -> Tensor:
+    def _leads(self, step: Step) -> Tensor:
         """How far each real leads its fake (N,)."""
-        real, fake = batch.real_logits, batch.fake_logits
+        real, fake = step.real_logits, step.fake_logits
         if len(real) != len(fake):
             raise ConfigurationError(
                 f"{type(self).__name__} compares each real with a fake of its own, and there are "
@@ -51,13 +51,13 @@ class _Pairing(Objective):
             )
         return real - fake
 
-    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_loss(self, step: Step) -> Tensor:
         """The mean cost of r - f, pair by pair."""
-        return self.loss(self._leads(batch)).mean()
+        return self.loss(self._leads(step)).mean()
 
-    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+    def generator_loss(self, step: Step) -> Tensor:
         """The mean cost of f - r, pair by pair."""
-        return self.loss(-self._leads(batch)).mean()
+        return self.loss(-self._leads(step)).mean()
 
 
 class RelativisticPairing(_Pairing):
@@ -107,25 +107,26 @@ class _Average(Objective):
     """
 
     looks_across = True
-    relative = True
+    generator_reads = ("real", "fake")
 
     def loss(self, margin: Tensor) -> Tensor:
         """What a margin costs (N,): the more it falls behind, the more."""
         raise NotImplementedError
 
-    def _leads(self, batch: ScoredBatch) -> tuple[Tensor, Tensor]:
+    def _leads(self, step: Step) -> tuple[Tensor, Tensor]:
         """How far reals lead the mean fake, and fakes the mean real."""
-        mean_real, mean_fake = batch.all_real_logits.mean(), batch.all_fake_logits.mean()
-        return batch.real_logits - mean_fake, batch.fake_logits - mean_real
+        real, fake = step.real_logits, step.fake_logits
+        mean_real, mean_fake = step.gather(real).mean(), step.gather(fake).mean()
+        return real - mean_fake, fake - mean_real
 
-    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_loss(self, step: Step) -> Tensor:
         """Half the mean costs of reals that do not lead and of fakes that do."""
-        real, fake = self._leads(batch)
+        real, fake = self._leads(step)
         return (self.loss(real).mean() + self.loss(-fake).mean()) / 2
 
-    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+    def generator_loss(self, step: Step) -> Tensor:
         """The same with reals and fakes exchanged."""
-        real, fake = self._leads(batch)
+        real, fake = self._leads(step)
         return (self.loss(-real).mean() + self.loss(fake).mean()) / 2
 
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.networks.base import Discriminator, DiscriminatorOutput, Generator
 from lightning_gan.objectives.base import Objective
-from lightning_gan.regularizers import WeightClipping
 from lightning_gan.training.optimizers import step_after
-from lightning_gan.training.schedule import Curve, value_at
-from lightning_gan.training.step import ScoredBatch
-
-if TYPE_CHECKING:
-    from lightning_gan.training.composition import Composition
+from lightning_gan.training.schedule import Curve
+from lightning_gan.training.step import Step
 
 
 class _Around(Objective):
@@ -31,30 +27,31 @@ class _Around(Objective):
         self.objective = objective
         self.needs_lipschitz = objective.needs_lipschitz
         self.unbounded = objective.unbounded
-        self.relative = objective.relative
+        self.discriminator_reads = objective.discriminator_reads
+        self.generator_reads = objective.generator_reads
+
+    @property
+    def inner(self) -> Objective:
+        """The objective inside."""
+        return self.objective
+
+    @property
+    def relative(self) -> bool:
+        """As the objective inside."""
+        return self.objective.relative
 
     @property
     def has_sign(self) -> bool:
         """As the objective inside."""
         return self.objective.has_sign
 
-    def attach(self, composition: Composition) -> None:
+    def attach(self, generator: Generator, discriminator: Discriminator) -> None:
         """Lets the objective inside make what it needs."""
-        self.objective.attach(composition)
+        self.objective.attach(generator, discriminator)
 
-    def check(self, composition: Composition) -> None:
-        """Refuses what cannot be taken apart: pairs, whole batches, classes, reconstructions."""
-        inner, name = self.objective, type(self).__name__
-        if inner.paired or inner.looks_across or inner.reads_labels or inner.wants_reconstruction:
-            raise ConfigurationError(
-                f"{name} needs a loss of single samples, and {type(inner).__name__} looks at pairs,"
-                " batches, classes or reconstructions: take for instance NonSaturating inside."
-            )
-        inner.check(composition)
-
-    def discriminator_loss(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_loss(self, step: Step) -> Tensor:
         """As the objective inside."""
-        return self.objective.discriminator_loss(batch)
+        return self.objective.discriminator_loss(step)
 
     def probability(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor] | None:
         """As the objective inside."""
@@ -87,18 +84,18 @@ class TopK(_Around):
         self.share = share
         self.looks_across = isinstance(share, Curve) or share < 1
 
-    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+    def generator_loss(self, step: Step) -> Tensor:
         """The loss of the k best, as a mean over them."""
-        logits = batch.fake_logits
-        everywhere = batch.gather(logits.detach())
-        share = min(value_at(self.share, batch.images_seen), 1.0)
+        logits = step.fake_logits
+        everywhere = step.gather(logits.detach())
+        share = min(step.value_of(self.share), 1.0)
         k = max(round(share * len(everywhere)), 1)
         chosen = torch.zeros_like(everywhere, dtype=torch.bool)
         chosen[everywhere.argsort(descending=True, stable=True)[:k]] = True
-        best = logits[batch.own(chosen)]
+        best = logits[step.own_rows(chosen)]
         if not len(best):
             return logits.sum() * 0
-        alone = replace(batch, score=lambda *_: best)
+        alone = replace(step, fake_output=DiscriminatorOutput(best, None))
         # The mean over processes of (W / k) sums is the sum over k.
         processes = len(everywhere) / len(logits)
         return self.objective.generator_loss(alone) * (len(best) * processes / k)
@@ -130,6 +127,7 @@ class Unrolled(_Around):
     """
 
     looks_across = True
+    foresees = True
 
     def __init__(
         self,
@@ -142,48 +140,42 @@ class Unrolled(_Around):
         if steps < 0:
             raise ConfigurationError(f"Unrolled: steps={steps} must not be negative.")
         self.steps, self.first_order, self.whole = steps, first_order, whole
+        # The present discriminator is asked last, after those that are foreseen.
+        if steps:
+            self.generator_reads = ()
+        elif whole:
+            self.generator_reads = objective.discriminator_reads
 
-    def check(self, composition: Composition) -> None:
-        """Refuses what is no differentiable part of the discriminator's step."""
-        super().check(composition)
-        if composition.augmentation is not None:
-            raise ConfigurationError(
-                "Unrolled foresees a discriminator without augmentation: leave the augmentation "
-                "out, or Unrolled."
-            )
-        if any(isinstance(part, WeightClipping) for part in composition.regularizers):
-            raise ConfigurationError(
-                "Unrolled cannot see through WeightClipping, which has no gradient: bound the "
-                "slope by GradientPenalty instead."
-            )
-
-    def generator_loss(self, batch: ScoredBatch) -> Tensor:
+    def generator_loss(self, step: Step) -> Tensor:
         """The loss at the future discriminator."""
-        future = self._future(batch) if self.steps else batch
+        future = self._future(step) if self.steps else step
         if self.whole:
-            return -self.objective.discriminator_loss(future)
-        return self.objective.generator_loss(future)
+            reads = self.objective.discriminator_reads
+            return -self.objective.discriminator_loss(future.judged(*reads))
+        return self.objective.generator_loss(future.judged(*self.objective.generator_reads))
 
-    def _future(self, batch: ScoredBatch) -> ScoredBatch:
-        """The same batch before the discriminator as it will be."""
-        if batch.rule is None:
+    def _future(self, step: Step) -> Step:
+        """The same step before the discriminator as it will be."""
+        optimizer = step.discriminator_optimizer
+        if optimizer is None:
             raise ConfigurationError(
-                "Unrolled foresees the steps of the discriminator's optimizer, which this batch "
-                "does not have: pass it as the rule of the Turn."
+                "Unrolled foresees the steps of the discriminator's optimizer, which this step "
+                "does not have: pass it to Game.steps."
             )
-        present = dict(batch.discriminator.named_parameters())
+        present: dict[str, Tensor] = dict(step.discriminator.named_parameters())
         weights = {name: weight.detach().requires_grad_() for name, weight in present.items()}
-        step = step_after(batch.rule, present)
+        advance = step_after(optimizer, present)
         for _ in range(self.steps):
-            loss = self.objective.discriminator_loss(batch.seen_by(weights))
+            now = step.with_weights(weights).judged(*self.objective.discriminator_reads)
+            loss = self.objective.discriminator_loss(now)
             gradients = torch.autograd.grad(
                 loss, list(weights.values()), create_graph=not self.first_order, allow_unused=True
             )
-            weights = step(
+            weights = advance(
                 weights,
                 [
-                    torch.zeros_like(weight) if gradient is None else batch.mean(gradient)
+                    torch.zeros_like(weight) if gradient is None else step.mean(gradient)
                     for weight, gradient in zip(weights.values(), gradients, strict=True)
                 ],
             )
-        return batch.seen_by(weights)
+        return step.with_weights(weights)

@@ -1,6 +1,12 @@
 """Penalties, constraints and further tasks of either player."""
 
-from lightning_gan.regularizers.base import Regularizer
+from lightning_gan.regularizers.base import (
+    AuxiliaryTask,
+    Constraint,
+    LatentMove,
+    Penalty,
+    Regularizer,
+)
 from lightning_gan.regularizers.classifiers import (
     AuxiliaryClassifier,
     DiscriminativeClassifier,
@@ -19,9 +25,7 @@ from lightning_gan.regularizers.constraints import (
     WeightClipping,
 )
 from lightning_gan.regularizers.contrastive import ConditionalContrastive, DataToDataCrossEntropy
-from lightning_gan.regularizers.information import InfoGAN
-from lightning_gan.regularizers.path_length import PathLength
-from lightning_gan.regularizers.slope import (
+from lightning_gan.regularizers.gradient_penalties import (
     DRAGAN,
     R1,
     R2,
@@ -29,6 +33,8 @@ from lightning_gan.regularizers.slope import (
     MaximumPenalty,
     WassersteinDivergence,
 )
+from lightning_gan.regularizers.information import InfoGAN
+from lightning_gan.regularizers.path_length import PathLength
 from lightning_gan.regularizers.statistics import (
     Drift,
     FeatureMatching,
@@ -42,8 +48,10 @@ __all__ = [
     "R1",
     "R2",
     "AuxiliaryClassifier",
+    "AuxiliaryTask",
     "ConditionalContrastive",
     "Consistency",
+    "Constraint",
     "DataToDataCrossEntropy",
     "DiscriminativeClassifier",
     "Drift",
@@ -53,11 +61,13 @@ __all__ = [
     "HistoricalAveraging",
     "InfoGAN",
     "LatentConsistency",
+    "LatentMove",
     "LatentOptimisation",
     "LeCam",
     "MaximumPenalty",
     "OrthogonalRegularization",
     "PathLength",
+    "Penalty",
     "Reconstruction",
     "Regularizer",
     "Rotation",

@@ -1,32 +1,70 @@
-"""What every penalty and constraint promises."""
+"""The kinds of regularizers: penalties, auxiliary tasks, constraints, and moves of latents.
+
+One list of a model holds them all. They differ by the hooks that the game calls: a penalty adds a
+term to a loss, an auxiliary task has weights of its own as well, a constraint changes a network and
+adds nothing, and a move of latents acts before samples are made.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, nn
 
+from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.checkpoints.parts import Part
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.networks.base import Discriminator
-from lightning_gan.training.progress import Player
-from lightning_gan.training.randomness import Draws
-from lightning_gan.training.schedule import Curve, value_at
-from lightning_gan.training.step import ScoredBatch
-
-if TYPE_CHECKING:
-    from lightning_gan.training.composition import Composition
-
-HOOKS = ("discriminator_term", "generator_term", "constrain", "attach", "move_latents")
+from lightning_gan.networks.base import Discriminator, Generator
+from lightning_gan.training.latents import Prior
+from lightning_gan.training.schedule import Curve
+from lightning_gan.training.step import Kind, Step
 
 
-class Regularizer(Part, nn.Module):
-    """A term added to the loss of either player, a constraint after its step, or a change before.
+class Regularizer(Part, nn.Module, base=True):
+    """Whatever acts beside the objective.
 
-    A subclass overrides at least one of :meth:`discriminator_term`, :meth:`generator_term`,
-    :meth:`constrain`, :meth:`attach` and :meth:`move_latents`. Weights of its own, made in
-    :meth:`attach`, learn with the discriminator; state lies in buffers.
+    Derive from :class:`Penalty`, :class:`AuxiliaryTask`, :class:`Constraint` or
+    :class:`LatentMove`. Class attributes say what it is like; what may live with whom follows from
+    them (``training/composition.py``). State that adapts lies in buffers.
+    """
+
+    looks_across: bool = False
+    """Whether its term looks at samples of the batch together, of all processes."""
+
+    bounds_lipschitz: bool = False
+    """Whether it bounds the slope of the discriminator, as a Wasserstein critic needs."""
+
+    per_sample: ClassVar[bool] = False
+    """Whether it needs logits or features of single samples, which packs have not."""
+
+    images_only: ClassVar[bool] = False
+    """Whether it means something only for images."""
+
+    logged: ClassVar[tuple[str, ...]] = ()
+    """Names of buffers that belong in the logs."""
+
+    def attach(
+        self, generator: Generator, discriminator: Discriminator, prior: Prior | None
+    ) -> None:
+        """Makes or changes what depends on the networks, once, when the model is built.
+
+        Raises:
+            ConfigurationError: If it cannot live with them, with the reason and the mend.
+        """
+
+    def observe(self, step: Step, real_logits: Tensor, fake_logits: Tensor) -> None:
+        """Moves its state after an update.
+
+        Args:
+            step: What the player saw, or the last piece of it.
+            real_logits: Logits (N,) of the reals; empty after an update of the generator.
+            fake_logits: Logits (N,) of the generated samples.
+        """
+
+
+class Penalty(Regularizer, base=True):
+    """A term added to the loss of either player; define at least one of the two.
 
     Args:
         weight: Factor of the term; a curve moves it with the images seen.
@@ -38,29 +76,32 @@ class Regularizer(Part, nn.Module):
         ConfigurationError: If ``every`` is not positive, or a weight is negative.
     """
 
-    differentiates: tuple[str, ...] = ()
-    """Which inputs ("real", "fake") the term takes the logits' gradient by."""
+    differentiates: tuple[Kind, ...] = ()
+    """By which inputs the term takes the logits' gradient."""
 
     differentiates_twice: bool = False
     """Whether the player's own gradient goes through a gradient, which 16 bits do not survive."""
 
-    bounds_slope: bool = False
-    """Whether it keeps the discriminator's slope bounded, as a Wasserstein critic needs."""
+    penalises_slope: ClassVar[bool] = False
+    """Whether it is about each sample's own slope, which batch norm mixes with the others'."""
 
-    looks_across: bool = False
-    """Whether its term looks at samples of the batch together, of all processes."""
+    flattens: ClassVar[Kind | None] = None
+    """Where it pulls the slope to zero, as R1 and R2 do."""
 
-    reads_labels: ClassVar[bool] = False
-    """Whether it conditions the discriminator on classes by itself."""
+    looks_twice: bool = False
+    """Whether it compares two passes of one sample, between which nothing may change."""
 
-    per_sample: ClassVar[bool] = False
-    """Whether it needs features of single samples, which packs have not."""
+    anchors_logits: ClassVar[bool] = False
+    """Whether it holds logits in their places, which some objectives give no meaning."""
 
-    images_only: ClassVar[bool] = False
-    """Whether it means something only for images."""
+    needs_styles: ClassVar[bool] = False
+    """Whether the generator must have styles."""
 
-    logged: ClassVar[tuple[str, ...]] = ()
-    """Names of buffers that belong in the logs."""
+    needs_decoders: ClassVar[bool] = False
+    """Whether the discriminator must have decoders."""
+
+    generator_reads: tuple[Kind, ...] = ("fake",)
+    """Whose logits or features the generator's term reads; the discriminator's may read both."""
 
     def __init__(
         self,
@@ -69,8 +110,10 @@ class Regularizer(Part, nn.Module):
         generator_weight: float | Curve | None = None,
     ) -> None:
         super().__init__()
-        if all(getattr(type(self), hook) is getattr(Regularizer, hook) for hook in HOOKS):
-            raise TypeError(f"{type(self).__name__} must define one of {', '.join(HOOKS)}.")
+        if not (self.has_term("discriminator") or self.has_term("generator")):
+            raise TypeError(
+                f"{type(self).__name__} must define discriminator_term or generator_term."
+            )
         if every < 1:
             raise ConfigurationError(f"{type(self).__name__}: every={every} must be at least 1.")
         for name, number in {"weight": weight, "generator_weight": generator_weight}.items():
@@ -80,53 +123,82 @@ class Regularizer(Part, nn.Module):
         self.every = every
         self.generator_weight = weight if generator_weight is None else generator_weight
 
-    def attach(self, composition: Composition) -> None:
-        """Makes or changes what depends on the two networks, once, when the model is built."""
-
-    def check(self, composition: Composition) -> None:
-        """Refuses, with a ConfigurationError, what it cannot live with."""
-
-    def is_due(self, update: int) -> bool:
-        """Whether the term joins the player's update number ``update``."""
-        return update % self.every == 0
-
-    def factor(self, images_seen: int, player: Player = "discriminator") -> float:
-        """What the bare term is multiplied by, the interval included."""
-        weight = self.weight if player == "discriminator" else self.generator_weight
-        return value_at(weight, images_seen) * self.every
-
-    def discriminator_term(self, batch: ScoredBatch) -> Tensor | None:
+    def discriminator_term(self, step: Step) -> Tensor | None:
         """The bare term of the discriminator's loss, a scalar; None where there is none."""
         return None
 
-    def generator_term(self, batch: ScoredBatch) -> Tensor | None:
+    def generator_term(self, step: Step) -> Tensor | None:
         """The bare term of the generator's loss, a scalar; None where there is none."""
         return None
 
-    def move_latents(self, z: Tensor, logits: Callable[[Tensor], Tensor], draws: Draws) -> Tensor:
-        """Moves latents (N, latent_dim) before samples are made of them.
+    @classmethod
+    def has_term(cls, player: str) -> bool:
+        """Whether it adds a term to the loss of that player."""
+        if player == "discriminator":
+            return cls.discriminator_term is not Penalty.discriminator_term
+        return cls.generator_term is not Penalty.generator_term
 
-        Args:
-            z: Latents as they were drawn.
-            logits: From latents to the logits (N,) of their samples.
-            draws: Random numbers.
-        """
-        return z
+
+class AuxiliaryTask(Penalty, base=True):
+    """A task on the discriminator's features, whose weights learn with the discriminator.
+
+    The generator learns through them while they are frozen. Define :meth:`attach`, which makes
+    them, and the terms.
+
+    Args:
+        weight: Factor of the discriminator's term.
+        generator_weight: Factor of the generator's term.
+        every: Interval in each player's updates; the term is multiplied by it.
+    """
+
+    per_sample = True
+
+    needs_classes: ClassVar[bool] = False
+    """Whether it conditions the discriminator on classes, so that the generator must have some."""
+
+    needs_codes: ClassVar[bool] = False
+    """Whether the prior must have codes."""
+
+    needs_square: ClassVar[bool] = False
+    """Whether images must be square."""
+
+    def __init__(
+        self,
+        weight: float | Curve = 1.0,
+        generator_weight: float | Curve | None = None,
+        every: int = 1,
+    ) -> None:
+        super().__init__(weight, every, generator_weight)
+
+
+class Constraint(Regularizer, base=True):
+    """A change of a network: when the model is built, after each of the discriminator's steps."""
+
+    bounds_weights: ClassVar[bool] = False
+    """Whether it limits weights, which spectral normalisation would rescale."""
 
     def constrain(self, discriminator: Discriminator) -> None:
         """Changes the discriminator in place after its step."""
 
-    def observe(self, player: Player, batch: ScoredBatch, real: Tensor, fake: Tensor) -> None:
-        """Moves its state after an update of ``player``.
+    @classmethod
+    def acts_on_steps(cls) -> bool:
+        """Whether it does so, where no gradient passes."""
+        return cls.constrain is not Constraint.constrain
+
+
+class LatentMove(Penalty, base=True):
+    """Moves latents before samples are made of them, at a price that both players may pay."""
+
+    differentiates_twice = True
+
+    def move_latents(
+        self, z: Tensor, logits: Callable[[Tensor], Tensor], random: RandomStream
+    ) -> Tensor:
+        """The moved latents (N, latent_dim).
 
         Args:
-            player: Who has moved.
-            batch: What the player looked at, or the last piece of it.
-            real: Logits (N,) of the reals; empty after an update of the generator.
-            fake: Logits (N,) of the generated samples.
+            z: Latents as they were drawn.
+            logits: From latents to the logits (N,) of their samples.
+            random: Random numbers.
         """
-
-    def touches(self, player: Player) -> bool:
-        """Whether it adds a term to the loss of ``player``."""
-        hook = f"{player}_term"
-        return getattr(type(self), hook) is not getattr(Regularizer, hook)
+        raise NotImplementedError

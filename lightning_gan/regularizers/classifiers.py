@@ -5,26 +5,21 @@ Their weights learn with the discriminator; the generator learns through them wh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from lightning_gan.errors import ConfigurationError
-from lightning_gan.regularizers.base import Regularizer
+from lightning_gan.networks.base import Discriminator, Generator
+from lightning_gan.regularizers.base import AuxiliaryTask
+from lightning_gan.training.latents import Prior
 from lightning_gan.training.schedule import Curve
-from lightning_gan.training.step import ScoredBatch
-
-if TYPE_CHECKING:
-    from lightning_gan.training.composition import Composition
+from lightning_gan.training.step import Step
 
 
-class _Conditional(Regularizer):
-    """A term about the classes of samples; needs a generator that has some."""
+class _ClassHead(AuxiliaryTask):
+    """A term about the classes of samples."""
 
-    reads_labels = True
-    per_sample = True
+    needs_classes = True
 
     def __init__(
         self,
@@ -32,28 +27,21 @@ class _Conditional(Regularizer):
         generator_weight: float | Curve = 1.0,
         every: int = 1,
     ) -> None:
-        super().__init__(weight, every, generator_weight)
+        super().__init__(weight, generator_weight, every)
 
-    def check(self, composition: Composition) -> None:
-        """Refuses a generator without classes."""
-        if composition.generator.num_classes == 0:
-            raise ConfigurationError(
-                f"{type(self).__name__} needs classes and the generator has none: set its "
-                "num_classes to the data's."
-            )
-
-    def attach(self, composition: Composition) -> None:
+    def attach(
+        self, generator: Generator, discriminator: Discriminator, prior: Prior | None
+    ) -> None:
         """Makes the heads."""
-        if composition.generator.num_classes:
-            features = composition.discriminator.num_features
-            self.add_heads(features, composition.generator.num_classes)
+        if generator.num_classes:
+            self.add_heads(discriminator.num_features, generator.num_classes)
 
     def add_heads(self, num_features: int, num_classes: int) -> None:
         """Makes the heads on so many features for so many classes."""
         raise NotImplementedError
 
 
-class AuxiliaryClassifier(_Conditional):
+class AuxiliaryClassifier(_ClassHead):
     r"""The discriminator names the class, and the generator helps it to (AC-GAN).
 
     .. math:: L_D \mathrel{+}= \lambda_D\,[\mathrm{CE}(C(x), y) + \mathrm{CE}(C(G(z, y)), y)],
@@ -88,19 +76,19 @@ class AuxiliaryClassifier(_Conditional):
         """Makes the classifier."""
         self.classes = nn.Linear(num_features, num_classes)
 
-    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_term(self, step: Step) -> Tensor:
         """Cross-entropy of the classes of reals and, where asked for, of fakes."""
-        term = cross_entropy(self.classes(batch.real_features), batch.labels)
+        term = cross_entropy(self.classes(step.real_features), step.labels)
         if self.fakes:
-            term = term + cross_entropy(self.classes(batch.fake_features), batch.labels)
+            term = term + cross_entropy(self.classes(step.fake_features), step.labels)
         return term
 
-    def generator_term(self, batch: ScoredBatch) -> Tensor:
+    def generator_term(self, step: Step) -> Tensor:
         """Cross-entropy of the classes of fakes."""
-        return cross_entropy(self.classes(batch.fake_features), batch.labels)
+        return cross_entropy(self.classes(step.fake_features), step.labels)
 
 
-class TwinAuxiliaryClassifier(_Conditional):
+class TwinAuxiliaryClassifier(_ClassHead):
     r"""A second classifier, which sees fakes only, gives back the diversity that one costs (TAC).
 
     .. math:: L_D \mathrel{+}= \mathrm{CE}(C(x), y) + \mathrm{CE}(C_{mi}(G(z, y)), y), \quad
@@ -125,19 +113,19 @@ class TwinAuxiliaryClassifier(_Conditional):
         self.classes = nn.Linear(num_features, num_classes)
         self.twin = nn.Linear(num_features, num_classes)
 
-    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_term(self, step: Step) -> Tensor:
         """One learns from reals, the twin from fakes."""
-        real = cross_entropy(self.classes(batch.real_features), batch.labels)
-        return real + cross_entropy(self.twin(batch.fake_features), batch.labels)
+        real = cross_entropy(self.classes(step.real_features), step.labels)
+        return real + cross_entropy(self.twin(step.fake_features), step.labels)
 
-    def generator_term(self, batch: ScoredBatch) -> Tensor:
+    def generator_term(self, step: Step) -> Tensor:
         """What the first classifier says of fakes, less what the twin says."""
-        fake = batch.fake_features
-        ours = cross_entropy(self.classes(fake), batch.labels)
-        return ours - cross_entropy(self.twin(fake), batch.labels)
+        fake = step.fake_features
+        ours = cross_entropy(self.classes(fake), step.labels)
+        return ours - cross_entropy(self.twin(fake), step.labels)
 
 
-class DiscriminativeClassifier(_Conditional):
+class DiscriminativeClassifier(_ClassHead):
     r"""One classifier tells reals and fakes of all classes apart, 2 K kinds in all (ADC-GAN).
 
     .. math:: L_D \mathrel{+}= \mathrm{CE}(C(x), 2y) + \mathrm{CE}(C(G(z, y)), 2y + 1), \quad
@@ -160,19 +148,19 @@ class DiscriminativeClassifier(_Conditional):
         """Makes the classifier of 2 K kinds."""
         self.classes = nn.Linear(num_features, 2 * num_classes)
 
-    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_term(self, step: Step) -> Tensor:
         """Reals of class y are of kind 2 y, fakes of kind 2 y + 1."""
-        real = cross_entropy(self.classes(batch.real_features), 2 * batch.labels)
-        return real + cross_entropy(self.classes(batch.fake_features), 2 * batch.labels + 1)
+        real = cross_entropy(self.classes(step.real_features), 2 * step.labels)
+        return real + cross_entropy(self.classes(step.fake_features), 2 * step.labels + 1)
 
-    def generator_term(self, batch: ScoredBatch) -> Tensor:
+    def generator_term(self, step: Step) -> Tensor:
         """Fakes should look like reals of their class rather than like fakes of it."""
-        kinds = self.classes(batch.fake_features)
-        real = cross_entropy(kinds, 2 * batch.labels)
-        return real - cross_entropy(kinds, 2 * batch.labels + 1)
+        kinds = self.classes(step.fake_features)
+        real = cross_entropy(kinds, 2 * step.labels)
+        return real - cross_entropy(kinds, 2 * step.labels + 1)
 
 
-class Rotation(Regularizer):
+class Rotation(AuxiliaryTask):
     r"""The discriminator sees how far an image was turned, and the generator helps (SSGAN).
 
     .. math:: L_D \mathrel{+}= \lambda_D\,\mathrm{CE}(C(\mathrm{rot}_k\,x), k), \quad
@@ -190,8 +178,8 @@ class Rotation(Regularizer):
         ConfigurationError: If images are not square.
     """
 
-    per_sample = True
     images_only = True
+    needs_square = True
     turns: nn.Linear
 
     def __init__(
@@ -200,31 +188,24 @@ class Rotation(Regularizer):
         generator_weight: float | Curve = 0.2,
         every: int = 1,
     ) -> None:
-        super().__init__(weight, every, generator_weight)
+        super().__init__(weight, generator_weight, every)
 
-    def check(self, composition: Composition) -> None:
-        """Refuses images that a quarter turn changes in shape."""
-        height, width = composition.discriminator.size
-        if height != width:
-            raise ConfigurationError(
-                f"Rotation turns images by a right angle, and {height} x {width} pixels do not "
-                "stay what they are: take square images."
-            )
-
-    def attach(self, composition: Composition) -> None:
+    def attach(
+        self, generator: Generator, discriminator: Discriminator, prior: Prior | None
+    ) -> None:
         """Makes the classifier of turns."""
-        self.turns = nn.Linear(composition.discriminator.num_features, 4)
+        self.turns = nn.Linear(discriminator.num_features, 4)
 
-    def _term(self, batch: ScoredBatch, images: Tensor) -> Tensor:
-        turn = (batch.draws.uniform() * 4).long().clamp(max=3)
+    def _term(self, step: Step, images: Tensor) -> Tensor:
+        turn = (step.random.uniform() * 4).long().clamp(max=3)
         turned = torch.stack([torch.rot90(images, k, (2, 3)) for k in range(4)])
         chosen = turned[turn, torch.arange(len(images), device=images.device)]
-        return cross_entropy(self.turns(batch.features(chosen)), turn)
+        return cross_entropy(self.turns(step.features(chosen)), turn)
 
-    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_term(self, step: Step) -> Tensor:
         """Cross-entropy of the turns of reals."""
-        return self._term(batch, batch.real.detach())
+        return self._term(step, step.real.detach())
 
-    def generator_term(self, batch: ScoredBatch) -> Tensor:
+    def generator_term(self, step: Step) -> Tensor:
         """Cross-entropy of the turns of fakes."""
-        return self._term(batch, batch.fake)
+        return self._term(step, step.fake)

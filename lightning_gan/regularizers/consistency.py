@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.regularizers.base import Regularizer
-from lightning_gan.training.randomness import Draws
+from lightning_gan.regularizers.base import LatentMove, Penalty
 from lightning_gan.training.schedule import Curve
-from lightning_gan.training.step import ScoredBatch
-
-if TYPE_CHECKING:
-    from lightning_gan.training.composition import Composition
+from lightning_gan.training.step import Step
 
 
-def flipped_and_shifted(images: Tensor, draws: Draws, share: float = 1 / 8) -> Tensor:
+def flipped_and_shifted(images: Tensor, random: RandomStream, share: float = 1 / 8) -> Tensor:
     """Images mirrored with probability 1/2 and moved by up to a share of their size, reflected.
 
     Args:
         images: Images (N, C, H, W).
-        draws: Random numbers, drawn for each image.
+        random: Random numbers, drawn for each image.
         share: Largest shift as a share of height and width.
     """
     height, width = images.shape[2:]
-    mirrored = draws.uniform(1, 1, 1) < 0.5
+    mirrored = random.uniform(1, 1, 1) < 0.5
     images = torch.where(mirrored, images.flip(3), images)
     down, right = int(height * share), int(width * share)
     padded = F.pad(images, (right, right, down, down), mode="reflect")
     # A number just below one may be rounded to one.
-    shift = draws.uniform(2)
+    shift = random.uniform(2)
     shift_down = (shift[:, :1] * (2 * down + 1)).long().clamp(max=2 * down)
     shift_right = (shift[:, 1:] * (2 * right + 1)).long().clamp(max=2 * right)
     rows = shift_down + torch.arange(height, device=images.device)
@@ -43,7 +39,7 @@ def flipped_and_shifted(images: Tensor, draws: Draws, share: float = 1 / 8) -> T
     return moved.permute(0, 3, 1, 2)
 
 
-class Consistency(Regularizer):
+class Consistency(Penalty):
     r"""The logit should not change when an image is mirrored and shifted (CR, bCR).
 
     .. math:: \mathbb{E}\,(D(x) - D(T(x)))^2 \;\big[\, + \mathbb{E}\,(D(\tilde x) -
@@ -67,17 +63,17 @@ class Consistency(Regularizer):
         super().__init__(weight, every)
         self.fakes = fakes
 
-    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_term(self, step: Step) -> Tensor:
         """The mean squared change of the logit."""
-        real = batch.logits(flipped_and_shifted(batch.real.detach(), batch.draws))
-        change = (batch.real_logits - real).square().mean()
+        real = step.logits(flipped_and_shifted(step.real.detach(), step.random))
+        change = (step.real_logits - real).square().mean()
         if self.fakes:
-            fake = batch.logits(flipped_and_shifted(batch.fake.detach(), batch.draws))
-            change = change + (batch.fake_logits - fake).square().mean()
+            fake = step.logits(flipped_and_shifted(step.fake.detach(), step.random))
+            change = change + (step.fake_logits - fake).square().mean()
         return change
 
 
-class LatentConsistency(Regularizer):
+class LatentConsistency(Penalty):
     r"""Near latents should score alike and look different (zCR).
 
     .. math:: L_D \mathrel{+}= \lambda_D\,\mathbb{E}\,(D(G(z)) - D(G(z + \delta)))^2, \quad
@@ -109,20 +105,20 @@ class LatentConsistency(Regularizer):
             raise ConfigurationError(f"LatentConsistency: sigma={sigma} is negative.")
         self.sigma = sigma
 
-    def _beside(self, batch: ScoredBatch) -> Tensor:
-        delta = self.sigma * batch.draws.normal(batch.z.shape[1])
-        return batch.generate(batch.z + delta)
+    def _beside(self, step: Step) -> Tensor:
+        delta = self.sigma * step.random.normal(step.z.shape[1])
+        return step.generate(step.z + delta)
 
-    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_term(self, step: Step) -> Tensor:
         """The mean squared change of the logit."""
-        return (batch.fake_logits - batch.logits(self._beside(batch))).square().mean()
+        return (step.fake_logits - step.logits(self._beside(step))).square().mean()
 
-    def generator_term(self, batch: ScoredBatch) -> Tensor:
+    def generator_term(self, step: Step) -> Tensor:
         """Minus the mean squared change of the sample."""
-        return -(batch.fake - self._beside(batch)).square().mean()
+        return -(step.fake - self._beside(step)).square().mean()
 
 
-class LatentOptimisation(Regularizer):
+class LatentOptimisation(LatentMove):
     r"""Moves every latent towards a higher logit before it is used (LOGAN).
 
     .. math:: z' = \mathrm{clip}\Big(z + m\,\frac{\alpha g}{\beta + \lVert g\rVert^2}, -1, 1\Big),
@@ -144,7 +140,7 @@ class LatentOptimisation(Regularizer):
         ConfigurationError: If a number is out of range.
     """
 
-    differentiates_twice = True
+    per_sample = True
 
     def __init__(
         self,
@@ -162,30 +158,24 @@ class LatentOptimisation(Regularizer):
             )
         self.step, self.damping, self.share, self.clip = step, damping, share, clip
 
-    def check(self, composition: Composition) -> None:
-        """Refuses packs, whose logits are not of single latents."""
-        if composition.discriminator.pack > 1:
-            raise ConfigurationError(
-                "LatentOptimisation moves each latent by the logit of its sample, and a pack has "
-                "one logit for several: leave Packed out."
-            )
-
-    def move_latents(self, z: Tensor, logits: Callable[[Tensor], Tensor], draws: Draws) -> Tensor:
+    def move_latents(
+        self, z: Tensor, logits: Callable[[Tensor], Tensor], random: RandomStream
+    ) -> Tensor:
         """The moved latents, with gradients to both players."""
         z = z.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(logits(z).sum(), z, create_graph=True)
-        moved = draws.uniform(1) < self.share
+        moved = random.uniform(1) < self.share
         way = self.step * gradient / (self.damping + gradient.square().sum(1, keepdim=True))
         z = z + torch.where(moved, way, torch.zeros_like(way))
         return z if self.clip is None else z.clamp(-self.clip, self.clip)
 
-    def _price(self, batch: ScoredBatch) -> Tensor:
-        return (batch.z - batch.drawn_z).square().sum(dim=1).mean()
+    def _price(self, step: Step) -> Tensor:
+        return (step.z - step.drawn_z).square().sum(dim=1).mean()
 
-    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_term(self, step: Step) -> Tensor:
         """The mean squared way of the latents."""
-        return self._price(batch)
+        return self._price(step)
 
-    def generator_term(self, batch: ScoredBatch) -> Tensor:
+    def generator_term(self, step: Step) -> Tensor:
         """The mean squared way of the latents."""
-        return self._price(batch)
+        return self._price(step)

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from lightning_gan.errors import ConfigurationError, at_least_one
-from lightning_gan.networks.base import Discriminator
+from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.networks.layers import has_spectral_norm
-from lightning_gan.regularizers.base import Regularizer
+from lightning_gan.regularizers.base import Constraint, Penalty
+from lightning_gan.training.latents import Prior
 from lightning_gan.training.schedule import Curve
-from lightning_gan.training.step import ScoredBatch
-
-if TYPE_CHECKING:
-    from lightning_gan.training.composition import Composition
+from lightning_gan.training.step import Step
 
 LAYERS = (nn.Linear, nn.Embedding, nn.modules.conv._ConvNd)
 """Layers with a weight that spectral normalisation divides."""
 
 
-class WeightClipping(Regularizer):
+class WeightClipping(Constraint):
     """Clips the critic's weights after each of its steps (Arjovsky et al. 2017, Algorithm 1).
 
     Scales and shifts of normalisation layers are left alone: clipping them would scale the data,
@@ -36,21 +32,14 @@ class WeightClipping(Regularizer):
             rescales the clipped weights.
     """
 
-    bounds_slope = True
+    bounds_lipschitz = True
+    bounds_weights = True
 
     def __init__(self, bound: float = 0.01) -> None:
         super().__init__()
         if bound <= 0:
             raise ConfigurationError(f"WeightClipping: bound={bound} must be positive.")
         self.bound = bound
-
-    def check(self, composition: Composition) -> None:
-        """Refuses spectral normalisation."""
-        if has_spectral_norm(composition.discriminator):
-            raise ConfigurationError(
-                "WeightClipping does nothing under spectral normalisation, which rescales the "
-                "clipped weights: use one of the two."
-            )
 
     @torch.no_grad()
     def constrain(self, discriminator: Discriminator) -> None:
@@ -62,7 +51,7 @@ class WeightClipping(Regularizer):
                     parameter.clamp_(-self.bound, self.bound)
 
 
-class SpectralNormalization(Regularizer):
+class SpectralNormalization(Constraint):
     r"""Divides every weight matrix by its largest singular value, in either player or both.
 
     .. math:: W / \sigma(W)
@@ -87,13 +76,15 @@ class SpectralNormalization(Regularizer):
                 "SpectralNormalization of neither player does nothing: set one, or leave it out."
             )
         self.discriminator, self.generator = discriminator, generator
-        self.bounds_slope = discriminator
+        self.bounds_lipschitz = discriminator
 
-    def attach(self, composition: Composition) -> None:
+    def attach(
+        self, generator: Generator, discriminator: Discriminator, prior: Prior | None
+    ) -> None:
         """Normalises the layers."""
         networks: list[nn.Module] = []
-        networks += [composition.discriminator] if self.discriminator else []
-        networks += [composition.generator] if self.generator else []
+        networks += [discriminator] if self.discriminator else []
+        networks += [generator] if self.generator else []
         for network in networks:
             if has_spectral_norm(network):
                 raise ConfigurationError(
@@ -111,7 +102,7 @@ class SpectralNormalization(Regularizer):
                 spectral_norm(layer)
 
 
-class OrthogonalRegularization(Regularizer):
+class OrthogonalRegularization(Penalty):
     r"""Makes the rows of every weight matrix orthogonal, not of unit length.
 
     .. math:: \lVert W W^\top \odot (\mathbf 1 - I)\rVert_F^2
@@ -141,13 +132,13 @@ class OrthogonalRegularization(Regularizer):
             )
         self.discriminator, self.generator = discriminator, generator
 
-    def discriminator_term(self, batch: ScoredBatch) -> Tensor | None:
+    def discriminator_term(self, step: Step) -> Tensor | None:
         """The discriminator's squared products of different rows."""
-        return overlap(batch.discriminator) if self.discriminator else None
+        return overlap(step.discriminator) if self.discriminator else None
 
-    def generator_term(self, batch: ScoredBatch) -> Tensor | None:
+    def generator_term(self, step: Step) -> Tensor | None:
         """The generator's squared products of different rows."""
-        return overlap(batch.generator) if self.generator else None
+        return overlap(step.generator) if self.generator else None
 
 
 def overlap(network: nn.Module) -> Tensor:
@@ -175,7 +166,7 @@ def _matrices(network: nn.Module) -> list[Tensor]:
     return found
 
 
-class FreezeD(Regularizer):
+class FreezeD(Constraint):
     """Keeps the first layers of a pre-trained discriminator as they are (Mo et al. 2020).
 
     Neither their weights nor their statistics move. For fine-tuning: the model's argument
@@ -193,9 +184,10 @@ class FreezeD(Regularizer):
         at_least_one(self, layers=layers)
         self.layers = layers
 
-    def attach(self, composition: Composition) -> None:
+    def attach(
+        self, generator: Generator, discriminator: Discriminator, prior: Prior | None
+    ) -> None:
         """Freezes the layers."""
-        discriminator = composition.discriminator
         everything = list(discriminator.modules())
         heads = [
             part

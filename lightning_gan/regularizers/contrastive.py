@@ -7,12 +7,12 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from lightning_gan.errors import ConfigurationError, at_least_one
-from lightning_gan.regularizers.classifiers import _Conditional
+from lightning_gan.regularizers.classifiers import _ClassHead
 from lightning_gan.training.schedule import Curve
-from lightning_gan.training.step import ScoredBatch
+from lightning_gan.training.step import Step
 
 
-class _Embedded(_Conditional):
+class _Embedded(_ClassHead):
     """Compares unit embeddings of samples and of classes, over the batch of all processes."""
 
     looks_across = True
@@ -39,20 +39,20 @@ class _Embedded(_Conditional):
         """The loss of unit embeddings (N, D), the proxies (N, D) of their classes, and labels."""
         raise NotImplementedError
 
-    def _term(self, batch: ScoredBatch, features: Tensor) -> Tensor:
+    def _term(self, step: Step, features: Tensor) -> Tensor:
         embeddings = normalize(self.embed(features), dim=1)
-        proxies = normalize(self.proxies(batch.labels), dim=1)
-        both = batch.gather(torch.cat([embeddings, proxies], dim=1))
-        labels = batch.gather(batch.labels.to(both.dtype)[:, None].detach())[:, 0].long()
+        proxies = normalize(self.proxies(step.labels), dim=1)
+        both = step.gather(torch.cat([embeddings, proxies], dim=1))
+        labels = step.gather(step.labels.to(both.dtype)[:, None].detach())[:, 0].long()
         return self.loss(both[:, : self.embedding_dim], both[:, self.embedding_dim :], labels)
 
-    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_term(self, step: Step) -> Tensor:
         """The loss of reals."""
-        return self._term(batch, batch.real_features)
+        return self._term(step, step.real_features)
 
-    def generator_term(self, batch: ScoredBatch) -> Tensor:
+    def generator_term(self, step: Step) -> Tensor:
         """The loss of fakes."""
-        return self._term(batch, batch.fake_features)
+        return self._term(step, step.fake_features)
 
 
 def _products(embeddings: Tensor, proxies: Tensor) -> tuple[Tensor, Tensor]:

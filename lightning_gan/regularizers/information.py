@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, gaussian_nll_loss
 
-from lightning_gan.errors import ConfigurationError
-from lightning_gan.regularizers.base import Regularizer
-from lightning_gan.training.latents import CodePrior
-from lightning_gan.training.schedule import Curve, value_at
-from lightning_gan.training.step import ScoredBatch
-
-if TYPE_CHECKING:
-    from lightning_gan.training.composition import Composition
+from lightning_gan.networks.base import Discriminator, Generator
+from lightning_gan.regularizers.base import AuxiliaryTask
+from lightning_gan.training.latents import CodePrior, Prior
+from lightning_gan.training.schedule import Curve
+from lightning_gan.training.step import Step
 
 
-class InfoGAN(Regularizer):
+class InfoGAN(AuxiliaryTask):
     r"""Both players make the codes of a latent readable from the sample (InfoGAN).
 
     .. math:: L_{D,Q},\, L_G \mathrel{+}= -\lambda\,\mathbb{E}\,\log Q(c \mid G(z, c))
@@ -37,7 +32,7 @@ class InfoGAN(Regularizer):
         ConfigurationError: If the prior has no codes.
     """
 
-    per_sample = True
+    needs_codes = True
 
     def __init__(
         self,
@@ -51,31 +46,24 @@ class InfoGAN(Regularizer):
         self.prior: CodePrior | None = None
         self.recognition: nn.Module = nn.Identity()
 
-    def check(self, composition: Composition) -> None:
-        """Refuses a prior without codes."""
-        if not isinstance(composition.prior, CodePrior):
-            raise ConfigurationError(
-                "InfoGAN looks for the codes of the latents, and the prior has none: set prior to "
-                "CodePrior."
-            )
-
-    def attach(self, composition: Composition) -> None:
+    def attach(
+        self, generator: Generator, discriminator: Discriminator, prior: Prior | None
+    ) -> None:
         """Makes Q for the codes of the prior, on the features of the discriminator."""
-        prior = composition.prior
         if not isinstance(prior, CodePrior):
             return
         self.prior = prior
         outputs = sum(prior.categories) + prior.continuous * (2 if self.learned_variance else 1)
-        features = composition.discriminator.num_features
+        features = discriminator.num_features
         width = min(features, 128)
         self.recognition = nn.Sequential(
             nn.Linear(features, width), nn.LeakyReLU(0.1), nn.Linear(width, outputs)
         )
 
-    def _term(self, batch: ScoredBatch) -> Tensor:
+    def _term(self, step: Step) -> Tensor:
         assert self.prior is not None
-        categories, continuous = self.prior.codes(batch.z)
-        found = self.recognition(batch.fake_features)
+        categories, continuous = self.prior.codes(step.z)
+        found = self.recognition(step.fake_features)
         term: Tensor = found.new_zeros(())
         for code in categories:
             guess, found = found[:, : code.shape[1]], found[:, code.shape[1] :]
@@ -87,14 +75,14 @@ class InfoGAN(Regularizer):
                 variance = found[:, self.prior.continuous :].exp()
             # summed over codes: the likelihood of all of them
             likelihood = gaussian_nll_loss(mean, continuous, variance, full=True)
-            weight = value_at(self.continuous_weight, batch.images_seen)
+            weight = step.value_of(self.continuous_weight)
             term = term + weight * likelihood * self.prior.continuous
         return term
 
-    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_term(self, step: Step) -> Tensor:
         """Q and the features that it reads learn to read the codes."""
-        return self._term(batch)
+        return self._term(step)
 
-    def generator_term(self, batch: ScoredBatch) -> Tensor:
+    def generator_term(self, step: Step) -> Tensor:
         """The generator learns to make the codes readable."""
-        return self._term(batch)
+        return self._term(step)

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError, at_least_one
-from lightning_gan.regularizers.base import Regularizer
-from lightning_gan.training.randomness import shared_with_layers
+from lightning_gan.regularizers.base import Penalty
 from lightning_gan.training.schedule import Curve
-from lightning_gan.training.step import ScoredBatch
-
-if TYPE_CHECKING:
-    from lightning_gan.training.composition import Composition
+from lightning_gan.training.step import Step
 
 
-class PathLength(Regularizer):
+class PathLength(Penalty):
     r"""Steps of one length in style space should change images by one length.
 
     .. math:: \mathbb{E}_{w, y}\big(\lVert J_w^\top y\rVert_2 - a\big)^2, \quad
@@ -40,6 +36,8 @@ class PathLength(Regularizer):
     """
 
     differentiates_twice = True
+    needs_styles = True
+    generator_reads = ()
     logged = ("mean_length",)
     mean_length: Tensor
 
@@ -57,36 +55,28 @@ class PathLength(Regularizer):
         self.decay, self.one_in = decay, one_in
         self.register_buffer("mean_length", torch.zeros(()))
 
-    def check(self, composition: Composition) -> None:
-        """Refuses a generator without styles."""
-        name = type(composition.generator).__name__
-        if not hasattr(composition.generator, "synthesise"):
-            raise ConfigurationError(
-                f"PathLength measures the way in style space, and {name} has no styles: take "
-                "StyleGAN2Generator."
-            )
-
-    def generator_term(self, batch: ScoredBatch) -> Tensor:
+    def generator_term(self, step: Step) -> Tensor:
         """The mean squared distance of the lengths from their running mean, which moves first."""
-        lengths = self.lengths(batch)
+        lengths = self.lengths(step)
         # Of the rows at hand more or fewer may take part than of others, so that the mean over all
         # that do is not the mean of means; none at all is no mean.
-        rows = batch.draws.rows
-        share = rows.total / rows.count / -(-rows.total // self.one_in)
-        mean = batch.mean(share * lengths.detach().sum()).to(self.mean_length.dtype)
+        shard = step.random.shard
+        share = shard.total / shard.count / -(-shard.total // self.one_in)
+        mean = step.mean(share * lengths.detach().sum()).to(self.mean_length.dtype)
         self.mean_length.lerp_(mean, self.decay)
         return share * (lengths - self.mean_length).square().sum()
 
-    def lengths(self, batch: ScoredBatch) -> Tensor:
+    def lengths(self, step: Step) -> Tensor:
         """How far images move for a step in the styles, along a random image (N,)."""
         # Counted over the global batch, so that any number of processes chooses the same samples.
-        chosen = slice(-batch.draws.rows.first % self.one_in, None, self.one_in)
-        draws = batch.draws.of_some(chosen)
-        with torch.autocast(batch.z.device.type, enabled=False), shared_with_layers(draws):
-            styles = batch.generator.styles(batch.z[chosen], batch.labels[chosen])
-            images = batch.generator.synthesise(styles)
+        chosen = slice(-step.random.shard.first % self.one_in, None, self.one_in)
+        random = step.random.subset(chosen)
+        generator: Any = step.generator  # with styles, or it was refused
+        with torch.autocast(step.z.device.type, enabled=False):
+            styles = generator.styles(step.z[chosen], step.labels[chosen], random)
+            images = generator.synthesise(styles, random)
             scale = (images.shape[2] * images.shape[3]) ** 0.5
-            along = draws.normal(*images.shape[1:]).to(images.dtype) / scale
+            along = random.normal(*images.shape[1:]).to(images.dtype) / scale
             (gradient,) = torch.autograd.grad((images * along).sum(), styles, create_graph=True)
         # vector_norm has the subgradient 0 at 0, where the root of a sum of squares has NaN.
         lengths: Tensor = torch.linalg.vector_norm(gradient, dim=(1, 2))

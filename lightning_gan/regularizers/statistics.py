@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lightning_gan.distributed import processes
-from lightning_gan.errors import ConfigurationError, UnstableWarning
-from lightning_gan.regularizers.base import Regularizer
-from lightning_gan.training.progress import PLAYERS, Player
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.networks.base import Discriminator, Generator
+from lightning_gan.regularizers.base import Penalty
+from lightning_gan.training.latents import Prior
 from lightning_gan.training.schedule import Curve
-from lightning_gan.training.step import ScoredBatch
-
-if TYPE_CHECKING:
-    from lightning_gan.training.composition import Composition
+from lightning_gan.training.step import PLAYERS, PlayerName, Step
 
 
-class LeCam(Regularizer):
+class LeCam(Penalty):
     r"""Holds logits near the running average of the other kind (for few data).
 
     .. math:: \mathbb{E}(r - \alpha_F)^2 + \mathbb{E}(f - \alpha_R)^2
@@ -40,6 +37,7 @@ class LeCam(Regularizer):
     """
 
     logged = ("mean_real", "mean_fake")
+    anchors_logits = True
     mean_real: Tensor
     mean_fake: Tensor
     updates: Tensor
@@ -61,33 +59,23 @@ class LeCam(Regularizer):
             self.register_buffer(name, torch.zeros(()))
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
 
-    def check(self, composition: Composition) -> None:
-        """Warns of losses to which a constant added to all logits is nothing."""
-        objective = composition.objective
-        if objective.relative or objective.needs_lipschitz:
-            warnings.warn(
-                f"LeCam holds logits in their places, and only their differences mean anything to "
-                f"{type(objective).__name__}: take Hinge or NonSaturating.",
-                UnstableWarning,
-                stacklevel=5,
-            )
-
-    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_term(self, step: Step) -> Tensor:
         """Squared distances of both kinds from the other's average; 0 before the start."""
         # A curve and not a branch, so that no device is waited for.
-        begun = (self.updates >= max(self.start, 1)).to(batch.real_logits)
-        real = batch.real_logits - self.mean_fake
-        fake = self.mean_real - batch.fake_logits
+        begun = (self.updates >= max(self.start, 1)).to(step.real_logits)
+        real = step.real_logits - self.mean_fake
+        fake = self.mean_real - step.fake_logits
         if self.one_sided:
             real, fake = torch.relu(real), torch.relu(fake)
         return begun * (real.square().mean() + fake.square().mean())
 
     @torch.no_grad()
-    def observe(self, player: Player, batch: ScoredBatch, real: Tensor, fake: Tensor) -> None:
+    def observe(self, step: Step, real_logits: Tensor, fake_logits: Tensor) -> None:
         """Moves the averages after an update of the discriminator."""
-        if player == "generator":
+        if step.player == "generator":
             return
-        means = processes.mean(torch.stack([real.mean(), fake.mean()]).to(self.mean_real.dtype))
+        means = torch.stack([real_logits.mean(), fake_logits.mean()])
+        means = processes.mean(means.to(self.mean_real.dtype))
         keep = torch.where(self.updates >= self.start, self.decay, 0.0).to(means.dtype)
         keep = torch.where(self.updates == 0, torch.zeros_like(keep), keep)
         for average, mean in zip((self.mean_real, self.mean_fake), means, strict=True):
@@ -95,7 +83,7 @@ class LeCam(Regularizer):
         self.updates.add_(1)
 
 
-class Drift(Regularizer):
+class Drift(Penalty):
     r"""Keeps the logits of reals from drifting away from zero.
 
     .. math:: \mathbb{E}\,r^2
@@ -110,12 +98,12 @@ class Drift(Regularizer):
     def __init__(self, weight: float | Curve = 1e-3, every: int = 1) -> None:
         super().__init__(weight, every)
 
-    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_term(self, step: Step) -> Tensor:
         """The mean squared logit of reals."""
-        return batch.real_logits.square().mean()
+        return step.real_logits.square().mean()
 
 
-class FeatureMatching(Regularizer):
+class FeatureMatching(Penalty):
     r"""The generator matches the mean of the discriminator's features.
 
     .. math:: \lVert \mathbb{E}\,h(x) - \mathbb{E}\,h(G(z)) \rVert_2^2
@@ -130,19 +118,20 @@ class FeatureMatching(Regularizer):
     """
 
     looks_across = True
+    generator_reads = ("real", "fake")
 
     def __init__(self, weight: float | Curve = 1.0, absolute: bool = False, every: int = 1) -> None:
         super().__init__(weight, every)
         self.absolute = absolute
 
-    def generator_term(self, batch: ScoredBatch) -> Tensor:
+    def generator_term(self, step: Step) -> Tensor:
         """The distance between the means of features."""
-        real = batch.mean(batch.real_features.detach().mean(dim=0))
-        difference = real - batch.mean(batch.fake_features.mean(dim=0))
+        real = step.mean(step.real_features.detach().mean(dim=0))
+        difference = real - step.mean(step.fake_features.mean(dim=0))
         return difference.abs().mean() if self.absolute else difference.square().sum()
 
 
-class HistoricalAveraging(Regularizer):
+class HistoricalAveraging(Penalty):
     r"""Pulls a player's weights to the mean of all that they have been.
 
     .. math:: \Big\lVert\theta - \frac1t\sum_{i=1}^t \theta_i\Big\rVert^2
@@ -172,45 +161,53 @@ class HistoricalAveraging(Regularizer):
         self.players = {"discriminator": discriminator, "generator": generator}
         self.register_buffer("counts", torch.zeros(2, dtype=torch.long))
 
-    def attach(self, composition: Composition) -> None:
+    def attach(
+        self, generator: Generator, discriminator: Discriminator, prior: Prior | None
+    ) -> None:
         """Makes the means."""
-        for player in PLAYERS:
-            weights = _in_order(getattr(composition, player)) if self.players[player] else []
+        for player, network in zip(PLAYERS, (discriminator, generator), strict=True):
+            weights = _in_order(network) if self.players[player] else []
             for place, weight in enumerate(weights):
                 self.register_buffer(f"{player}_{place}", torch.zeros_like(weight.detach()))
 
-    def _term(self, player: Player, batch: ScoredBatch) -> Tensor | None:
-        if not self.players[player]:
+    def _term(self, step: Step) -> Tensor | None:
+        if not self.players[step.player]:
             return None
-        begun = (self.counts[PLAYERS.index(player)] > 0).to(batch.real.dtype)
-        weights = _in_order(getattr(batch, player))
+        begun = (self.counts[PLAYERS.index(step.player)] > 0).to(step.real.dtype)
         distances = [
             (weight - mean).square().sum()
-            for weight, mean in zip(weights, self._means(player), strict=True)
+            for weight, mean in zip(
+                _in_order(_network(step)), self._means(step.player), strict=True
+            )
         ]
         return begun * torch.stack(distances).sum()
 
-    def discriminator_term(self, batch: ScoredBatch) -> Tensor | None:
+    def discriminator_term(self, step: Step) -> Tensor | None:
         """Squared distance of the discriminator's weights from their mean."""
-        return self._term("discriminator", batch)
+        return self._term(step)
 
-    def generator_term(self, batch: ScoredBatch) -> Tensor | None:
+    def generator_term(self, step: Step) -> Tensor | None:
         """Squared distance of the generator's weights from their mean."""
-        return self._term("generator", batch)
+        return self._term(step)
 
     @torch.no_grad()
-    def observe(self, player: Player, batch: ScoredBatch, real: Tensor, fake: Tensor) -> None:
-        """Takes the new weights of ``player`` into their mean."""
-        if not self.players[player]:
+    def observe(self, step: Step, real_logits: Tensor, fake_logits: Tensor) -> None:
+        """Takes the new weights of the player into their mean."""
+        if not self.players[step.player]:
             return
-        count = self.counts[PLAYERS.index(player)]
+        count = self.counts[PLAYERS.index(step.player)]
         count += 1
-        weights = _in_order(getattr(batch, player))
-        for weight, mean in zip(weights, self._means(player), strict=True):
+        weights = _in_order(_network(step))
+        for weight, mean in zip(weights, self._means(step.player), strict=True):
             mean.add_((weight - mean) / count)
 
-    def _means(self, player: Player) -> list[Tensor]:
+    def _means(self, player: PlayerName) -> list[Tensor]:
         return [buffer for name, buffer in self.named_buffers() if name.startswith(f"{player}_")]
+
+
+def _network(step: Step) -> nn.Module:
+    network: nn.Module = step.generator
+    return step.discriminator if step.player == "discriminator" else network
 
 
 def _in_order(network: nn.Module) -> list[nn.Parameter]:
@@ -222,7 +219,7 @@ def _in_order(network: nn.Module) -> list[nn.Parameter]:
     return [weights[name] for name in sorted(weights)]
 
 
-class Reconstruction(Regularizer):
+class Reconstruction(Penalty):
     """A self-supervised discriminator paints reals again from its smaller maps (FastGAN).
 
     The mean absolute difference of what its decoders make of reals from the reals themselves (Liu
@@ -237,18 +234,13 @@ class Reconstruction(Regularizer):
         ConfigurationError: If the discriminator has no decoders.
     """
 
+    needs_decoders = True
+
     def __init__(self, weight: float | Curve = 1.0, every: int = 1) -> None:
         super().__init__(weight, every)
 
-    def check(self, composition: Composition) -> None:
-        """Refuses a discriminator without decoders."""
-        if not hasattr(composition.discriminator, "reconstructions"):
-            raise ConfigurationError(
-                f"Reconstruction needs a discriminator with decoders, such as "
-                f"FastGANDiscriminator, and {type(composition.discriminator).__name__} has none."
-            )
-
-    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_term(self, step: Step) -> Tensor:
         """The mean absolute error of the decoders on reals."""
-        pairs = batch.discriminator.reconstructions(batch.real.detach())
+        discriminator: Any = step.discriminator  # with decoders, or it was refused
+        pairs = discriminator.reconstructions(step.real.detach(), step.random)
         return torch.stack([(made - wanted).abs().mean() for made, wanted in pairs]).sum()

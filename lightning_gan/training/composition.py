@@ -1,10 +1,14 @@
-"""Which parts can live together."""
+"""The parts of a model, and which of them can live together.
+
+Parts say by class attributes what they are like and what they need. Every rule about two of them
+stands here, with its reason and the mend.
+"""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from lightning_gan.augment import Augmentation
@@ -14,13 +18,30 @@ from lightning_gan.networks.layers import has_batch_norm, has_spectral_norm
 from lightning_gan.networks.minibatch import MinibatchStd
 from lightning_gan.networks.shared_norm import share_batch_norm
 from lightning_gan.objectives import Objective
-from lightning_gan.regularizers import R1, R2, Regularizer
+from lightning_gan.regularizers import (
+    AuxiliaryTask,
+    Constraint,
+    LatentMove,
+    Penalty,
+    Regularizer,
+)
 from lightning_gan.training.latents import Prior
 
 
 @dataclass(frozen=True)
 class Composition:
-    """The parts of a model, for each to see whom it is with."""
+    """The parts of a model.
+
+    Args:
+        generator: From latents to samples.
+        discriminator: From samples to logits.
+        objective: The two losses.
+        regularizers: What acts beside them, in this order.
+        augmentation: What happens to samples before the discriminator sees them.
+        prior: What latents are made of.
+        accumulate: Pieces that each batch is worked through in.
+        sync_batch_norm: Whether batch norm is over the batch of all processes.
+    """
 
     generator: Generator
     discriminator: Discriminator
@@ -31,19 +52,34 @@ class Composition:
     accumulate: int = 1
     sync_batch_norm: bool = False
 
+    @property
+    def penalties(self) -> list[Penalty]:
+        """The regularizers that add a term to a loss."""
+        return [part for part in self.regularizers if isinstance(part, Penalty)]
+
+    @property
+    def latent_moves(self) -> list[LatentMove]:
+        """The regularizers that move latents."""
+        return [part for part in self.regularizers if isinstance(part, LatentMove)]
+
     def attach(self) -> None:
-        """Lets each part make what depends on the others, then refuses what cannot be.
+        """Lets each part make what depends on the networks, then refuses what cannot be.
 
         Raises:
             ConfigurationError: With the reason and the mend.
         """
-        check_networks(self)
-        self.objective.attach(self)
+        _refuse(_networks(self))
+        self.objective.attach(self.generator, self.discriminator)
         for regularizer in self.regularizers:
-            regularizer.attach(self)
+            regularizer.attach(self.generator, self.discriminator, self.prior)
         for network in (self.generator, self.discriminator) if self.sync_batch_norm else ():
             share_batch_norm(network)
-        check_parts(self)
+        _refuse(_objective(self, self.objective))
+        for regularizer in self.regularizers:
+            _refuse(_regularizer(self, regularizer))
+        _refuse(_together(self))
+        for message in _unstable(self):
+            warnings.warn(message, UnstableWarning, stacklevel=4)
 
     def check_run(self, data: object, precision: object) -> None:
         """Refuses data of another size, batches that cannot be shared out, and too few bits.
@@ -55,195 +91,273 @@ class Composition:
         Raises:
             ConfigurationError: With the setting to change.
         """
-        check_data(self.generator, data)
-        check_batch(self.discriminator, data, self.accumulate)
-        check_precision(precision, self.regularizers)
+        _refuse(_data(self.generator, data))
+        _refuse(_batch(self.discriminator, data, self.accumulate))
+        _refuse(_precision(precision, self.penalties))
 
 
-def check_numbers(
-    positive: Mapping[str, float | None], not_negative: Mapping[str, float | None]
-) -> None:
-    """Refuses numbers out of range, by name; None is none.
-
-    Raises:
-        ConfigurationError: With the range.
-    """
-    for name, number in positive.items():
-        if number is not None and number < 1:
-            raise ConfigurationError(f"GAN: {name}={number} must be at least 1.")
-    for name, number in not_negative.items():
-        if number is not None and number < 0:
-            raise ConfigurationError(f"GAN: {name}={number} must not be negative.")
+def _refuse(reasons: Iterator[str]) -> None:
+    """Refuses with the first reason, if there is one."""
+    for reason in reasons:
+        raise ConfigurationError(reason)
 
 
-def check_networks(parts: Composition) -> None:
-    """Refuses networks that do not fit together, or not to the kind of objective.
+def _name(part: object) -> str:
+    return type(part).__name__
 
-    Raises:
-        ConfigurationError: With the reason and the mend.
-    """
+
+def _reads_labels(part: Objective | Regularizer) -> bool:
+    """Whether a part conditions the discriminator on classes by itself."""
+    if isinstance(part, Objective):
+        return part.reads_labels
+    return isinstance(part, AuxiliaryTask) and part.needs_classes
+
+
+def _bounded(parts: Composition) -> bool:
+    """Whether anything bounds the slope of the discriminator."""
+    bounds = any(regularizer.bounds_lipschitz for regularizer in parts.regularizers)
+    return bounds or has_spectral_norm(parts.discriminator)
+
+
+# ------------------------------------------------------------------------------- what is refused
+
+
+def _networks(parts: Composition) -> Iterator[str]:
+    """Networks that do not fit together, or not to the kind of objective."""
     generator, discriminator, objective = parts.generator, parts.discriminator, parts.objective
+    readers: list[Objective | Regularizer] = [objective, *parts.regularizers]
+    conditioned = any(_reads_labels(part) for part in readers)
     for name in ("channels", "image_size", "num_classes"):
         theirs, ours = getattr(generator, name), getattr(discriminator, name)
-        readers: list[Objective | Regularizer] = [objective, *parts.regularizers]
-        conditioned = any(part.reads_labels for part in readers)
         if theirs != ours and not (name == "num_classes" and ours == 0 and conditioned):
-            raise ConfigurationError(
+            yield (
                 f"The generator has {name}={theirs} but the discriminator has {name}={ours}: "
                 "give both the same."
             )
-    name, network = type(objective).__name__, type(discriminator).__name__
     if objective.wants_reconstruction and not discriminator.reconstructs:
-        raise ConfigurationError(
-            f"{name} judges by the error of a reconstruction, and {network} makes none: take "
-            "AutoencoderDiscriminator or MLPAutoencoderDiscriminator."
+        yield (
+            f"{_name(objective)} judges by the error of a reconstruction, and "
+            f"{_name(discriminator)} makes none: take AutoencoderDiscriminator or "
+            "MLPAutoencoderDiscriminator."
         )
     if discriminator.reconstructs and not objective.wants_reconstruction:
-        raise ConfigurationError(
-            f"{name} wants logits, and {network} gives the error of a reconstruction: take another "
-            "discriminator, or BEGAN or EBGAN."
+        yield (
+            f"{_name(objective)} wants logits, and {_name(discriminator)} gives the error of a "
+            "reconstruction: take another discriminator, or BEGAN or EBGAN."
         )
-    if parts.prior is not None and parts.prior.least > generator.latent_dim:
-        raise ConfigurationError(
-            f"{type(parts.prior).__name__} makes {parts.prior.least} entries and the generator has "
-            f"latent_dim={generator.latent_dim}: set it to at least {parts.prior.least}."
+    if parts.prior is not None and parts.prior.min_latent_dim > generator.latent_dim:
+        yield (
+            f"{_name(parts.prior)} makes {parts.prior.min_latent_dim} entries and the generator has"
+            f" latent_dim={generator.latent_dim}: set it to at least {parts.prior.min_latent_dim}."
         )
 
 
-def check_parts(parts: Composition) -> None:
-    """Refuses parts that cannot live together, and warns of those that do so badly.
+def _objective(parts: Composition, objective: Objective) -> Iterator[str]:
+    """What an objective cannot live with."""
+    name, discriminator, inner = _name(objective), parts.discriminator, objective.inner
+    if objective.reads_labels and parts.generator.num_classes == 0:
+        yield f"{name} tells classes apart and the generator has none: set its num_classes."
+    if objective.reads_labels and discriminator.num_classes > 0:
+        yield (
+            f"{name} has the classes in its own scores, so the discriminator's logit must not "
+            "depend on them: set num_classes of the discriminator to 0."
+        )
+    if objective.per_sample and discriminator.pack > 1:
+        yield (
+            f"{name} needs one logit for each sample, and a pack has one for several: leave Packed "
+            "out, or take another objective."
+        )
+    if inner is not None and (
+        inner.paired or inner.looks_across or inner.reads_labels or inner.wants_reconstruction
+    ):
+        yield (
+            f"{name} needs a loss of single samples, and {_name(inner)} looks at pairs, batches, "
+            "classes or reconstructions: take for instance NonSaturating inside."
+        )
+    if inner is not None:
+        yield from _objective(parts, inner)
+    if objective.foresees and parts.augmentation is not None:
+        yield (
+            f"{name} foresees a discriminator without augmentation: leave the augmentation out, or "
+            f"{name}."
+        )
+    for part in parts.regularizers:
+        if objective.foresees and isinstance(part, Constraint) and part.acts_on_steps():
+            yield (
+                f"{name} cannot see through {_name(part)}, which has no gradient: bound the slope "
+                "by GradientPenalty instead."
+            )
 
-    Raises:
-        ConfigurationError: With the reason and the mend.
-    """
-    discriminator, objective = parts.discriminator, parts.objective
-    objective.check(parts)
-    for regularizer in parts.regularizers:
-        _check_regularizer(regularizer, parts)
-        regularizer.check(parts)
-    name = type(objective).__name__
+
+def _regularizer(parts: Composition, part: Regularizer) -> Iterator[str]:
+    """What a regularizer cannot live with."""
+    name, discriminator = _name(part), parts.discriminator
+    if part.per_sample and discriminator.pack > 1:
+        yield (
+            f"{name} needs the logits and features of single samples, and Packed has one set for "
+            f"{discriminator.pack}: leave one of the two out."
+        )
+    if part.images_only and 0 in discriminator.size:
+        yield f"{name} changes images, and the data are points: leave it out."
+    if [type(other) for other in parts.regularizers].count(type(part)) > 1:
+        yield f"{name} is there twice: give it once, with one weight."
+    if isinstance(part, AuxiliaryTask):
+        yield from _task(parts, part)
+    if isinstance(part, Penalty):
+        yield from _penalty(parts, part)
+    if isinstance(part, Constraint) and part.bounds_weights and has_spectral_norm(discriminator):
+        yield (
+            f"{name} does nothing under spectral normalisation, which rescales the clipped "
+            "weights: use one of the two."
+        )
+
+
+def _task(parts: Composition, task: AuxiliaryTask) -> Iterator[str]:
+    """What an auxiliary task cannot live without."""
+    name, (height, width) = _name(task), parts.discriminator.size
+    if task.needs_classes and parts.generator.num_classes == 0:
+        yield (
+            f"{name} needs classes and the generator has none: set its num_classes to the data's."
+        )
+    if task.needs_codes and not (parts.prior is not None and parts.prior.has_codes):
+        yield (
+            f"{name} looks for the codes of the latents, and the prior has none: set prior to "
+            "CodePrior."
+        )
+    if task.needs_square and height != width:
+        yield (
+            f"{name} turns images by a right angle, and {height} x {width} pixels do not stay what "
+            "they are: take square images."
+        )
+
+
+def _penalty(parts: Composition, penalty: Penalty) -> Iterator[str]:
+    """What a penalty cannot live with or without."""
+    name, generator, discriminator = _name(penalty), parts.generator, parts.discriminator
+    if penalty.penalises_slope and has_batch_norm(discriminator):
+        yield (
+            f"{name} penalises the slope of each sample, but batch norm in {_name(discriminator)} "
+            "mixes the samples of a batch: set its batch_norm to false."
+        )
+    if penalty.looks_twice and parts.augmentation is not None:
+        yield (
+            f"{name} by finite differences looks twice at a sample, which the augmentation changes "
+            "in between: leave difference out for the exact slope."
+        )
+    if penalty.needs_styles and not hasattr(generator, "synthesise"):
+        yield (
+            f"{name} measures the way in style space, and {_name(generator)} has no styles: take "
+            "StyleGAN2Generator."
+        )
+    if penalty.needs_decoders and not hasattr(discriminator, "reconstructions"):
+        yield (
+            f"{name} needs a discriminator with decoders, such as FastGANDiscriminator, and "
+            f"{_name(discriminator)} has none."
+        )
+
+
+def _together(parts: Composition) -> Iterator[str]:
+    """What the whole cannot be."""
+    objective, discriminator = parts.objective, parts.discriminator
     if objective.relative and has_batch_norm(discriminator):
-        raise ConfigurationError(
-            f"{name} compares reals with fakes, but batch norm in {type(discriminator).__name__} "
-            "standardises the two batches apart: set its batch_norm to false."
+        yield (
+            f"{_name(objective)} compares reals with fakes, but batch norm in "
+            f"{_name(discriminator)} standardises the two batches apart: set its batch_norm to "
+            "false."
         )
-    bounded = any(regularizer.bounds_slope for regularizer in parts.regularizers)
-    bounded = bounded or has_spectral_norm(discriminator)
-    if objective.needs_lipschitz and not bounded:
-        raise ConfigurationError(
-            f"{name} needs a critic of bounded slope: add GradientPenalty or WeightClipping to the "
-            "regularizers, or spectral normalisation to the discriminator."
+    if objective.needs_lipschitz and not _bounded(parts):
+        yield (
+            f"{_name(objective)} needs a critic of bounded slope: add GradientPenalty or "
+            "WeightClipping to the regularizers, or spectral normalisation to the discriminator."
         )
     augmentation = parts.augmentation
     if augmentation is not None and augmentation.reads_signs and not objective.has_sign:
-        raise ConfigurationError(
-            f"{type(augmentation).__name__} adapts to the sign of logits, which means nothing under"
-            f" {name}: take NonSaturating or Hinge, or AdaptiveAugmentation with a schedule."
-        )
-    _warn_of(parts, bounded)
-
-
-def _check_regularizer(regularizer: Regularizer, parts: Composition) -> None:
-    """Refuses what a whole kind of regularizers cannot live with."""
-    name, discriminator = type(regularizer).__name__, parts.discriminator
-    if regularizer.per_sample and discriminator.pack > 1:
-        raise ConfigurationError(
-            f"{name} needs the features of single samples, and Packed has one set for "
-            f"{discriminator.pack}: leave one of the two out."
-        )
-    if regularizer.images_only and 0 in discriminator.size:
-        raise ConfigurationError(f"{name} changes images, and the data are points: leave it out.")
-    if [type(other) for other in parts.regularizers].count(type(regularizer)) > 1:
-        raise ConfigurationError(f"{name} is there twice: give it once, with one weight.")
-
-
-def _warn_of(parts: Composition, bounded: bool) -> None:
-    """Warns of what was measured or proved to go badly."""
-    objective, name = parts.objective, type(parts.objective).__name__
-    kinds = {type(regularizer) for regularizer in parts.regularizers}
-    if objective.unbounded and not bounded:
-        _warn(
-            f"{name}: the generator's loss has no lower bound, and nothing bounds the slope of the "
-            "discriminator; add spectral normalisation, R1 or GradientPenalty."
-        )
-    if objective.paired and R1 in kinds and R2 not in kinds:
-        _warn(f"{name} with R1 alone diverges (Huang et al. 2024); add R2.")
-    lazy = [part for part in parts.regularizers if isinstance(part, (R1, R2)) and part.every > 1]
-    if objective.paired and lazy:
-        _warn(
-            f"{name} with a penalty at every {lazy[0].every}th update fails to converge (Huang et "
-            "al. 2024); take every=1."
-        )
-    lookers: list[Objective | Regularizer] = [objective, *parts.regularizers]
-    couples = [part for part in lookers if part.looks_across]
-    if parts.accumulate > 1 and (couples or has_batch_norm(parts.discriminator)):
-        who = type(couples[0]).__name__ if couples else "Batch norm"
-        _warn(
-            f"{who} looks at a batch as a whole, and accumulate={parts.accumulate} shows it pieces;"
-            " take accumulate=1 and more processes instead."
+        yield (
+            f"{_name(augmentation)} adapts to the sign of logits, which means nothing under "
+            f"{_name(objective)}: take NonSaturating or Hinge, or AdaptiveAugmentation with a "
+            "schedule."
         )
 
 
-def _warn(message: str) -> None:
-    warnings.warn(message, UnstableWarning, stacklevel=5)
-
-
-def check_data(generator: Generator, data: object) -> None:
-    """Refuses a data module of another size than the networks.
-
-    Raises:
-        ConfigurationError: With the setting to change.
-    """
+def _data(generator: Generator, data: object) -> Iterator[str]:
+    """A data module of another size than the networks."""
     for name in ("channels", "image_size"):
         theirs, ours = getattr(data, name, None), getattr(generator, name)
         if theirs is not None and theirs != ours:
-            raise ConfigurationError(
+            yield (
                 f"The data have {name}={theirs} but the networks have {name}={ours}: set {name} of "
                 f"both networks to {theirs}, or leave it out."
             )
-    classes = getattr(data, "num_classes", None)
-    if classes is not None and generator.num_classes > classes:
-        raise ConfigurationError(
-            f"The networks are conditioned on {generator.num_classes} classes but the data have "
-            f"{classes}: set num_classes of both networks to {classes}."
+    classes, known = getattr(data, "num_classes", None), generator.num_classes
+    if classes is not None and known > classes:
+        yield (
+            f"The networks are conditioned on {known} classes but the data have {classes}: set "
+            f"num_classes of both networks to {classes}."
         )
-    if classes is not None and 0 < generator.num_classes < classes:
-        raise ConfigurationError(
-            f"The networks know {generator.num_classes} classes but the data have {classes}: set "
-            f"num_classes of both networks to {classes}, or to 0."
+    if classes is not None and 0 < known < classes:
+        yield (
+            f"The networks know {known} classes but the data have {classes}: set num_classes of "
+            f"both networks to {classes}, or to 0."
         )
 
 
-def check_batch(discriminator: Discriminator, data: object, accumulate: int) -> None:
-    """Refuses batches that cannot be packed, or grouped by minibatch standard deviation.
-
-    Raises:
-        ConfigurationError: With a size that can.
-    """
+def _batch(discriminator: Discriminator, data: object, accumulate: int) -> Iterator[str]:
+    """Batches that cannot be packed, or grouped by minibatch standard deviation."""
     size = getattr(data, "batch_size", None)
     groups = [part.group for part in discriminator.modules() if isinstance(part, MinibatchStd)]
     unit = discriminator.pack * math.lcm(*groups)
-    if size is None or (size % (unit * accumulate) == 0):
+    if unit == 1 or size is None or size % (unit * accumulate) == 0:
         return
     what = f"packs of {discriminator.pack}" if not groups else f"groups of {unit} samples"
     near = max(-(-size // (unit * accumulate)), 1) * unit * accumulate
     pieces = f" in {accumulate} pieces" if accumulate > 1 else ""
-    if unit > 1:
-        raise ConfigurationError(
-            f"The discriminator judges {what}, and batches of {size}{pieces} cannot be shared out "
-            f"so: set --data.batch_size to {near}."
+    yield (
+        f"The discriminator judges {what}, and batches of {size}{pieces} cannot be shared out so: "
+        f"set --data.batch_size to {near}."
+    )
+
+
+def _precision(precision: object, penalties: Sequence[Penalty]) -> Iterator[str]:
+    """16-bit floating point under a penalty that does not survive it."""
+    twice = [_name(part) for part in penalties if part.differentiates_twice]
+    if str(precision).startswith("16") and twice:
+        yield (
+            f"{twice[0]} does not survive 16-bit floating point (Huang et al. 2024, of R1 and R2): "
+            "take --trainer.precision bf16-mixed or 32-true."
         )
 
 
-def check_precision(precision: object, regularizers: Sequence[Regularizer]) -> None:
-    """Refuses 16-bit floating point under a penalty that does not survive it.
+# ------------------------------------------------------- what was measured or proved to go badly
 
-    Raises:
-        ConfigurationError: With the precisions to take instead.
-    """
-    twice = [type(part).__name__ for part in regularizers if part.differentiates_twice]
-    if str(precision).startswith("16") and twice:
-        raise ConfigurationError(
-            f"{twice[0]} does not survive 16-bit floating point (Huang et al. 2024, of R1 and R2): "
-            "take --trainer.precision bf16-mixed or 32-true."
+
+def _unstable(parts: Composition) -> Iterator[str]:
+    """What works, but badly."""
+    objective, name = parts.objective, _name(parts.objective)
+    flat = [part for part in parts.penalties if part.flattens is not None]
+    if objective.unbounded and not _bounded(parts):
+        yield (
+            f"{name}: the generator's loss has no lower bound, and nothing bounds the slope of the "
+            "discriminator; add spectral normalisation, R1 or GradientPenalty."
+        )
+    if objective.paired and {part.flattens for part in flat} == {"real"}:
+        yield f"{name} with R1 alone diverges (Huang et al. 2024); add R2."
+    lazy = [part.every for part in flat if part.every > 1]
+    if objective.paired and lazy:
+        yield (
+            f"{name} with a penalty at every {lazy[0]}th update fails to converge (Huang et al. "
+            "2024); take every=1."
+        )
+    for part in parts.penalties:
+        if part.anchors_logits and (objective.relative or objective.needs_lipschitz):
+            yield (
+                f"{_name(part)} holds logits in their places, and only their differences mean "
+                f"anything to {name}: take Hinge or NonSaturating."
+            )
+    lookers: list[Objective | Regularizer] = [objective, *parts.regularizers]
+    across = [part for part in lookers if part.looks_across]
+    if parts.accumulate > 1 and (across or has_batch_norm(parts.discriminator)):
+        who = _name(across[0]) if across else "Batch norm"
+        yield (
+            f"{who} looks at a batch as a whole, and accumulate={parts.accumulate} shows it pieces;"
+            " take accumulate=1 and more processes instead."
         )

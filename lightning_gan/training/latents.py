@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,11 +13,14 @@ from lightning_gan.checkpoints.parts import Part
 from lightning_gan.errors import ConfigurationError
 
 
-class Prior(Part):
+class Prior(Part, base=True):
     """Makes latents (N, latent_dim) of standard normal numbers of the same shape."""
 
+    has_codes: ClassVar[bool] = False
+    """Whether latents begin with codes that can be found again."""
+
     @property
-    def least(self) -> int:
+    def min_latent_dim(self) -> int:
         """Entries that a latent must have at least."""
         return 1
 
@@ -60,16 +63,18 @@ class CodePrior(Prior):
         ConfigurationError: If a category has fewer than 2 values, or there is no code.
     """
 
+    has_codes = True
+
     def __init__(self, categories: Sequence[int] = (10,), continuous: int = 2) -> None:
         self.categories, self.continuous = tuple(categories), continuous
-        if continuous < 0 or min(self.categories, default=2) < 2 or self.least < 1:
+        if continuous < 0 or min(self.categories, default=2) < 2 or self.min_latent_dim < 1:
             raise ConfigurationError(
                 f"CodePrior: categories={list(categories)} must have at least 2 values each, and "
                 f"continuous={continuous} not be negative; one of both must be there."
             )
 
     @property
-    def least(self) -> int:
+    def min_latent_dim(self) -> int:
         """Entries of the codes."""
         return sum(self.categories) + self.continuous
 
@@ -85,4 +90,28 @@ class CodePrior(Prior):
         return Codes(categories, continuous)
 
     def _sizes(self, z: Tensor) -> list[int]:
-        return [*self.categories, self.continuous, z.shape[1] - self.least]
+        return [*self.categories, self.continuous, z.shape[1] - self.min_latent_dim]
+
+
+def normal_latents(
+    count: int, latent_dim: int, random: torch.Generator, truncation: float | None = None
+) -> Tensor:
+    """Standard normal latents (count, latent_dim), drawn on the CPU.
+
+    Args:
+        count: Number of latents.
+        latent_dim: Length of a latent.
+        random: Where the numbers come from.
+        truncation: Largest absolute value of an entry; the distribution is cut off there and the
+            rest kept in proportion (Brock et al. 2019, section 3.1). None for no cut.
+
+    Raises:
+        ConfigurationError: If the truncation is not positive.
+    """
+    z = torch.empty(count, latent_dim)
+    if truncation is None:
+        return z.normal_(generator=random)
+    if not truncation > 0:
+        raise ConfigurationError(f"truncation={truncation} must be positive.")
+    edge = torch.erf(torch.tensor(truncation / 2**0.5))
+    return torch.erfinv(z.uniform_(-1, 1, generator=random) * edge) * 2**0.5

@@ -1,4 +1,4 @@
-"""Adam for GANs, the average of the generator, and optimizer steps that gradients pass through."""
+"""Adam with the defaults that GANs want, and steps of optimizers that gradients pass through."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import SGD, Adam, Optimizer
 
 from lightning_gan.errors import ConfigurationError
@@ -54,25 +54,6 @@ def correct_for_laziness(optimizer: torch.optim.Optimizer, every: int) -> None:
         if "betas" in group:
             group["lr"] *= share
             group["betas"] = tuple(beta**share for beta in group["betas"])
-
-
-@torch.no_grad()
-def follow(averaged: nn.Module, source: nn.Module, images: int, half_life: float) -> None:
-    """Moves the weights of ``averaged`` towards those of ``source``; buffers are copied.
-
-    Buffers, such as batch norm's statistics and counters, are averages already.
-
-    Args:
-        averaged: The network to move.
-        source: A network of the same kind.
-        images: Images seen since the last call.
-        half_life: Images after which what was there before weighs one half; 0 to copy.
-    """
-    keep = 0.5 ** (images / half_life) if half_life > 0 else 0.0
-    weights: list[Tensor] = list(averaged.parameters())
-    torch._foreach_lerp_(weights, list[Tensor](source.parameters()), 1 - keep)
-    for into, buffer in zip(averaged.buffers(), source.buffers(), strict=True):
-        into.copy_(buffer)
 
 
 Weights = dict[str, Tensor]

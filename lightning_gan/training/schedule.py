@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from lightning_gan.checkpoints.parts import Part
 from lightning_gan.errors import ConfigurationError, at_least_one
 
 
-class Curve(Part):
+class Curve(Part, base=True):
     """A number as a function of the images seen."""
 
     def __call__(self, images: int) -> float:
@@ -85,23 +87,35 @@ class DecayCurve(Curve):
         return max(self.start * self.factor ** (images // self.images), self.end)
 
 
-def value_at(value: float | Curve, images: int) -> float:
+Moving = float | Callable[[int], float]
+"""A number, or a curve that gives one for the images seen."""
+
+ValueOf = Callable[[Moving], float]
+"""What numbers and curves are at one update."""
+
+
+def value_at(number: Moving, images: int) -> float:
     """The value of a number or curve after ``images`` images."""
-    return value(images) if isinstance(value, Curve) else value
+    return number(images) if callable(number) else number
 
 
-class Moves(NamedTuple):
+def values_at(images: int) -> ValueOf:
+    """The values of all numbers and curves after ``images`` images."""
+    return partial(value_at, images=images)
+
+
+class UpdateCounts(NamedTuple):
     """How many updates each player makes with the batch at hand."""
 
     discriminator: int
     generator: int
 
 
-class Alternation(Part):
-    """Decides, batch by batch, who moves."""
+class Alternation(Part, base=True):
+    """Decides, batch by batch, who makes how many updates."""
 
-    def moves(self, batch: int, epoch: int) -> Moves:
-        """The moves with batch number ``batch`` (counted over the whole run) of epoch ``epoch``."""
+    def updates(self, batch: int, epoch: int) -> UpdateCounts:
+        """The updates with batch number ``batch``, counted over the whole run, of an epoch."""
         raise NotImplementedError
 
 
@@ -128,10 +142,10 @@ class PerBatch(Alternation):
         self.discriminator_updates = discriminator_updates
         self.generator_updates = generator_updates
 
-    def moves(self, batch: int, epoch: int) -> Moves:
+    def updates(self, batch: int, epoch: int) -> UpdateCounts:
         """One update of the discriminator; the generator's after every k-th batch."""
         round_ends = (batch + 1) % self.discriminator_updates == 0
-        return Moves(1, self.generator_updates if round_ends else 0)
+        return UpdateCounts(1, self.generator_updates if round_ends else 0)
 
 
 class Phases(Alternation):
@@ -152,7 +166,7 @@ class Phases(Alternation):
         self.discriminator_epochs = discriminator_epochs
         self.generator_epochs = generator_epochs
 
-    def moves(self, batch: int, epoch: int) -> Moves:
+    def updates(self, batch: int, epoch: int) -> UpdateCounts:
         """One update of the player whose phase it is."""
         place = epoch % (self.discriminator_epochs + self.generator_epochs)
-        return Moves(1, 0) if place < self.discriminator_epochs else Moves(0, 1)
+        return UpdateCounts(1, 0) if place < self.discriminator_epochs else UpdateCounts(0, 1)

@@ -1,139 +1,135 @@
-"""What one update of a player looks at."""
+"""What one update of a player sees, and what it shows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.optim import Optimizer
 
+from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.networks.base import scores_of
-from lightning_gan.training.progress import Player
-from lightning_gan.training.randomness import Draws
+from lightning_gan.networks.base import Discriminator, DiscriminatorOutput, Generator
+from lightning_gan.training.schedule import ValueOf
 
-Score = Callable[[Tensor, Tensor], Tensor | tuple[Tensor, Tensor]]
-"""Samples and labels (N,) to logits (N,), or to logits and the features (N, F) behind them."""
+PlayerName = Literal["discriminator", "generator"]
+PLAYERS: tuple[PlayerName, PlayerName] = ("discriminator", "generator")
+"""In the order in which they move."""
+
+Kind = Literal["real", "fake"]
+
+Discriminate = Callable[[Tensor, Tensor], DiscriminatorOutput]
+"""From samples and class indices (N,) to logits (N,) and the features (N, F) behind them."""
 
 
 @dataclass(frozen=True)
-class ScoredBatch:
-    """Real and generated samples with the discriminator's opinion of them.
+class Step:
+    """What one update of a player sees: real and generated samples, and what judges them.
 
-    Logits and features are computed when they are first read, so that a relativistic generator loss
-    pays for the logits of reals and no other does.
+    Losses and penalties are functions of a step and of nothing else: numbers that move with the
+    images seen come from ``value_of``, and random numbers from ``random``.
 
     Args:
-        score: The discriminator behind the augmentation.
+        player: Whose update it is.
         real: Real samples (N, C, H, W) in [-1, 1], or points (N, D).
         fake: As many generated samples; pair i carries the label of real i.
         labels: Class indices (N,).
-        draws: Random numbers for whatever a penalty needs to draw.
-        images_seen: Images seen before this update.
         z: Latents (N, latent_dim) of the generated samples.
         drawn_z: The latents before any regularizer moved them.
-        player: Who is learning.
-        generator: The generator itself, for what looks into it.
-        discriminator: The discriminator itself, likewise.
-        rule: The discriminator's optimizer, for what foresees its steps.
+        random: Random numbers for whatever a loss or penalty needs to draw; its shard says where
+            these samples lie in the global batch.
+        value_of: What a number is at this update, or a curve that moves with the images seen.
+        generator: The generator, for what looks into it.
+        discriminator: The discriminator, likewise.
+        discriminate: The discriminator behind the augmentation.
+        discriminator_optimizer: For what foresees its steps.
         is_last: Whether no other piece of the same update follows.
-        across: Whether losses that look across the batch see the batches of all processes.
+        all_processes: Whether what looks across the batch sees the batches of all processes.
+        real_output: What the discriminator made of the reals; None where nothing reads it.
+        fake_output: What it made of the generated samples, likewise.
     """
 
-    score: Score
+    player: PlayerName
     real: Tensor
     fake: Tensor
     labels: Tensor
-    draws: Draws
-    images_seen: int = 0
-    z: Tensor = field(default_factory=lambda: torch.empty(0))
-    drawn_z: Tensor = field(default_factory=lambda: torch.empty(0))
-    player: Player = "discriminator"
-    generator: Any = None
-    discriminator: Any = None
-    rule: Any = None
+    z: Tensor
+    drawn_z: Tensor
+    random: RandomStream
+    generator: Generator
+    discriminator: Discriminator
+    discriminate: Discriminate
+    value_of: ValueOf
+    discriminator_optimizer: Optimizer | None = None
     is_last: bool = True
-    across: bool = True
+    all_processes: bool = True
+    real_output: DiscriminatorOutput | None = None
+    fake_output: DiscriminatorOutput | None = None
 
-    @cached_property
-    def _real_scores(self) -> tuple[Tensor, Tensor | None]:
-        return self.scores(self.real)
+    def judged(self, *kinds: Kind) -> Step:
+        """The same step with the discriminator's output for these kinds, where it is missing.
 
-    @cached_property
-    def _fake_scores(self) -> tuple[Tensor, Tensor | None]:
-        return self.scores(self.fake)
+        The order counts: augmentation draws random numbers at every pass, and spectral
+        normalisation moves its vectors.
+        """
+        step = self
+        for kind in kinds:
+            if kind == "real" and step.real_output is None:
+                step = replace(step, real_output=step.discriminate(step.real, step.labels))
+            elif kind == "fake" and step.fake_output is None:
+                step = replace(step, fake_output=step.discriminate(step.fake, step.labels))
+        return step
 
-    @cached_property
+    @property
     def real_logits(self) -> Tensor:
         """Logits of the reals (N,), in float32 or wider."""
-        return self._real_scores[0]
+        return self._present(self.real_output, "real").logits
 
-    @cached_property
+    @property
     def fake_logits(self) -> Tensor:
         """Logits of the generated samples (N,), in float32 or wider."""
-        return self._fake_scores[0]
+        return self._present(self.fake_output, "fake").logits
 
-    @cached_property
+    @property
     def real_features(self) -> Tensor:
         """Features of the reals (N, F) that their logits were made from."""
-        return self._present(self._real_scores[1])
+        return self._features(self._present(self.real_output, "real"))
 
-    @cached_property
+    @property
     def fake_features(self) -> Tensor:
         """Features of the generated samples (N, F) that their logits were made from."""
-        return self._present(self._fake_scores[1])
+        return self._features(self._present(self.fake_output, "fake"))
 
-    @cached_property
-    def all_real_logits(self) -> Tensor:
-        """Logits of the reals of all processes, with gradients to each of them."""
-        return self.gather(self.real_logits)
+    def _present(self, output: DiscriminatorOutput | None, kind: Kind) -> DiscriminatorOutput:
+        if output is None:
+            raise ConfigurationError(
+                f"A part reads the discriminator's output for {kind} samples in the update of the "
+                f"{self.player} without saying so: name {kind!r} in its {self.player}_reads."
+            )
+        return output
 
-    @cached_property
-    def all_fake_logits(self) -> Tensor:
-        """Logits of the generated samples of all processes, with gradients to each of them."""
-        return self.gather(self.fake_logits)
-
-    def gather(self, rows: Tensor) -> Tensor:
-        """The rows (W * N, ...) of all W processes, with gradients; the own ones in evaluation."""
-        return processes.gather(rows) if self.across else rows
-
-    def own(self, rows: Tensor) -> Tensor:
-        """The rows (N, ...) of this process among gathered ones."""
-        return processes.own_rows(rows) if self.across else rows
-
-    def mean(self, value: Tensor) -> Tensor:
-        """The mean of a tensor over processes, with gradients; the own one in evaluation."""
-        return processes.mean(value) if self.across else value
-
-    def scores(self, samples: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Logits (N,) and features (N, F) of samples with the labels of this batch, or others."""
-        found = self.score(samples, self.labels if labels is None else labels)
-        logits, features = found if isinstance(found, tuple) else (found, None)
-        return _wide(logits), None if features is None else _wide(features)
-
-    def features(self, samples: Tensor) -> Tensor:
-        """Features (N, F) of any samples that carry the labels of this batch."""
-        return self._present(self.scores(samples)[1])
-
-    def _present(self, features: Tensor | None) -> Tensor:
-        """Features, which a discriminator that scores all by itself does not give."""
-        if features is None:
+    def _features(self, output: DiscriminatorOutput) -> Tensor:
+        if output.features is None:
             raise ConfigurationError(
                 f"A part reads the features behind the logits, which "
                 f"{type(self.discriminator).__name__} does not give, since it defines forward: "
-                "define features and judge, or scores."
+                "define features and logits_from, or logits_and_features."
             )
-        return features
+        return output.features
+
+    def features(self, samples: Tensor) -> Tensor:
+        """Features (N, F) of any samples that carry the labels of this step."""
+        return self._features(self.discriminate(samples, self.labels))
 
     def logits(self, samples: Tensor) -> Tensor:
-        """Logits (N,) of any samples that carry the labels of this batch."""
-        return self.scores(samples)[0]
+        """Logits (N,) of any samples that carry the labels of this step."""
+        return self.discriminate(samples, self.labels).logits
 
     def precise_logits(self, samples: Tensor) -> Tensor:
         """Logits (N,) computed outside autocast, as penalties on gradients need them."""
@@ -141,71 +137,91 @@ class ScoredBatch:
             return self.logits(samples)
 
     def generate(self, z: Tensor) -> Tensor:
-        """Samples of other latents with the labels of this batch; only a learning generator learns.
-
-        Args:
-            z: Latents (N, latent_dim).
-        """
+        """Samples of other latents (N, latent_dim) with the labels of this step."""
+        # In the discriminator's update the generator is a constant.
         with nullcontext() if self.player == "generator" else torch.no_grad():
-            samples: Tensor = self.generator(z, self.labels).to(self.real.dtype)
-            return samples
+            return self.generator.generate(z, self.labels, self.random).to(self.real.dtype)
 
-    def seen_by(self, weights: dict[str, Tensor]) -> ScoredBatch:
-        """The same batch before a discriminator with other weights, by name; buffers rest."""
+    def gather(self, rows: Tensor) -> Tensor:
+        """The rows (W * N, ...) of all W processes, with gradients; the own ones in evaluation."""
+        return processes.gather(rows) if self.all_processes else rows
+
+    def own_rows(self, rows: Tensor) -> Tensor:
+        """The rows (N, ...) of this process among gathered ones."""
+        return processes.own_rows(rows) if self.all_processes else rows
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of a tensor over processes, with gradients; the own one in evaluation."""
+        return processes.mean(value) if self.all_processes else value
+
+    def with_weights(self, weights: dict[str, Tensor]) -> Step:
+        """The same step before a discriminator with other weights, by name; its buffers rest."""
+        # Copies, or this look would move the statistics of the discriminator that there is.
         buffers = {name: b.detach().clone() for name, b in self.discriminator.named_buffers()}
+        state = {f"network.{name}": value for name, value in (weights | buffers).items()}
+        network = _Output(self.discriminator)
 
-        def score(samples: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-            found = functional_call(
-                _Scores(self.discriminator), _prefixed(weights | buffers), (samples, labels)
-            )
-            scores: tuple[Tensor, Tensor] = found
-            return scores
+        def discriminate(samples: Tensor, labels: Tensor) -> DiscriminatorOutput:
+            output: DiscriminatorOutput = functional_call(network, state, (samples, labels))
+            return output
 
-        return replace(self, score=score)
+        return replace(self, discriminate=discriminate, real_output=None, fake_output=None)
 
 
-class _Scores(nn.Module):
-    """A discriminator whose forward gives features as well."""
+class _Output(nn.Module):
+    """A discriminator whose forward pass gives features too, for ``functional_call``."""
 
-    def __init__(self, discriminator: nn.Module) -> None:
+    def __init__(self, network: Discriminator) -> None:
         super().__init__()
-        self.inner = discriminator
+        self.network = network
 
-    def forward(self, samples: Tensor, labels: Tensor) -> Any:  # noqa: ANN401 (a pair)
-        return scores_of(self.inner)(samples, labels)
-
-
-def _prefixed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {f"inner.{name}": tensor for name, tensor in tensors.items()}
+    def forward(self, samples: Tensor, labels: Tensor) -> DiscriminatorOutput:
+        return self.network.output(samples, labels)
 
 
-def _wide(values: Tensor) -> Tensor:
-    return values if values.dtype == torch.float64 else values.float()
-
-
-def scorer(
-    discriminator: nn.Module,
-    augmentation: Callable[[Tensor, Draws, int], Tensor] | None,
-    draws: Draws,
-    images_seen: int,
-    precise: bool,
-) -> Score:
-    """The discriminator behind the augmentation, as a :class:`ScoredBatch` wants it.
+@dataclass(frozen=True)
+class StepOutput:
+    """What an update shows to callbacks, detached.
 
     Args:
-        discriminator: From samples and labels to logits.
-        augmentation: What happens to samples before; nothing if None.
-        draws: Random numbers for the augmentation.
-        images_seen: Images seen before this update.
-        precise: Whether to stay outside autocast. A penalty on the gradient by the input wants
-            that for all of an update.
+        player: Whose update it was.
+        loss: The bare loss, without penalties.
+        real_logits: Logits (N,) of the reals; None where it was the generator's update.
+        fake_logits: Logits (N,) of the generated samples.
+        terms: The bare terms that joined the loss, by the names of their classes.
     """
-    judge = scores_of(discriminator)
 
-    def score(samples: Tensor, labels: Tensor) -> Any:  # noqa: ANN401 (logits, maybe features)
-        with torch.autocast(samples.device.type, enabled=False) if precise else nullcontext():
-            if augmentation is not None:
-                samples = augmentation(samples, draws, images_seen)
-            return judge(samples, labels)
+    player: PlayerName
+    loss: Tensor
+    real_logits: Tensor | None
+    fake_logits: Tensor
+    terms: dict[str, Tensor] = field(default_factory=dict)
 
-    return score
+
+@dataclass
+class Progress:
+    """What has been done so far, over all processes; saved in checkpoints.
+
+    Lightning's ``global_step`` equals ``generator_updates``.
+    """
+
+    images: int = 0
+    batches: int = 0
+    discriminator_updates: int = 0
+    generator_updates: int = 0
+
+    def count_batch(self, images: int) -> None:
+        """Counts a batch of so many images over all processes."""
+        self.batches += 1
+        self.images += images
+
+    def count_update(self, player: PlayerName) -> None:
+        """Counts one more update of a player."""
+        if player == "discriminator":
+            self.discriminator_updates += 1
+        else:
+            self.generator_updates += 1
+
+    def updates(self, player: PlayerName) -> int:
+        """Updates that a player has made."""
+        return self.discriminator_updates if player == "discriminator" else self.generator_updates

@@ -18,8 +18,8 @@ from lightning_gan.augment import (
     DiffAugment,
     SignController,
 )
+from lightning_gan.basics.randomness import Seeds, Shard
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.training.randomness import Noise, Rows
 from lightning_gan.training.schedule import LinearCurve
 
 EVERYTHING: dict[str, Any] = {"filtering": True, "noise": True, "cutout": True}
@@ -111,17 +111,17 @@ def test_processes_augment_their_shares_as_one_would_the_whole(make: Any) -> Non
     x = pictures(6, 3, 8, 8)
     whole = augmented(make(), x)
     for first, count in ((0, 2), (2, 4)):
-        draws = Noise(0).draws("test", 0, Rows(6, first, count), like=x)
-        share = make()(x[first : first + count], draws, 0)
+        random = Seeds(0).stream("test", 0, Shard(6, first, count), like=x)
+        share = make()(x[first : first + count], random, 0)
         assert torch.allclose(share, whole[first : first + count], atol=1e-6)
 
 
 def test_reals_and_fakes_of_one_update_get_one_law_and_lots_of_their_own() -> None:
     x = pictures(1, 3, 8, 8).expand(1000, -1, -1, -1)
-    draws = draws_for(x)
+    random = draws_for(x)
     for group in GROUPS:
         augmentation = only(group, start=0.4)
-        real, fake = (augmentation(x, draws, 0) - x for _ in range(2))
+        real, fake = (augmentation(x, random, 0) - x for _ in range(2))
         assert not torch.equal(real, fake)
         for law in (lambda y: (y != 0).flatten(1).any(1).float(), lambda y: y.flatten(1).std(1)):
             assert float(law(real).mean()) == pytest.approx(float(law(fake).mean()), rel=0.15)
@@ -196,7 +196,7 @@ def test_a_composition_applies_its_parts_in_order() -> None:
     x = pictures(8, 3, 8, 8)
     colors = DiffAugment(translation=False, cutout=False)
     moves = only("geometry", start=0.9)
-    draws = draws_for(x)
-    expected = moves(colors(x, draws, 0), draws, 0)
+    random = draws_for(x)
+    expected = moves(colors(x, random, 0), random, 0)
     assert torch.equal(augmented(Augmentations([colors, moves]), x), expected)
     assert not torch.equal(augmented(Augmentations([moves, colors]), x), expected)

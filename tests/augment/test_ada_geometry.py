@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from augmenting import MANY, lots, pictures
+from augmenting import MANY, pictures, sampler
 from torch import Tensor
 
 from lightning_gan.augment import ada_geometry
@@ -23,7 +23,7 @@ def matches(image: Tensor, candidates: dict[int | tuple[int, int], Tensor]) -> s
 
 def test_mirroring_flips_half_of_the_images_left_to_right() -> None:
     x = pictures()
-    y = ada_geometry.copied(x, ada_geometry.mirroring(lots(x)))
+    y = ada_geometry.copied(x, ada_geometry.mirroring(sampler(x)))
     flipped = [torch.equal(b, a.flip(-1)) for a, b in zip(x, y, strict=True)]
     kept = [torch.equal(b, a) for a, b in zip(x, y, strict=True)]
     assert all(f != k for f, k in zip(flipped, kept, strict=True))
@@ -32,7 +32,7 @@ def test_mirroring_flips_half_of_the_images_left_to_right() -> None:
 
 def test_turning_is_rot90_of_all_four_kinds() -> None:
     x = pictures()
-    y = ada_geometry.copied(x, ada_geometry.turning(lots(x), square=True))
+    y = ada_geometry.copied(x, ada_geometry.turning(sampler(x), square=True))
     turns = [
         matches(b, {k: torch.rot90(a, k, (1, 2)) for k in range(4)})
         for a, b in zip(x, y, strict=True)
@@ -43,9 +43,9 @@ def test_turning_is_rot90_of_all_four_kinds() -> None:
 
 def test_oblong_images_are_turned_by_halves() -> None:
     x = pictures(height=6, width=9)
-    y = ada_geometry.changed(x, lots(x), blit=True, geometry=False)
+    y = ada_geometry.changed(x, sampler(x), blit=True, geometry=False)
     assert y.shape == x.shape
-    y = ada_geometry.copied(x, ada_geometry.turning(lots(x), square=False))
+    y = ada_geometry.copied(x, ada_geometry.turning(sampler(x), square=False))
     turns = [
         matches(b, {k: torch.rot90(a, k, (1, 2)) for k in (0, 2)})
         for a, b in zip(x, y, strict=True)
@@ -56,7 +56,7 @@ def test_oblong_images_are_turned_by_halves() -> None:
 
 def test_stepping_shifts_by_whole_pixels_up_to_an_eighth_and_mirrors_the_edges() -> None:
     x = pictures(count=100, height=8, width=24)
-    y = ada_geometry.copied(x, ada_geometry.stepping(lots(x), x))
+    y = ada_geometry.copied(x, ada_geometry.stepping(sampler(x), x))
     seen = set()
     for a, b in zip(x, y, strict=True):
         padded = torch.from_numpy(np.pad(a.numpy(), ((0, 0), (1, 1), (3, 3)), "symmetric"))
@@ -73,7 +73,7 @@ def test_stepping_shifts_by_whole_pixels_up_to_an_eighth_and_mirrors_the_edges()
 
 def test_blitting_copies_pixels_and_makes_no_new_ones() -> None:
     x = pictures()
-    y = ada_geometry.changed(x, lots(x), blit=True, geometry=False)
+    y = ada_geometry.changed(x, sampler(x), blit=True, geometry=False)
     for a, b in zip(x, y, strict=True):
         assert set(b.flatten().tolist()) <= set(a.flatten().tolist())
 
@@ -115,25 +115,25 @@ def check_resampled(
 
 
 def test_isotropic_scaling_magnifies_about_the_centre() -> None:
-    operation = ada_geometry.isotropic_scaling(lots(12))
+    operation = ada_geometry.isotropic_scaling(sampler(12))
     magnified = 1 / operation[:, 0, 0]
     check_resampled(operation, lambda x, y, n: [x / magnified[n], y / magnified[n]])
-    many = ada_geometry.isotropic_scaling(lots(MANY))[:, 0, 0].log2()
+    many = ada_geometry.isotropic_scaling(sampler(MANY))[:, 0, 0].log2()
     assert float(many.std()) == pytest.approx(0.2, rel=0.05)
     assert float(many.mean()) == pytest.approx(0, abs=0.01)
 
 
 def test_anisotropic_scaling_keeps_the_area() -> None:
-    operation = ada_geometry.anisotropic_scaling(lots(12))
+    operation = ada_geometry.anisotropic_scaling(sampler(12))
     stretch = 1 / operation[:, 0, 0]
     check_resampled(operation, lambda x, y, n: [x / stretch[n], y * stretch[n]])
-    many = ada_geometry.anisotropic_scaling(lots(MANY))
+    many = ada_geometry.anisotropic_scaling(sampler(MANY))
     assert torch.allclose(torch.linalg.det(many[:, :, :2]), torch.ones(MANY, dtype=torch.float64))
     assert float(many[:, 0, 0].log2().std()) == pytest.approx(0.2, rel=0.05)
 
 
 def test_rotation_is_by_any_angle_about_the_centre() -> None:
-    operation = ada_geometry.rotation(lots(12))
+    operation = ada_geometry.rotation(sampler(12))
     angle = torch.atan2(operation[:, 1, 0], operation[:, 0, 0])
 
     def source(x: Tensor, y: Tensor, n: int) -> list[Tensor]:
@@ -141,24 +141,24 @@ def test_rotation_is_by_any_angle_about_the_centre() -> None:
         return [turned.real, turned.imag]
 
     check_resampled(operation, source)
-    many = ada_geometry.rotation(lots(MANY))
+    many = ada_geometry.rotation(sampler(MANY))
     angles = torch.atan2(many[:, 1, 0], many[:, 0, 0])
     assert float(angles.std()) == pytest.approx(math.pi / math.sqrt(3), rel=0.05)
 
 
 @pytest.mark.parametrize("p", [0.2, 0.7])
 def test_two_rotations_have_the_probability_of_one(p: float) -> None:
-    chance = lots(MANY, p)
+    chance = sampler(MANY, p)
     both = ada_geometry.composed(ada_geometry.rotation(chance), ada_geometry.rotation(chance))
     assert float((both[:, 0, 0] != 1).double().mean()) == pytest.approx(p, abs=0.03)
 
 
 def test_shifting_is_by_shares_of_the_size() -> None:
     images = pictures(height=32, width=40)
-    operation = ada_geometry.shifting(lots(12), images)
+    operation = ada_geometry.shifting(sampler(12), images)
     right, down = -operation[:, 0, 2], -operation[:, 1, 2]
     check_resampled(operation, lambda x, y, n: [x - right[n], y - down[n]])
-    many = ada_geometry.shifting(lots(MANY), images)[:, :, 2]
+    many = ada_geometry.shifting(sampler(MANY), images)[:, :, 2]
     assert many.std(0).tolist() == pytest.approx([40 / 8, 32 / 8], rel=0.05)
 
 

@@ -8,18 +8,18 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from augmenting import MANY, lots, pictures
+from augmenting import MANY, pictures, sampler
 from torch import Tensor
 
 from lightning_gan.augment import ada_color, ada_corruption, ada_geometry
 from lightning_gan.augment.ada_color import Grade, graded
-from lightning_gan.augment.lots import Lots
+from lightning_gan.augment.operations import OperationSampler
 
 # -------------------------------------------------------------------------------------- colour
 
 
-def recolored(operation: Callable[[Grade, Lots], Grade], x: Tensor) -> Tensor:
-    return graded(x, operation(Grade.neutral(x), lots(x)))
+def recolored(operation: Callable[[Grade, OperationSampler], Grade], x: Tensor) -> Tensor:
+    return graded(x, operation(Grade.neutral(x), sampler(x)))
 
 
 def test_brightness_adds_one_number_to_an_image() -> None:
@@ -46,7 +46,7 @@ def test_the_operations_composed_are_the_operations_in_a_row() -> None:
         ada_color.hue_rotated,
         ada_color.saturated,
     ):
-        grade = operation(grade, lots(x))
+        grade = operation(grade, sampler(x))
         in_a_row = recolored(operation, in_a_row)
     assert torch.allclose(graded(x, grade), in_a_row)
     assert not torch.allclose(in_a_row, x)
@@ -73,7 +73,7 @@ def test_luma_flip_of_one_channel_is_the_negative() -> None:
 
 def test_hue_rotation_turns_colours_about_the_grey_axis() -> None:
     x = pictures(channels=3)
-    grade = ada_color.hue_rotated(Grade.neutral(x), lots(x))
+    grade = ada_color.hue_rotated(Grade.neutral(x), sampler(x))
     y = graded(x, grade)
     assert torch.allclose(y.mean(1), x.mean(1))
     generator = torch.tensor([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]).double() / math.sqrt(3)
@@ -103,7 +103,7 @@ def test_saturation_multiplies_what_is_not_grey() -> None:
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_any_number_of_channels_has_colours_to_change(channels: int) -> None:
     x = pictures(channels=channels)
-    y = ada_color.recolored(x, lots(x))
+    y = ada_color.recolored(x, sampler(x))
     assert y.shape == x.shape
     assert not torch.equal(y, x)
 
@@ -125,7 +125,7 @@ def test_the_bands_add_up_to_the_identity_and_each_has_frequencies_of_its_own() 
 
 @pytest.mark.parametrize("band", range(4))
 def test_a_band_is_amplified_and_the_expected_power_kept(band: int) -> None:
-    gains = ada_corruption.band_gains(lots(MANY), band)
+    gains = ada_corruption.band_gains(sampler(MANY), band)
     power = (gains**2 * torch.tensor(ada_corruption.POWERS, dtype=torch.float64)).sum(1)
     assert torch.allclose(power, torch.ones_like(power))
     others = [other for other in range(4) if other != band]
@@ -137,7 +137,7 @@ def test_a_band_is_amplified_and_the_expected_power_kept(band: int) -> None:
 @pytest.mark.parametrize("band", range(4))
 def test_amplifying_is_a_convolution_of_mirrored_rows_and_columns(band: int) -> None:
     x = pictures(count=3, height=6, width=50)
-    gains = ada_corruption.band_gains(lots(x), band)
+    gains = ada_corruption.band_gains(sampler(x), band)
     y = ada_corruption.amplified(x, gains)
     bank = np.array(ada_corruption.bands())
     margin = bank.shape[1] // 2
@@ -151,7 +151,7 @@ def test_amplifying_is_a_convolution_of_mirrored_rows_and_columns(band: int) -> 
 
 def test_noise_has_a_deviation_of_its_own_for_every_image() -> None:
     x = torch.zeros(MANY, 1, 8, 8, dtype=torch.float64)
-    y = ada_corruption.noisy(x, lots(x))
+    y = ada_corruption.noisy(x, sampler(x))
     deviations = y.flatten(1).std(1)
     assert float(deviations.square().mean().sqrt()) == pytest.approx(0.1, rel=0.05)
     # the mean of a half-normal number
@@ -160,7 +160,7 @@ def test_noise_has_a_deviation_of_its_own_for_every_image() -> None:
 
 def test_cutout_sets_a_rectangle_of_half_the_size_to_zero() -> None:
     x = 1 + pictures(100, 2, 8, 12).abs()
-    y = ada_corruption.holed(x, lots(x))
+    y = ada_corruption.holed(x, sampler(x))
     assert torch.equal(y[y != 0], x[y != 0])
     hole = (y == 0).all(1)
     assert torch.equal(hole, (y == 0).any(1))
@@ -170,7 +170,7 @@ def test_cutout_sets_a_rectangle_of_half_the_size_to_zero() -> None:
     assert 1 < int(rows.min()) < 4
 
 
-OPERATIONS: dict[str, Callable[[Tensor, Lots], Tensor]] = {
+OPERATIONS: dict[str, Callable[[Tensor, OperationSampler], Tensor]] = {
     "blitting": lambda x, chance: ada_geometry.changed(x, chance, blit=True, geometry=False),
     "geometry": lambda x, chance: ada_geometry.changed(x, chance, blit=False, geometry=True),
     "colour": ada_color.recolored,
@@ -183,7 +183,7 @@ OPERATIONS: dict[str, Callable[[Tensor, Lots], Tensor]] = {
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_images_that_an_operation_is_not_applied_to_stay_as_they_are(name: str) -> None:
     x = pictures(200, 3)
-    y = OPERATIONS[name](x, lots(x, 0.1))
+    y = OPERATIONS[name](x, sampler(x, 0.1))
     same = (y == x).flatten(1).all(1)
     assert 80 < int(same.sum()) < 200
 
@@ -191,11 +191,11 @@ def test_images_that_an_operation_is_not_applied_to_stay_as_they_are(name: str) 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_every_image_is_changed_in_its_own_way(name: str) -> None:
     x = pictures(1, 3).expand(12, -1, -1, -1)
-    assert len(OPERATIONS[name](x, lots(x)).unique(dim=0)) > 8
+    assert len(OPERATIONS[name](x, sampler(x)).unique(dim=0)) > 8
 
 
 def test_rounded_draws_stay_below_one_and_probability_one_is_always() -> None:
-    chance = lots(20_000, dtype=torch.bfloat16)
+    chance = sampler(20_000, dtype=torch.bfloat16)
     numbers = chance.uniform()
     assert numbers.dtype == torch.float32
     assert float(numbers.max()) < 1

@@ -17,13 +17,13 @@ from lightning_gan.augment import (
     InstanceNoise,
     SignController,
 )
+from lightning_gan.basics.randomness import RandomStream, Seeds, Shard
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.training.randomness import Draws, Noise, Rows
 from lightning_gan.training.schedule import LinearCurve
 
 
-def draws_for(samples: Tensor) -> Draws:
-    return Noise(0).draws("test", 0, Rows(len(samples), 0, len(samples)), like=samples)
+def draws_for(samples: Tensor) -> RandomStream:
+    return Seeds(0).stream("test", 0, Shard(len(samples), 0, len(samples)), like=samples)
 
 
 # -------------------------------------------------------------------------------- pseudo reals

@@ -8,8 +8,8 @@ from tiny import draws_for, fit, points_gan
 from torch import Tensor
 
 from lightning_gan.augment import Augmentation, InstanceNoise
+from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.training.randomness import Draws
 from lightning_gan.training.schedule import LinearCurve
 
 
@@ -47,7 +47,7 @@ class Seen(Augmentation):
         self.samples: list[Tensor] = []
         self.images: list[int] = []
 
-    def forward(self, samples: Tensor, draws: Draws, images_seen: int) -> Tensor:
+    def forward(self, samples: Tensor, random: RandomStream, images_seen: int) -> Tensor:
         self.samples.append(samples)
         self.images.append(images_seen)
         return samples
@@ -62,6 +62,6 @@ def test_reals_and_fakes_pass_in_the_discriminators_update_and_fakes_in_the_gene
 
 def test_reals_and_fakes_of_one_update_get_different_noise() -> None:
     samples = torch.zeros(4, 2)
-    draws = draws_for(samples)
+    random = draws_for(samples)
     noise = InstanceNoise(0.1)
-    assert not torch.equal(noise(samples, draws, 0), noise(samples, draws, 0))
+    assert not torch.equal(noise(samples, random, 0), noise(samples, random, 0))

@@ -20,8 +20,8 @@ def augmented(x: Tensor, color: bool = False, shift: bool = False, cut: bool = F
 
 def test_colours_change_by_brightness_then_saturation_then_contrast() -> None:
     x = pictures(6, 3, 4, 5)
-    draws = draws_for(x)
-    b, s, c = (draws.uniform() for _ in range(3))
+    random = draws_for(x)
+    b, s, c = (random.uniform() for _ in range(3))
     for image, result, *factors in zip(x, augmented(x, color=True), b, s, c, strict=True):
         brightness, saturation, contrast = (float(u) for u in factors)
         expected = image + brightness - 0.5
@@ -83,14 +83,14 @@ def test_cutout_makes_a_hole_of_half_the_size_whose_centre_lies_anywhere(
 
 def test_all_three_follow_each_other() -> None:
     x = pictures(4, 3, 8, 8)
-    draws = draws_for(x)
+    random = draws_for(x)
     y = x
     for part in (
         DiffAugment(True, False, False),
         DiffAugment(False, True, False),
         DiffAugment(False, False, True),
     ):
-        y = part(y, draws, 0)
+        y = part(y, random, 0)
     assert torch.equal(DiffAugment()(x, draws_for(x), 0), y)
 
 

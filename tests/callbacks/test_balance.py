@@ -10,6 +10,7 @@ from lightning.pytorch import LightningDataModule
 from tiny import NormedDiscriminator, Pictures, Points, fit, picture_gan, points_gan, quiet_trainer
 from torch import Tensor
 
+from lightning_gan.basics.randomness import Seeds, Shard, layer_normal
 from lightning_gan.callbacks import Balance
 from lightning_gan.datamodules import RealData, Split
 from lightning_gan.gan import GAN
@@ -17,7 +18,6 @@ from lightning_gan.metrics import HeldOutBalance
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator, Packed
 from lightning_gan.objectives import Hinge, NonSaturating, RelativisticPairing, Wasserstein
 from lightning_gan.regularizers import GradientPenalty
-from lightning_gan.training.randomness import Noise, Rows, layer_normal
 
 
 class Twice(Points):
@@ -43,8 +43,8 @@ def recomputed(gan: GAN, data: RealData, training: bool = False) -> dict[str, fl
     gan.eval().discriminator.train(training)
     with torch.no_grad():
         for index, (real, labels) in enumerate(data.val_dataloader()):
-            rows = Rows(len(real), 0, len(real))
-            z = Noise(0).draws("held-out", index, rows, real).normal(2)
+            rows = Shard(len(real), 0, len(real))
+            z = Seeds(0).stream("held-out", index, rows, real).normal(2)
             fake = gan.generator(z, labels)
             metric.update(gan.discriminator(real, labels), gan.discriminator(fake, labels))
         none = torch.zeros(0)

@@ -15,6 +15,7 @@ from tiny import Pictures, Points, distance, fit, picture_gan, points_gan, quiet
 from torch import Tensor
 
 from lightning_gan.basics.images import grid
+from lightning_gan.basics.randomness import Seeds, Shard
 from lightning_gan.callbacks import (
     Balance,
     Evaluation,
@@ -30,10 +31,8 @@ from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.objectives import NonSaturating, Wasserstein
 from lightning_gan.regularizers import R1, GradientPenalty, Regularizer
-from lightning_gan.training.progress import PLAYERS
-from lightning_gan.training.randomness import Noise, Rows
 from lightning_gan.training.schedule import PerBatch, Phases
-from lightning_gan.training.step import ScoredBatch
+from lightning_gan.training.step import PLAYERS, Step
 
 
 class Logits(Regularizer):
@@ -43,7 +42,7 @@ class Logits(Regularizer):
         super().__init__()
         self.seen: list[tuple[Tensor, Tensor]] = []
 
-    def discriminator_term(self, batch: ScoredBatch) -> None:
+    def discriminator_term(self, batch: Step) -> None:
         self.seen.append((batch.real_logits.detach(), batch.fake_logits.detach()))
 
 
@@ -110,8 +109,8 @@ def test_held_out_balance_equals_a_recomputation(stage: str) -> None:
     pairs = []
     loader = data.val_dataloader() if stage == "validate" else data.test_dataloader()
     for index, (real, labels) in enumerate(loader):
-        rows = Rows(len(real), 0, len(real))
-        z = Noise(0).draws("held-out", index, rows, real).normal(2)
+        rows = Shard(len(real), 0, len(real))
+        z = Seeds(0).stream("held-out", index, rows, real).normal(2)
         with torch.no_grad():
             fake = gan.generator(z, labels)
             pairs.append((gan.discriminator(real, labels), gan.discriminator(fake, labels)))

@@ -9,7 +9,7 @@ import torch
 from small_networks import network_of
 
 from lightning_gan.augment import Augmentation, Augmentations, DiffAugment, InstanceNoise
-from lightning_gan.checkpoints.parts import Part, all_parts, build, describe, own_arguments
+from lightning_gan.checkpoints.parts import Part, build, describe, own_arguments, subclasses
 from lightning_gan.errors import WeightsError
 from lightning_gan.networks import (
     DCGANDiscriminator,
@@ -62,7 +62,7 @@ EXAMPLES: list[Part] = [
 
 def concrete_parts() -> list[type[Part]]:
     """All parts of the library that can be built."""
-    own = (part for part in all_parts() if part.__module__.startswith("lightning_gan."))
+    own = (part for part in subclasses() if part.__module__.startswith("lightning_gan."))
     abstract = {Part, Generator, Discriminator, Objective, Regularizer}
     abstract |= {Alternation, Augmentation, Curve, Prior}
     return [part for part in own if part not in abstract and not part.__name__.startswith("_")]
@@ -147,6 +147,6 @@ def test_only_known_parts_are_built(path: str) -> None:
         build({"class_path": path, "init_args": {"command": "echo"}})
 
 
-def test_all_parts_finds_every_depth() -> None:
-    assert {LinearCurve, CosineCurve} <= set(all_parts(Curve))
-    assert {Generator, MLPGenerator} <= set(all_parts())
+def test_subclasses_finds_every_depth() -> None:
+    assert {LinearCurve, CosineCurve} <= set(subclasses(Curve))
+    assert {Generator, MLPGenerator} <= set(subclasses())

@@ -16,13 +16,13 @@ from torch import Tensor
 from lightning_gan.callbacks import Interrupted, LastCheckpoint, StopOnDivergence
 from lightning_gan.errors import ConfigurationError, DivergenceError
 from lightning_gan.regularizers import Regularizer
-from lightning_gan.training.step import ScoredBatch
+from lightning_gan.training.step import Step
 
 
 class Spoil(Regularizer):
     """Turns the discriminator's loss into NaN after some images."""
 
-    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_term(self, batch: Step) -> Tensor:
         spoilt = batch.images_seen >= 24
         return batch.real_logits.mean() * (float("nan") if spoilt else 0.0)
 

@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from tiny import Pictures, Points, fit, picture_gan, points_gan, quiet_trainer
 from torch import Tensor
 
+from lightning_gan.basics.randomness import layer_normal
 from lightning_gan.callbacks import Evaluation
 from lightning_gan.callbacks.evaluation import distance_key
 from lightning_gan.errors import ConfigurationError
@@ -21,7 +22,6 @@ from lightning_gan.evaluation.sampling import CHUNK, Sampling
 from lightning_gan.gan import GAN
 from lightning_gan.metrics import chunk_generator
 from lightning_gan.networks import MLPGenerator
-from lightning_gan.training.randomness import layer_normal
 
 TRAINING = {"fid", "precision", "recall", "density", "coverage", "nn1", "modes", "eval"}
 TESTING = TRAINING | {"kid", "vendi", "auth", "ct", "dup"}

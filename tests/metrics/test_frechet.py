@@ -182,7 +182,7 @@ def test_the_bias_coefficient_equals_the_sum_over_pairs() -> None:
 
 
 def test_the_floor_is_what_a_perfect_generator_scores() -> None:
-    size, fakes, reals, draws = 12, 400, 700, 40
+    size, fakes, reals, random = 12, 400, 700, 40
     root = torch.linspace(0.2, 2, size).double()
     coefficient = bias_coefficient(root.square().diag())
     expected = coefficient * (1 / fakes + 1 / reals)
@@ -191,7 +191,7 @@ def test_the_floor_is_what_a_perfect_generator_scores() -> None:
             *moments(gaussian(reals, size, seed=2 * draw) * root),
             *moments(gaussian(fakes, size, seed=2 * draw + 1) * root),
         )
-        for draw in range(draws)
+        for draw in range(random)
     ]
     assert float(torch.stack(scores).mean()) == pytest.approx(expected, rel=0.12)
 

@@ -95,11 +95,11 @@ def test_blocks_of_any_size_give_the_distance_of_one(monkeypatch: pytest.MonkeyP
 
 
 def test_it_is_unbiased_and_below_zero_for_half_of_the_perfect_generators() -> None:
-    draws = torch.stack(
+    random = torch.stack(
         [kernel_distance(gaussian(60, 5, 2 * i), gaussian(40, 5, 2 * i + 1)) for i in range(200)]
     )
-    assert abs(float(draws.mean() / draws.std())) < 3 / 200**0.5
-    assert 0.3 < float((draws < 0).double().mean()) < 0.75
+    assert abs(float(random.mean() / random.std())) < 3 / 200**0.5
+    assert 0.3 < float((random < 0).double().mean()) < 0.75
 
 
 def test_a_missing_mode_costs_and_disjoint_clouds_cost_more() -> None:

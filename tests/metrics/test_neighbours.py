@@ -142,8 +142,8 @@ def test_equal_distributions_have_the_expected_coverage_and_cannot_be_told_apart
     expected = 1.0
     for i in range(k):
         expected *= (count - 1 - i) / (2 * count - 1 - i)
-    draws = [measured(gaussian(count, 6, 2 * i), gaussian(count, 6, 2 * i + 1)) for i in range(8)]
-    mean = {name: sum(draw[name] for draw in draws) / len(draws) for name in SHORT}
+    random = [measured(gaussian(count, 6, 2 * i), gaussian(count, 6, 2 * i + 1)) for i in range(8)]
+    mean = {name: sum(draw[name] for draw in random) / len(random) for name in SHORT}
     assert mean["coverage"] == pytest.approx(1 - expected, abs=0.01)
     assert mean["density"] == pytest.approx(1, abs=0.06)
     assert mean["nn1_real"] == pytest.approx(0.5, abs=0.05)

@@ -51,7 +51,7 @@ def test_scores_are_the_errors_of_the_reconstruction_and_the_codes(
     make: Callable[..., Any],
 ) -> None:
     network = make()
-    logits, codes = network.scores(IMAGES, LABELS)
+    logits, codes = network.logits_and_features(IMAGES, LABELS)
     again = network.reconstruct(IMAGES)
     assert again.shape == IMAGES.shape
     torch.testing.assert_close(logits, -(IMAGES - again).abs().mean(dim=(1, 2, 3)))
@@ -146,7 +146,7 @@ def test_skips_show_the_first_map_at_every_size() -> None:
         (lambda: MLPAutoencoderDiscriminator(2, 0, width=0), "width=0 must be at least 1"),
         (lambda: BEGANGenerator(1, 8, width=0), "width=0 must be at least 1"),
         (lambda: AutoencoderDiscriminator(2, 0), "take the MLP networks"),
-        (lambda: KINDS[0]().judge(torch.zeros(4, 5), LABELS), "not by its code alone"),
+        (lambda: KINDS[0]().logits_from(torch.zeros(4, 5), LABELS), "not by its code alone"),
     ],
 )
 def test_autoencoders_that_cannot_be_are_refused(make: Callable[[], object], words: str) -> None:

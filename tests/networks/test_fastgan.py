@@ -12,12 +12,12 @@ from tiny import composition
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_gan.basics.randomness import Seeds, Shard, shared_with_layers
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import FastGANDiscriminator, FastGANGenerator, MLPGenerator
 from lightning_gan.networks.fastgan import AddedNoise, Excitation, ExcitedChain, HalvingBlock
 from lightning_gan.networks.layers import has_batch_norm
 from lightning_gan.regularizers import GradientPenalty
-from lightning_gan.training.randomness import Noise, Rows, shared_with_layers
 
 LABELS = torch.tensor([0, 1, 2, 2, 1])
 
@@ -162,8 +162,8 @@ def test_noise_of_the_generator_is_a_function_of_seed_and_update() -> None:
     network, z = noisy_generator(), torch.randn(4, 4)
 
     def images(update: int) -> Tensor:
-        draws = Noise(1).draws("noise", update, Rows(4, 0, 4), z)
-        with shared_with_layers(draws):
+        random = Seeds(1).stream("noise", update, Shard(4, 0, 4), z)
+        with shared_with_layers(random):
             return network(z, LABELS[:4]).detach()
 
     network(z, LABELS[:4])
@@ -254,13 +254,13 @@ def test_quarters_depend_on_the_place_in_the_global_batch_and_not_on_the_process
     network = FastGANDiscriminator(1, 8, width=2)
     images = torch.rand(6, 1, 8, 8)
 
-    def targets(rows: Rows) -> Tensor:
+    def targets(rows: Shard) -> Tensor:
         mine = images[rows.first : rows.first + rows.count]
-        with shared_with_layers(Noise(3).draws("quarters", 5, rows, mine)):
+        with shared_with_layers(Seeds(3).stream("quarters", 5, rows, mine)):
             return network.reconstructions(mine)[1][1]
 
-    together = targets(Rows(6, 0, 6))
-    assert torch.equal(torch.cat([targets(Rows(6, 0, 2)), targets(Rows(6, 2, 4))]), together)
+    together = targets(Shard(6, 0, 6))
+    assert torch.equal(torch.cat([targets(Shard(6, 0, 2)), targets(Shard(6, 2, 4))]), together)
 
 
 def test_reconstructions_reach_trunk_and_decoders_and_logits_do_not_touch_decoders() -> None:

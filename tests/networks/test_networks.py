@@ -12,7 +12,7 @@ import torch
 from small_networks import SMALL
 from torch import Tensor, nn
 
-from lightning_gan.checkpoints.parts import all_parts
+from lightning_gan.checkpoints.parts import subclasses
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import (
     AutoencoderDiscriminator,
@@ -38,7 +38,7 @@ from lightning_gan.networks.r3gan import ResidualBlock
 def own(base: type[Generator] | type[Discriminator]) -> list[Any]:
     return [
         kind
-        for kind in all_parts(base)
+        for kind in subclasses(base)
         if kind.__module__.startswith("lightning_gan.")
         and not kind.__name__.startswith("_")
         and "image_size" in inspect.signature(kind).parameters  # wrappers are tested elsewhere

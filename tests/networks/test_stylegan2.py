@@ -197,7 +197,7 @@ def test_latents_count_by_their_direction_only() -> None:
 def test_labels_count_through_an_inner_product_and_nothing_else() -> None:
     network = discriminator(num_classes=3, mapping_depth=1)
     images = torch.randn(4, 2, 16, 16)
-    logits, features = network.scores(images, LABELS)
+    logits, features = network.logits_and_features(images, LABELS)
     assert isinstance(network.projection, Mapping)
     product = network.head(features) * network.projection(None, LABELS)
     torch.testing.assert_close(logits, product.sum(dim=1) / math.sqrt(network.num_features))
@@ -222,7 +222,7 @@ class Fixed(nn.Module):
 
 def test_without_classes_the_logit_is_linear_in_the_features() -> None:
     network = discriminator()
-    logits, features = network.scores(torch.randn(4, 2, 16, 16), LABELS)
+    logits, features = network.logits_and_features(torch.randn(4, 2, 16, 16), LABELS)
     assert network.projection is None
     torch.testing.assert_close(logits, network.head(features).squeeze(1))
 

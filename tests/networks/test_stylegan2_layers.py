@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_gan.basics.randomness import Seeds, Shard, shared_with_layers
 from lightning_gan.networks.stylegan2_layers import (
     EqualisedConv,
     EqualisedLinear,
@@ -19,7 +20,6 @@ from lightning_gan.networks.stylegan2_layers import (
     activate,
     of_unit_moment,
 )
-from lightning_gan.training.randomness import Noise, Rows, shared_with_layers
 
 
 @pytest.mark.parametrize("rate", [1.0, 0.01])
@@ -122,11 +122,11 @@ def test_noise_is_drawn_in_training_by_place_and_rests_in_evaluation() -> None:
     layer = StyledConv(3, 3, (4, 4), style_dim=5)
     nn.init.ones_(layer.strength)
     maps, styles = torch.randn(1, 3, 4, 4).expand(6, -1, -1, -1), torch.randn(1, 5).expand(6, -1)
-    whole = Noise(0).draws("generator", 0, Rows(6, 0, 6), maps)
+    whole = Seeds(0).stream("generator", 0, Shard(6, 0, 6), maps)
     with shared_with_layers(whole):
         together = layer(maps, styles)
     assert (together[0] != together[1]).any()
-    half = Noise(0).draws("generator", 0, Rows(6, 4, 2), maps)
+    half = Seeds(0).stream("generator", 0, Shard(6, 4, 2), maps)
     with shared_with_layers(half):
         torch.testing.assert_close(layer(maps[4:], styles[4:]), together[4:])
     layer.eval()

@@ -62,7 +62,7 @@ def test_a_pack_has_one_logit_and_packs_do_not_know_each_other() -> None:
     logits = packed(POINTS, LABELS)
     assert logits.shape == (3,)
     assert packed.features(POINTS).shape == (3, packed.num_features)
-    assert torch.equal(packed.judge(packed.features(POINTS), LABELS), logits)
+    assert torch.equal(packed.logits_from(packed.features(POINTS), LABELS), logits)
     order = torch.tensor([4, 5, 0, 1, 2, 3])
     assert torch.allclose(packed(POINTS[order], LABELS), logits[[2, 0, 1]])
 
@@ -113,7 +113,7 @@ def test_labels_join_the_sample_and_change_its_logit(
         assert (sample[channels:].reshape(maps, -1) == embedded).all()
     logits = network(samples, LABELS)
     assert logits.shape == (6,)
-    assert torch.equal(network.judge(network.features(samples, LABELS), LABELS), logits)
+    assert torch.equal(network.logits_from(network.features(samples, LABELS), LABELS), logits)
     assert (logits != network(samples, (LABELS + 1) % 3)).all()
 
 
@@ -206,7 +206,7 @@ def test_wrappers_can_be_stacked() -> None:
     inner = MinibatchDiscrimination(Packed(mlp(6), pack=2), kernels=3, dims=2)
     network = LabelMaps(inner, num_classes=3)
     assert (network.pack, network.num_features) == (2, 8 + 3)
-    logits, features = network.scores(POINTS, LABELS)
+    logits, features = network.logits_and_features(POINTS, LABELS)
     assert (logits.shape, features.shape) == ((3,), (3, 11))
 
 
@@ -263,7 +263,7 @@ def test_autoencoders_can_be_packed_and_shown_labels() -> None:
     inner = AutoencoderDiscriminator(8, 8, width=4, code_dim=4, depth=1)
     network = LabelMaps(Packed(inner, pack=2), num_classes=3)
     assert network.reconstructs
-    logits, codes = network.scores(IMAGES, LABELS)
+    logits, codes = network.logits_and_features(IMAGES, LABELS)
     assert (logits.shape, codes.shape) == ((3,), (3, 4))
     assert (logits < 0).all()
 

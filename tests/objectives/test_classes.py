@@ -14,9 +14,8 @@ from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.objectives import MultiHinge
 from lightning_gan.objectives.multi_hinge import multi_hinge
-from lightning_gan.training.progress import PLAYERS, Player
 from lightning_gan.training.schedule import PerBatch
-from lightning_gan.training.step import ScoredBatch
+from lightning_gan.training.step import PLAYERS, Player, Step
 
 CLASSES, FEATURES = 3, 5
 
@@ -33,9 +32,9 @@ def attached(**arguments: Any) -> MultiHinge:
     return objective.double()
 
 
-def featured(real: Tensor, fake: Tensor, labels: Tensor) -> ScoredBatch:
+def featured(real: Tensor, fake: Tensor, labels: Tensor) -> Step:
     """A batch of rows (N, 1 + F), each a logit and the features behind it."""
-    return ScoredBatch(
+    return Step(
         lambda samples, _: (samples[:, 0], samples[:, 1:]), real, fake, labels, draws_for(real)
     )
 
@@ -45,7 +44,7 @@ def random_featured(count: int = 7) -> tuple[Tensor, Tensor, Tensor]:
     return rows[0], rows[1], torch.arange(count) % CLASSES
 
 
-def loss_of(objective: MultiHinge, player: Player, batch: ScoredBatch) -> float:
+def loss_of(objective: MultiHinge, player: Player, batch: Step) -> float:
     return float(getattr(objective, f"{player}_loss")(batch).detach())
 
 

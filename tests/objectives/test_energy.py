@@ -12,13 +12,13 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from tiny import (
     Points,
-    batch_of,
     composition,
     fit,
     logit_gradients,
     points_gan,
     quiet_trainer,
     scored,
+    step_of,
     weights,
 )
 from torch import Tensor
@@ -29,9 +29,8 @@ from lightning_gan.gan import GAN
 from lightning_gan.networks import AutoencoderDiscriminator, MLPAutoencoderDiscriminator
 from lightning_gan.objectives import BEGAN, EBGAN, Objective
 from lightning_gan.objectives.energy import pull_away
-from lightning_gan.training.progress import PLAYERS
 from lightning_gan.training.schedule import PerBatch
-from lightning_gan.training.step import ScoredBatch
+from lightning_gan.training.step import PLAYERS, Step
 
 
 def autoencoding_gan(objective: Objective, **arguments: Any) -> GAN:
@@ -149,9 +148,9 @@ def test_what_began_watches_is_named_for_the_logs() -> None:
 # ---------------------------------------------------------------------------------------- EBGAN
 
 
-def coded(real: Tensor, fake: Tensor, codes: Tensor) -> ScoredBatch:
+def coded(real: Tensor, fake: Tensor, codes: Tensor) -> Step:
     """A batch whose logits and whose codes are given; those of reals are zero."""
-    return batch_of(
+    return step_of(
         torch.cat([real[:, None], torch.zeros_like(codes)], dim=1),
         torch.cat([fake[:, None], codes], dim=1),
         lambda samples, _: (samples[:, 0], samples[:, 1:]),  # type: ignore[arg-type, return-value]
@@ -279,11 +278,11 @@ def test_the_pull_reaches_the_generator_through_the_encoder() -> None:
     real, fake = (torch.randn(4, 2, dtype=torch.float64) for _ in range(2))
 
     def loss(samples: Tensor) -> Tensor:
-        return EBGAN(pull_away=2).generator_loss(batch_of(real, samples, judge.scores))  # type: ignore[arg-type]
+        return EBGAN(pull_away=2).generator_loss(step_of(real, samples, judge.scores))  # type: ignore[arg-type]
 
     assert torch.autograd.gradcheck(loss, fake.requires_grad_())
     with_pull = torch.autograd.grad(loss(fake), fake)[0]
-    plain = EBGAN(pull_away=0).generator_loss(batch_of(real, fake, judge.scores))  # type: ignore[arg-type]
+    plain = EBGAN(pull_away=0).generator_loss(step_of(real, fake, judge.scores))  # type: ignore[arg-type]
     assert (with_pull - torch.autograd.grad(plain, fake)[0]).abs().max() > 1e-3
 
 
@@ -299,7 +298,7 @@ def test_they_train_on_pictures_with_a_convolutional_autoencoder(
     judge = AutoencoderDiscriminator(1, 8, width=4, code_dim=3, depth=1, power=power)
     parts = composition(discriminator=judge, objective=objective)
     images = torch.rand(4, 1, 8, 8) * 2 - 1
-    batch = batch_of(images, images.flip(0), judge.scores)  # type: ignore[arg-type]
+    batch = step_of(images, images.flip(0), judge.scores)  # type: ignore[arg-type]
     for player in PLAYERS:
         assert torch.isfinite(getattr(parts.objective, f"{player}_loss")(batch))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import NormedDiscriminator, batch_of, composition
+from tiny import NormedDiscriminator, composition, step_of
 from zoo import own
 
 from lightning_gan.augment import (
@@ -318,7 +318,7 @@ def test_whole_batches_warn_of_pieces(kind: type[Any]) -> None:
 
 def test_codes_of_one_sample_cannot_be_compared() -> None:
     one, judge = torch.zeros(1, 2), autoencoder()
-    batch = batch_of(one, one, judge.scores)  # type: ignore[arg-type]
+    batch = step_of(one, one, judge.scores)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match=r"compares samples: take batches of at least 2\."):
         EBGAN().generator_loss(batch)
     assert torch.isfinite(EBGAN(pull_away=0).generator_loss(batch))

@@ -10,6 +10,7 @@ import torch
 from tiny import composition, logit_gradients, random_logits, scored
 from torch import Tensor
 
+from lightning_gan.basics.randomness import Seeds
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.objectives import (
@@ -25,8 +26,7 @@ from lightning_gan.objectives import (
     SoftmaxGAN,
 )
 from lightning_gan.training.game import Game, Turn
-from lightning_gan.training.progress import PLAYERS, Player
-from lightning_gan.training.randomness import Noise
+from lightning_gan.training.step import PLAYERS, Player
 
 PAIRINGS: list[type[Objective]] = [
     RelativisticPairing,
@@ -150,7 +150,7 @@ def test_both_of_a_pair_carry_the_same_label_and_there_are_as_many(
         accumulate=pieces,
     )
     labels = torch.tensor([0, 2, 1, 1, 0, 2, 2])
-    batches = list(Game(parts, Noise(0)).batches(Turn(player, 0), torch.randn(7, 2), labels))
+    batches = list(Game(parts, Seeds(0)).batches(Turn(player, 0), torch.randn(7, 2), labels))
     assert len(batches) == pieces
     for batch, of_fakes in zip(batches, asked, strict=True):
         assert torch.equal(batch.labels, of_fakes)

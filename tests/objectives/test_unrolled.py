@@ -13,6 +13,7 @@ from tiny import NormedDiscriminator, composition, draws_for, fit, points_gan
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
+from lightning_gan.basics.randomness import Seeds
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import Discriminator, Generator, MLPDiscriminator, MLPGenerator
 from lightning_gan.networks.base import scores_of
@@ -27,9 +28,7 @@ from lightning_gan.objectives import (
 )
 from lightning_gan.regularizers import R1, SpectralNormalization
 from lightning_gan.training.game import Game, Turn
-from lightning_gan.training.progress import PLAYERS
-from lightning_gan.training.randomness import Noise
-from lightning_gan.training.step import ScoredBatch
+from lightning_gan.training.step import PLAYERS, Step
 
 SMOOTH: list[Objective] = [Minimax(), NonSaturating(0.9), LeastSquares(), Wasserstein()]
 for_smooth_objectives = pytest.mark.parametrize("objective", SMOOTH, ids=repr)
@@ -63,10 +62,10 @@ def facing(
     rule: Optimizer | None,
     real: Tensor,
     z: Tensor,
-) -> ScoredBatch:
+) -> Step:
     """What a generator looks at in its update."""
     labels = torch.zeros(len(real), dtype=torch.long)
-    return ScoredBatch(
+    return Step(
         scores_of(discriminator),
         real,
         generator(z, labels),
@@ -91,7 +90,7 @@ class Pair:
         self.z = torch.randn(6, 2, dtype=torch.float64)
         self.rule = RULES[rule](self.discriminator.parameters())
 
-    def batch(self) -> ScoredBatch:
+    def batch(self) -> Step:
         return facing(self.generator, self.discriminator, self.rule, self.real, self.z)
 
     def train(self, objective: Objective, steps: int) -> None:
@@ -269,7 +268,7 @@ def test_penalties_are_not_foreseen_but_act_on_the_ordinary_step() -> None:
         torch.manual_seed(0)
         parts = composition(objective=Unrolled(Minimax(), 3), regularizers=regularizers)
         rule = SGD(parts.discriminator.parameters(), lr=0.3)
-        game, real = Game(parts, Noise(0)), torch.randn(4, 2)
+        game, real = Game(parts, Seeds(0)), torch.randn(4, 2)
         for player in PLAYERS:
             turn = Turn(player, 0, rule=rule)
             (batch,) = game.batches(turn, real, torch.zeros(4, dtype=torch.long))

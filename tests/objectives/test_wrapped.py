@@ -36,7 +36,7 @@ from lightning_gan.objectives import (
     Wasserstein,
 )
 from lightning_gan.training.schedule import Curve, DecayCurve, LinearCurve
-from lightning_gan.training.step import ScoredBatch
+from lightning_gan.training.step import Step
 
 SINGLE: list[type[Objective]] = [Minimax, NonSaturating, LeastSquares, Wasserstein, Hinge]
 for_every_inner = pytest.mark.parametrize("kind", SINGLE)
@@ -114,7 +114,7 @@ class OnRank:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, whole: Tensor) -> None:
         self.patch, self.whole = monkeypatch, whole
 
-    def batch(self, rank: int, r: Tensor, f: Tensor) -> ScoredBatch:
+    def batch(self, rank: int, r: Tensor, f: Tensor) -> Step:
         def own_rows(rows: Tensor) -> Any:
             return rows.chunk(2)[rank]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import batch_of, distance, fit, looked_at, picture_gan, points_gan, term, weights
+from tiny import distance, fit, looked_at, picture_gan, points_gan, step_of, term, weights
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -24,8 +24,7 @@ from lightning_gan.regularizers import (
     Rotation,
     TwinAuxiliaryClassifier,
 )
-from lightning_gan.training.progress import Player
-from lightning_gan.training.step import ScoredBatch
+from lightning_gan.training.step import Player, Step
 
 CLASSES = 3
 PLAYERS: tuple[Player, Player] = ("discriminator", "generator")
@@ -50,7 +49,7 @@ def conditional_gan(regularizer: Regularizer) -> GAN:
     return points_gan(regularizers=[regularizer], generator=generator)
 
 
-def attached(regularizer: Any, player: Player, count: int = 8) -> tuple[Any, ScoredBatch]:
+def attached(regularizer: Any, player: Player, count: int = 8) -> tuple[Any, Step]:
     return regularizer, looked_at(conditional_gan(regularizer), player, count)
 
 
@@ -222,7 +221,7 @@ def test_each_turn_is_right_and_as_frequent_as_the_others(player: Player) -> Non
     blank = torch.zeros_like(images)
     pair = (images, blank) if player == "discriminator" else (blank, images)
     # right for all of them: a wrong one would cost 50
-    assert term(part, batch_of(*pair, score), player) == pytest.approx(0, abs=1e-9)
+    assert term(part, step_of(*pair, score), player) == pytest.approx(0, abs=1e-9)
     counts = corners(seen[0]).sum(dim=0)
     assert counts.sum() == 400
     assert float(((counts - 100) ** 2 / 100).sum()) < 3 + 4 * 6**0.5

@@ -9,24 +9,24 @@ import numpy as np
 import pytest
 import torch
 from tiny import (
-    batch_of,
     distance,
     draws_for,
     fit,
     looked_at,
     picture_gan,
     points_gan,
+    step_of,
     term,
     weights,
 )
 from torch import Tensor, nn
 
+from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.regularizers import Consistency, LatentConsistency, LatentOptimisation
 from lightning_gan.regularizers.consistency import flipped_and_shifted
 from lightning_gan.training.game import Turn
 from lightning_gan.training.latents import UniformPrior
-from lightning_gan.training.randomness import Draws
-from lightning_gan.training.step import ScoredBatch
+from lightning_gan.training.step import Step
 
 # ------------------------------------------------------------------ mirrored and shifted images
 
@@ -75,10 +75,10 @@ def pictures(count: int = 6) -> Tensor:
 def test_consistency_vanishes_where_the_change_does_nothing(fakes: bool) -> None:
     critic = small_critic()
     flat = torch.linspace(-1, 1, 6, dtype=torch.float64)[:, None, None, None].expand(6, 1, 8, 8)
-    batch = batch_of(flat, flat / 2, lambda x, _: critic(x)[:, 0])
+    batch = step_of(flat, flat / 2, lambda x, _: critic(x)[:, 0])
     assert term(Consistency(fakes=fakes), batch) == pytest.approx(0, abs=1e-25)
     small = torch.rand(2, 6, 1, 5, 5, dtype=torch.float64)  # only mirrored
-    invariant = batch_of(*small, lambda x, _: x.sum((1, 2, 3)) + x.flatten(1).max(1).values)
+    invariant = step_of(*small, lambda x, _: x.sum((1, 2, 3)) + x.flatten(1).max(1).values)
     assert term(Consistency(fakes=fakes), invariant) == pytest.approx(0, abs=1e-25)
 
 
@@ -94,7 +94,7 @@ def test_consistency_is_the_mean_squared_change_of_the_logit_with_a_gradient_on_
         return logits
 
     real, fake = pictures(), pictures()
-    found = Consistency(fakes=fakes).discriminator_term(batch_of(real, fake, score))
+    found = Consistency(fakes=fakes).discriminator_term(step_of(real, fake, score))
     changed = [images for images in seen if not torch.equal(images, real)]
     changed = [images for images in changed if not torch.equal(images, fake)]
     expected = torch.tensor(0.0, dtype=torch.float64)
@@ -136,11 +136,11 @@ class Linear(nn.Module):
         return z @ self.matrix
 
 
-def linear_game(player: Any, count: int = 5000) -> tuple[ScoredBatch, Linear, Tensor]:
+def linear_game(player: Any, count: int = 5000) -> tuple[Step, Linear, Tensor]:
     generator, weight = Linear(), torch.randn(3, dtype=torch.float64, requires_grad=True)
     z = torch.randn(count, 2, dtype=torch.float64)
     labels = torch.zeros(count, dtype=torch.long)
-    batch = ScoredBatch(
+    batch = Step(
         lambda x, _: x @ weight,
         torch.randn(count, 3, dtype=torch.float64),
         generator(z, labels),
@@ -278,8 +278,10 @@ def test_both_players_see_the_moved_latents_and_pay_for_their_way() -> None:
 class Detached(LatentOptimisation):
     """Latents that move, without the gradient through their way."""
 
-    def move_latents(self, z: Tensor, logits: Callable[[Tensor], Tensor], draws: Draws) -> Tensor:
-        return super().move_latents(z, logits, draws).detach()
+    def move_latents(
+        self, z: Tensor, logits: Callable[[Tensor], Tensor], random: RandomStream
+    ) -> Tensor:
+        return super().move_latents(z, logits, random).detach()
 
 
 @pytest.mark.parametrize("player", ["discriminator", "generator"])
@@ -292,8 +294,8 @@ def test_both_players_learn_through_the_way_of_the_latents(player: Any) -> None:
     real, labels = torch.randn(8, 2, dtype=torch.float64), torch.zeros(8, dtype=torch.long)
 
     def loss(gan: Any) -> Tensor:
-        (batch,) = gan._game.batches(Turn(player, 0), real, labels)
-        found: Tensor = gan._game.loss(Turn(player, 0), batch)[0]
+        (batch,) = gan.game.batches(Turn(player, 0), real, labels)
+        found: Tensor = gan.game.loss(Turn(player, 0), batch)[0]
         return found
 
     weight = getattr(gan, player).layers[1 if player == "discriminator" else 0].weight

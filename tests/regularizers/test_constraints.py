@@ -34,7 +34,7 @@ from lightning_gan.regularizers import (
     WeightClipping,
 )
 from lightning_gan.regularizers.constraints import LAYERS
-from lightning_gan.training.optimizers import follow
+from lightning_gan.training.optimizers import update_ema
 
 # ------------------------------------------------------------------------------- spectral norm
 
@@ -109,7 +109,7 @@ def test_the_averaged_generator_averages_raw_weights_and_copies_the_vectors() ->
     gan = points_gan(regularizers=[SpectralNormalization(generator=True)], ema_half_life=20)
     fit(gan, 3)
     before, now = weights(gan.generator_ema), weights(gan.generator)
-    follow(gan.generator_ema, gan.generator, images=20, half_life=20)
+    update_ema(gan.generator_ema, gan.generator, images=20, half_life=20)
     for name, value in weights(gan.generator_ema).items():
         vector = name.endswith(("._u", "._v"))
         expected = now[name] if vector else (before[name] + now[name]) / 2

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from tiny import (
-    batch_of,
     distance_from_uniform,
     draws_for,
     fit,
     points_gan,
     random_batch,
     slope_critic,
+    step_of,
     term,
 )
 from torch import Tensor, nn
@@ -33,7 +33,7 @@ from lightning_gan.regularizers import (
     Regularizer,
     WassersteinDivergence,
 )
-from lightning_gan.training.step import ScoredBatch
+from lightning_gan.training.step import Step
 
 SHAPES = [(2,), (1, 28, 28), (3, 8, 8)]
 BETWEEN = [GradientPenalty(), WassersteinDivergence(), MaximumPenalty()]
@@ -81,7 +81,7 @@ def test_dragan_is_the_squared_distance_of_the_slope_from_one(
 
 def test_dragan_looks_at_the_reals_themselves_where_all_numbers_are_one() -> None:
     spy, real = Spy(), torch.full((4, 1, 8, 8), 0.3, dtype=torch.float64)
-    term(DRAGAN(), batch_of(real, real + 5, spy))
+    term(DRAGAN(), step_of(real, real + 5, spy))
     assert torch.equal(spy.seen, real)
 
 
@@ -101,8 +101,8 @@ def test_dragan_draws_one_length_per_sample_and_a_direction_per_number() -> None
 def test_dragan_equals_a_reference_written_sample_by_sample() -> None:
     critic = MLPDiscriminator(2, 0, width=8, depth=2).double()
     batch = random_batch(critic, 6, (2,))
-    draws = draws_for(batch.real)
-    alpha, u = draws.uniform(1), draws.uniform(2)
+    random = draws_for(batch.real)
+    alpha, u = random.uniform(1), random.uniform(2)
     spread = float(np.std(batch.real.detach().numpy()))  # of all numbers, biased
     expected = torch.tensor(0.0, dtype=torch.float64)
     for i in range(6):
@@ -162,7 +162,7 @@ def test_the_maximum_is_of_the_squared_slopes_and_never_below_their_mean() -> No
     largest = term(MaximumPenalty(), batch)
     slopes = np.linalg.norm(spy.seen.flatten(1).numpy(), axis=1)
     assert largest == pytest.approx(np.max(slopes**2), rel=1e-12)
-    again = batch_of(batch.real, batch.fake, spy)  # the same random numbers
+    again = step_of(batch.real, batch.fake, spy)  # the same random numbers
     mean = term(WassersteinDivergence(power=2), again)
     assert mean == pytest.approx(np.mean(slopes**2), rel=1e-12)
     assert mean < largest
@@ -193,7 +193,7 @@ def test_a_flat_critic_has_a_finite_gradient(penalty: Regularizer) -> None:
 def test_points_between_need_as_many_fakes_as_reals(penalty: Regularizer, fakes: int) -> None:
     real, fake = torch.randn(4, 2), torch.randn(fakes, 2)
     with pytest.raises(ConfigurationError, match=f"4 reals and {fakes} fakes"):
-        penalty.discriminator_term(batch_of(real, fake, slope_critic(1, (2,))))
+        penalty.discriminator_term(step_of(real, fake, slope_critic(1, (2,))))
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_the_slope_of_a_sample_is_that_under_its_own_label(
     def score(samples: Tensor, labels: Tensor) -> Tensor:
         return (samples * weights[labels]).sum(1)
 
-    batch = ScoredBatch(score, real, fake, labels, draws_for(real))
+    batch = Step(score, real, fake, labels, draws_for(real))
     slopes = np.linalg.norm(weights[labels].numpy(), axis=1)
     assert term(penalty, batch) == pytest.approx(of_slope(slopes).mean(), rel=1e-12)
 
@@ -233,7 +233,7 @@ def test_finite_differences_of_a_linear_critic_have_the_exact_mean_at_any_length
     weight = torch.tensor([1.0, -2.0], dtype=torch.float64)
     samples = torch.randn(100_000, 2, dtype=torch.float64)
     found = [
-        term(kind(difference=s), batch_of(samples, samples + 1, lambda x, _: x @ weight))
+        term(kind(difference=s), step_of(samples, samples + 1, lambda x, _: x @ weight))
         for s in DIFFERENCES
     ]
     assert found == pytest.approx([found[0]] * 4, rel=1e-8)
@@ -251,8 +251,8 @@ def test_finite_differences_of_a_smooth_critic_come_within_three_percent(
     def score(samples: Tensor, labels: Tensor) -> Tensor:
         return torch.tanh(samples @ inner) @ outer
 
-    exact = term(kind(), batch_of(real.requires_grad_(), fake.requires_grad_(), score))
-    found = term(kind(difference=difference), batch_of(real, fake, score))
+    exact = term(kind(), step_of(real.requires_grad_(), fake.requires_grad_(), score))
+    found = term(kind(difference=difference), step_of(real, fake, score))
     assert found == pytest.approx(exact, rel=0.03)
 
 
@@ -270,7 +270,7 @@ def test_a_finite_difference_looks_at_reals_or_fakes_with_their_labels() -> None
             here = score(place[i : i + 1], labels[i : i + 1])
             there = score((place[i] + step[i])[None], labels[i : i + 1])
             expected += float((there - here) / 0.1) ** 2 / 2 / 4
-        batch = ScoredBatch(score, real, fake, labels, draws_for(real))
+        batch = Step(score, real, fake, labels, draws_for(real))
         assert term(kind(difference=0.1), batch) == pytest.approx(expected, rel=1e-9)
 
 
@@ -285,7 +285,7 @@ def test_spectral_norm_is_the_same_at_both_ends_of_a_finite_difference() -> None
         deep[0].parametrizations.weight.original.copy_(torch.randn(16, 16))  # far from converged
     samples = 10 * torch.randn(8, 16, dtype=torch.float64)
     before = deep[0].parametrizations.weight[0]._u.clone()
-    found = term(R1(difference=1e-4), batch_of(samples, samples, lambda x, _: deep(x)[:, 0]))
+    found = term(R1(difference=1e-4), step_of(samples, samples, lambda x, _: deep(x)[:, 0]))
     assert not torch.equal(before, deep[0].parametrizations.weight[0]._u)
     slope = (layer.weight @ deep.eval()[0].weight)[0].detach().numpy()
     steps = draws_for(samples).normal(16).numpy()
@@ -309,7 +309,7 @@ def test_a_finite_difference_needs_no_second_derivative() -> None:
             return None, gradient @ ctx.saved_tensors[0]
 
     weight = torch.ones(2, requires_grad=True)
-    batch = batch_of(torch.randn(4, 2), torch.randn(4, 2), lambda x, _: Once.apply(x, weight))
+    batch = step_of(torch.randn(4, 2), torch.randn(4, 2), lambda x, _: Once.apply(x, weight))
     penalty.discriminator_term(batch).backward()
     assert weight.grad is not None
     assert weight.grad.abs().sum() > 0

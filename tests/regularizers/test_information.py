@@ -15,9 +15,8 @@ from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPGenerator
 from lightning_gan.regularizers import InfoGAN
 from lightning_gan.training.latents import CodePrior
-from lightning_gan.training.progress import Player
 from lightning_gan.training.schedule import LinearCurve
-from lightning_gan.training.step import ScoredBatch
+from lightning_gan.training.step import Player, Step
 
 PLAYERS: tuple[Player, Player] = ("discriminator", "generator")
 
@@ -29,7 +28,7 @@ def info_gan(part: InfoGAN, categories: tuple[int, ...] = (3, 4), continuous: in
     return points_gan(regularizers=[part], generator=generator, prior=prior)
 
 
-def attached(player: Player, *codes: Any, **arguments: Any) -> tuple[InfoGAN, ScoredBatch]:
+def attached(player: Player, *codes: Any, **arguments: Any) -> tuple[InfoGAN, Step]:
     part = InfoGAN(**arguments)
     return part, looked_at(info_gan(part, *codes), player)
 

@@ -55,8 +55,8 @@ def gradients_over(penalties: list[Regularizer], updates: int, real: Tensor) -> 
     total = torch.zeros(())
     for update in range(updates):
         turn = Turn("discriminator", update)
-        for batch in gan._game.batches(turn, real, torch.zeros(8, dtype=torch.long)):
-            loss, _ = gan._game.loss(turn, batch)
+        for batch in gan.game.batches(turn, real, torch.zeros(8, dtype=torch.long)):
+            loss, _ = gan.game.loss(turn, batch)
             weights = [p for p in gan.discriminator.parameters() if p.ndim == 2]
             found = torch.autograd.grad(loss, weights)
             total = total + torch.cat([g.flatten() for g in found])

@@ -11,11 +11,11 @@ from tiny import fit, points_gan, term
 from torch import Tensor, nn
 from zoo import Styled
 
+from lightning_gan.basics.randomness import RandomStream, Seeds, Shard
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import Generator, MLPDiscriminator, MLPGenerator
 from lightning_gan.regularizers import PathLength
-from lightning_gan.training.randomness import Draws, Noise, Rows
-from lightning_gan.training.step import ScoredBatch
+from lightning_gan.training.step import Step
 
 HEIGHT, WIDTH = 4, 8
 
@@ -40,18 +40,18 @@ class OneLayer(Generator):
         return self.synthesise(self.styles(z, labels))
 
 
-def draws_of(rows: Rows) -> Draws:
-    return Noise(0).draws("test", 0, rows, like=torch.zeros((), dtype=torch.float64))
+def draws_of(rows: Shard) -> RandomStream:
+    return Seeds(0).stream("test", 0, rows, like=torch.zeros((), dtype=torch.float64))
 
 
-def batch_of(generator: Generator, rows: Rows | int) -> ScoredBatch:
+def step_of(generator: Generator, rows: Shard | int) -> Step:
     """A batch of a generator, with latents that depend on the place in the global batch."""
-    rows = Rows(rows, 0, rows) if isinstance(rows, int) else rows
+    rows = Shard(rows, 0, rows) if isinstance(rows, int) else rows
     whole = torch.linspace(-1, 1, rows.total * generator.latent_dim, dtype=torch.float64)
     z = whole.view(rows.total, -1)[rows.first : rows.first + rows.count]
     labels = torch.zeros(rows.count, dtype=torch.long)
     fake = generator.double()(z, labels)
-    return ScoredBatch(
+    return Step(
         lambda x, _: x.flatten(1).sum(1),
         fake.detach(),
         fake,
@@ -65,7 +65,7 @@ def batch_of(generator: Generator, rows: Rows | int) -> ScoredBatch:
 
 def test_one_style_layer_has_the_mean_squared_length_of_the_closed_form() -> None:
     generator = OneLayer()
-    lengths = PathLength(one_in=1).lengths(batch_of(generator, 20_000)).detach()
+    lengths = PathLength(one_in=1).lengths(step_of(generator, 20_000)).detach()
     assert lengths.shape == (20_000,)
     expected = float(generator.matrix.detach().square().sum()) / (HEIGHT * WIDTH)
     assert float(lengths.square().mean()) == pytest.approx(expected, rel=0.03)
@@ -74,18 +74,18 @@ def test_one_style_layer_has_the_mean_squared_length_of_the_closed_form() -> Non
 @pytest.mark.parametrize("scale", [0.1, 3.0])
 def test_a_generator_times_so_much_has_lengths_times_so_much(scale: float) -> None:
     generator = OneLayer()
-    before = PathLength(one_in=1).lengths(batch_of(generator, 8)).detach()
+    before = PathLength(one_in=1).lengths(step_of(generator, 8)).detach()
     with torch.no_grad():
         generator.matrix.mul_(scale)
-    after = PathLength(one_in=1).lengths(batch_of(generator, 8)).detach()
+    after = PathLength(one_in=1).lengths(step_of(generator, 8)).detach()
     assert torch.allclose(after, scale * before, rtol=1e-12)
 
 
 def test_lengths_are_of_the_mean_over_layers_of_each_samples_squared_jacobian() -> None:
     generator = Styled().double().eval()  # without noise of its layers
-    batch = batch_of(generator, 5)
+    batch = step_of(generator, 5)
     found = PathLength(one_in=1).lengths(batch).detach()
-    y = draws_of(Rows(5, 0, 5)).normal(1, 8, 8) / 8
+    y = draws_of(Shard(5, 0, 5)).normal(1, 8, 8) / 8
     for i in range(5):
         styles = generator.styles(batch.z[i : i + 1], batch.labels[:1]).detach()
         jacobian = torch.autograd.functional.jacobian(generator.synthesise, styles)
@@ -96,16 +96,16 @@ def test_lengths_are_of_the_mean_over_layers_of_each_samples_squared_jacobian() 
 
 def test_the_mean_moves_first_and_the_term_is_the_squared_distance_from_it() -> None:
     generator, penalty = OneLayer(), PathLength(one_in=1, decay=0.25)
-    lengths = PathLength(one_in=1).lengths(batch_of(generator, 6)).detach().numpy()
+    lengths = PathLength(one_in=1).lengths(step_of(generator, 6)).detach().numpy()
     mean = 0.0
     for _ in range(4):
         mean += 0.25 * (lengths.mean() - mean)
-        found = term(penalty, batch_of(generator, 6), "generator")
+        found = term(penalty, step_of(generator, 6), "generator")
         assert found == pytest.approx(np.mean((lengths - mean) ** 2), rel=1e-5)
         assert float(penalty.mean_length) == pytest.approx(mean, rel=1e-6)
     default = PathLength()
-    term(default, batch_of(generator, 6), "generator")
-    lengths = PathLength().lengths(batch_of(generator, 6)).detach().numpy()
+    term(default, step_of(generator, 6), "generator")
+    lengths = PathLength().lengths(step_of(generator, 6)).detach().numpy()
     assert float(default.mean_length) == pytest.approx(0.01 * lengths.mean(), rel=1e-5)
     assert default.factor(0, "generator") == 2 * 4
 
@@ -113,30 +113,30 @@ def test_the_mean_moves_first_and_the_term_is_the_squared_distance_from_it() -> 
 @pytest.mark.parametrize(
     ("rows", "one_in", "expected"),
     [
-        (Rows(8, 0, 8), 2, [0, 2, 4, 6]),
-        (Rows(12, 5, 4), 3, [6]),
-        (Rows(12, 5, 4), 2, [6, 8]),
-        (Rows(12, 9, 3), 1, [9, 10, 11]),
-        (Rows(12, 7, 2), 4, [8]),
+        (Shard(8, 0, 8), 2, [0, 2, 4, 6]),
+        (Shard(12, 5, 4), 3, [6]),
+        (Shard(12, 5, 4), 2, [6, 8]),
+        (Shard(12, 9, 3), 1, [9, 10, 11]),
+        (Shard(12, 7, 2), 4, [8]),
     ],
 )
 def test_every_so_many_samples_of_the_global_batch_take_part(
-    rows: Rows, one_in: int, expected: list[int]
+    rows: Shard, one_in: int, expected: list[int]
 ) -> None:
     generator = OneLayer()
-    batch = batch_of(generator, rows)
+    batch = step_of(generator, rows)
     found = PathLength(one_in=one_in).lengths(batch).detach()
     chosen = generator.seen[-1]
     assert torch.equal(chosen, batch.z[[i - rows.first for i in expected]])
-    whole = PathLength(one_in=1).lengths(batch_of(generator, rows.total)).detach()
+    whole = PathLength(one_in=1).lengths(step_of(generator, rows.total)).detach()
     assert torch.allclose(found, whole[expected], rtol=1e-12)
 
 
-@pytest.mark.parametrize("rows", [Rows(12, 5, 4), Rows(12, 8, 2), Rows(12, 0, 7)])
-def test_layers_that_draw_noise_draw_the_same_for_the_same_sample(rows: Rows) -> None:
+@pytest.mark.parametrize("rows", [Shard(12, 5, 4), Shard(12, 8, 2), Shard(12, 0, 7)])
+def test_layers_that_draw_noise_draw_the_same_for_the_same_sample(rows: Shard) -> None:
     generator = Styled()  # in training
-    whole = PathLength(one_in=2).lengths(batch_of(generator, 12)).detach()
-    found = PathLength(one_in=2).lengths(batch_of(generator, rows)).detach()
+    whole = PathLength(one_in=2).lengths(step_of(generator, 12)).detach()
+    found = PathLength(one_in=2).lengths(step_of(generator, rows)).detach()
     places = [i // 2 for i in range(rows.first, rows.first + rows.count) if i % 2 == 0]
     assert torch.allclose(found, whole[places], rtol=1e-12)
 
@@ -145,10 +145,10 @@ def test_layers_that_draw_noise_draw_the_same_for_the_same_sample(rows: Rows) ->
 def test_pieces_of_any_size_have_the_term_of_the_whole_batch(sizes: tuple[int, ...]) -> None:
     generator = OneLayer()
     still = {"one_in": 2, "decay": 1e-12}  # so that the mean hardly moves
-    whole = term(PathLength(**still), batch_of(generator, 7), "generator")  # type: ignore[arg-type]
+    whole = term(PathLength(**still), step_of(generator, 7), "generator")  # type: ignore[arg-type]
     total, first = 0.0, 0
     for size in sizes:
-        batch = batch_of(generator, Rows(7, first, size))
+        batch = step_of(generator, Shard(7, first, size))
         total += size / 7 * term(PathLength(**still), batch, "generator")  # type: ignore[arg-type]
         first += size
     assert total == pytest.approx(whole, rel=1e-6)
@@ -170,14 +170,14 @@ def test_pieces_that_no_sample_is_chosen_from_leave_the_training_finite() -> Non
 
 def test_the_term_teaches_what_the_images_are_made_with() -> None:
     generator = OneLayer()
-    found = PathLength(one_in=1).generator_term(batch_of(generator, 6))
+    found = PathLength(one_in=1).generator_term(step_of(generator, 6))
     (gradient,) = torch.autograd.grad(found, generator.matrix)
     step = 1e-6 * gradient / gradient.norm()
 
     def shifted(sign: int) -> float:
         with torch.no_grad():
             generator.matrix.add_(sign * step)
-        value = term(PathLength(one_in=1), batch_of(generator, 6), "generator")
+        value = term(PathLength(one_in=1), step_of(generator, 6), "generator")
         with torch.no_grad():
             generator.matrix.sub_(sign * step)
         return value
@@ -190,7 +190,7 @@ def test_the_term_teaches_what_the_images_are_made_with() -> None:
 def test_a_generator_that_ignores_its_styles_has_a_finite_gradient() -> None:
     generator = OneLayer()
     nn.init.zeros_(generator.matrix)
-    found = PathLength(one_in=1).generator_term(batch_of(generator, 4))
+    found = PathLength(one_in=1).generator_term(step_of(generator, 4))
     (gradient,) = torch.autograd.grad(found, generator.matrix)
     assert float(found.detach()) == 0
     assert not gradient.any()

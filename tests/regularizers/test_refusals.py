@@ -91,7 +91,7 @@ def test_batch_norm_is_refused_by_every_penalty_on_the_slope_of_a_sample(
 def test_a_wasserstein_critic_is_bounded_by_penalties_clipping_and_spectral_norm_only(
     kind: type[Any],
 ) -> None:
-    assert kind().bounds_slope == (kind in [*SLOPES, WeightClipping, SpectralNormalization])
+    assert kind().bounds_lipschitz == (kind in [*SLOPES, WeightClipping, SpectralNormalization])
 
 
 def test_clipping_is_refused_where_the_generator_looks_ahead() -> None:

@@ -10,7 +10,6 @@ import torch
 from tiny import (
     NormedDiscriminator,
     Points,
-    batch_of,
     composition,
     draws_for,
     fit,
@@ -18,6 +17,7 @@ from tiny import (
     quiet_trainer,
     random_batch,
     slope_critic,
+    step_of,
     term,
 )
 from torch import Tensor, nn
@@ -27,7 +27,7 @@ from lightning_gan.networks import DCGANDiscriminator, MLPDiscriminator
 from lightning_gan.objectives import Hinge, RelativisticPairing, Wasserstein
 from lightning_gan.regularizers import R1, R2, GradientPenalty, Regularizer, WeightClipping
 from lightning_gan.training.schedule import LinearCurve, PerBatch
-from lightning_gan.training.step import ScoredBatch, scorer
+from lightning_gan.training.step import Step, scorer
 
 SHAPES = [(2,), (1, 28, 28), (3, 8, 8)]
 
@@ -126,7 +126,7 @@ def test_r1_looks_at_reals_and_r2_at_fakes() -> None:
     for sample in (real, fake):
         sample.requires_grad_()
     # the gradient of |x|^2 is 2x
-    batch = batch_of(real, fake, lambda samples, _: samples.square().sum(1))
+    batch = step_of(real, fake, lambda samples, _: samples.square().sum(1))
     assert term(R1(), batch) == pytest.approx(0.5 * 4 * 2 * 1)
     assert term(R2(), batch) == pytest.approx(0.5 * 4 * 2 * 9)
 
@@ -139,9 +139,9 @@ def test_r1_takes_the_gradient_before_the_augmentation() -> None:
             return samples @ weight
 
     real = torch.randn(4, 2, requires_grad=True)
-    draws = draws_for(real)
-    score = scorer(Linear(), lambda samples, *_: 2 * samples, draws, 0, precise=True)
-    batch = ScoredBatch(score, real, real, torch.zeros(4, dtype=torch.long), draws)
+    random = draws_for(real)
+    score = scorer(Linear(), lambda samples, *_: 2 * samples, random, 0, precise=True)
+    batch = Step(score, real, real, torch.zeros(4, dtype=torch.long), random)
     assert term(R1(), batch) == pytest.approx((2 * 5) ** 2 / 2)
 
 
@@ -178,7 +178,7 @@ def test_every_counts_the_players_own_updates() -> None:
     due = []
 
     class Watched(Regularizer):
-        def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+        def discriminator_term(self, batch: Step) -> Tensor:
             due.append(batch.images_seen // 8)
             return batch.real_logits.mean() * 0
 
@@ -190,7 +190,7 @@ def test_a_generator_that_moves_seldom_still_counts_its_own_updates() -> None:
     due = []
 
     class Watched(Regularizer):
-        def generator_term(self, batch: ScoredBatch) -> None:
+        def generator_term(self, batch: Step) -> None:
             due.append(batch.images_seen // 8)
 
     fit(points_gan(regularizers=[Watched(every=2)], alternation=PerBatch(2)), 8)
@@ -199,7 +199,7 @@ def test_a_generator_that_moves_seldom_still_counts_its_own_updates() -> None:
 
 def test_a_term_for_the_generator_joins_its_loss_only() -> None:
     class Pull(Regularizer):
-        def generator_term(self, batch: ScoredBatch) -> Tensor:
+        def generator_term(self, batch: Step) -> Tensor:
             return batch.fake.square().mean()
 
     with_pull, without = (fit(points_gan(regularizers=r), 1) for r in ([Pull(100)], []))

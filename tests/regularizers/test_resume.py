@@ -81,7 +81,7 @@ def test_a_regularizer_goes_on_bit_for_bit_from_a_checkpoint(
 def test_a_regularizer_changes_the_training(kind: type[Regularizer], tmp_path: Path) -> None:
     with_it = train(kind, tmp_path / "with", 3)
     gan = model(kind)
-    gan._game.parts.regularizers.clear()  # type: ignore[attr-defined]
+    gan.game.parts.regularizers.clear()  # type: ignore[attr-defined]
     gan.max_images = 24
     data = Pictures(8) if gan.generator.image_size else Points(8)
     if kind not in (FreezeD, SpectralNormalization):  # those have changed the networks

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import batch_of, composition, fit, looked_at, points_gan, scored, term
+from tiny import composition, fit, looked_at, points_gan, scored, step_of, term
 from torch import Tensor, nn
 
 from lightning_gan.errors import ConfigurationError, UnstableWarning
@@ -21,7 +21,7 @@ from lightning_gan.regularizers import (
     Reconstruction,
     SpectralNormalization,
 )
-from lightning_gan.training.step import ScoredBatch
+from lightning_gan.training.step import Step
 
 # --------------------------------------------------------------------------------------- LeCam
 
@@ -127,13 +127,13 @@ def test_drift_is_the_mean_square_of_real_logits_with_the_gradient_of_each() -> 
     assert by_fake is None
 
 
-def featured(real: Tensor, fake: Tensor) -> ScoredBatch:
+def featured(real: Tensor, fake: Tensor) -> Step:
     """A batch whose features are the squares of the samples."""
 
     def score(samples: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         return samples.sum(1), samples.square()
 
-    return batch_of(real, fake, score)
+    return step_of(real, fake, score)
 
 
 def test_features_match_where_the_fakes_are_the_reals_in_any_order() -> None:
@@ -177,7 +177,7 @@ def test_feature_matching_moves_the_generator_and_leaves_the_discriminator_alone
 # -------------------------------------------------------------------------- historical averaging
 
 
-def histories(kinds: dict[str, bool], **networks: Any) -> tuple[HistoricalAveraging, ScoredBatch]:
+def histories(kinds: dict[str, bool], **networks: Any) -> tuple[HistoricalAveraging, Step]:
     parts = composition(regularizers=[HistoricalAveraging(**kinds)], **networks)
     parts.attach()
     batch = scored(torch.zeros(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64))

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.regularizers import Regularizer
-from lightning_gan.training.schedule import Alternation, Moves, PerBatch, Phases
-from lightning_gan.training.step import ScoredBatch
+from lightning_gan.training.schedule import Alternation, PerBatch, Phases, UpdateCounts
+from lightning_gan.training.step import Step
 
 
 def test_one_each_by_default() -> None:
-    assert [PerBatch().moves(batch, 0) for batch in range(3)] == [Moves(1, 1)] * 3
+    assert [PerBatch().moves(batch, 0) for batch in range(3)] == [UpdateCounts(1, 1)] * 3
 
 
 def test_the_generator_moves_after_every_kth_batch() -> None:
@@ -47,11 +47,11 @@ class Reals(Regularizer):
         self.fakes: list[Tensor] = []
         self.generated: list[Tensor] = []
 
-    def discriminator_term(self, batch: ScoredBatch) -> None:
+    def discriminator_term(self, batch: Step) -> None:
         self.reals.append(batch.real.clone())
         self.fakes.append(batch.fake.detach().clone())
 
-    def generator_term(self, batch: ScoredBatch) -> None:
+    def generator_term(self, batch: Step) -> None:
         self.generated.append(batch.fake.detach().clone())
 
 

@@ -11,6 +11,7 @@ from resuming_recipes import _no_files, assert_resumes, representatives  # noqa:
 from tiny import distance, fit, picture_gan, points_gan, quiet_trainer, weights
 from torch import Tensor
 
+from lightning_gan.basics.randomness import RandomStream, Seeds, Shard
 from lightning_gan.callbacks import Evaluation
 from lightning_gan.datamodules import Digits
 from lightning_gan.gan import GAN
@@ -18,7 +19,6 @@ from lightning_gan.metrics import get_extractor
 from lightning_gan.networks import DCGANDiscriminator, DCGANGenerator, MLPGenerator
 from lightning_gan.objectives import NonSaturating, RelativisticPairing, Wasserstein
 from lightning_gan.regularizers import R1, R2, GradientPenalty
-from lightning_gan.training.randomness import Draws, Noise, Rows
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 GPU: dict[str, Any] = {"accelerator": "gpu"}
@@ -54,7 +54,7 @@ def test_a_recipe_resumes_bit_for_bit(name: str, monkeypatch: pytest.MonkeyPatch
         torch.use_deterministic_algorithms(False)
 
 
-class _FromTheCPU(Draws):
+class _FromTheCPU(RandomStream):
     """Draws on the CPU, handed over to the GPU."""
 
     def _own(self, whole: Tensor) -> Tensor:
@@ -65,12 +65,12 @@ class _FromTheCPU(Draws):
 def test_a_training_computes_what_the_cpu_does(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     on_cpu = weights(fit(make(), 5, precision="64-true"))
 
-    def draws(noise: Noise, stream: str, update: int, rows: Rows, like: Tensor) -> Draws:
+    def random(noise: Seeds, stream: str, update: int, rows: Shard, like: Tensor) -> RandomStream:
         drawn = usual(noise, stream, update, rows, like.cpu())
         return _FromTheCPU(drawn._generator, rows, like.dtype)
 
-    usual = Noise.draws
-    monkeypatch.setattr(Noise, "draws", draws)
+    usual = Seeds.random
+    monkeypatch.setattr(Seeds, "draws", random)
     on_gpu = weights(fit(make(), 5, precision="64-true", **GPU))
     assert distance(on_cpu, {name: value.cpu() for name, value in on_gpu.items()}) < 1e-9
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lightning_gan.checkpoints.parts import all_parts
+from lightning_gan.checkpoints.parts import subclasses
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.training.schedule import CosineCurve, Curve, DecayCurve, LinearCurve, value_at
 
@@ -13,7 +13,7 @@ for_every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def test_every_curve_is_tested() -> None:
-    own = {c for c in all_parts(Curve) if c.__module__.startswith("lightning_gan.")}
+    own = {c for c in subclasses(Curve) if c.__module__.startswith("lightning_gan.")}
     assert {c for c in own if not c.__name__.startswith("_")} == {*KINDS, DecayCurve}
 
 

@@ -23,10 +23,9 @@ from lightning_gan.objectives import (
     Wasserstein,
 )
 from lightning_gan.regularizers import R1, R2, GradientPenalty, Regularizer
-from lightning_gan.training.optimizers import follow
-from lightning_gan.training.progress import PLAYERS, Player
+from lightning_gan.training.optimizers import update_ema
 from lightning_gan.training.schedule import LinearCurve, PerBatch
-from lightning_gan.training.step import ScoredBatch
+from lightning_gan.training.step import PLAYERS, Player, Step
 
 
 class Watched(GAN):
@@ -85,7 +84,7 @@ def test_what_was_frozen_stays_frozen_and_the_rest_does_not() -> None:
 
 @pytest.mark.parametrize("player", PLAYERS)
 def test_an_exception_in_the_middle_of_an_update_leaves_nothing_frozen(player: str) -> None:
-    def fail(batch: ScoredBatch) -> Tensor:
+    def fail(batch: Step) -> Tensor:
         raise RuntimeError("in the middle")
 
     objective = NonSaturating()
@@ -208,7 +207,7 @@ def test_half_of_the_average_is_new_after_one_half_life() -> None:
     nn.init.constant_(source.weight, 3.0)
     source.running_mean.fill_(7.0)  # type: ignore[union-attr]
     for _ in range(10):
-        follow(averaged, source, images=10, half_life=100)
+        update_ema(averaged, source, images=10, half_life=100)
     assert averaged.weight.tolist() == pytest.approx([2.0] * 4)
     assert averaged.running_mean.tolist() == [7.0] * 4  # type: ignore[union-attr]
 

@@ -14,9 +14,8 @@ from lightning_gan.augment import InstanceNoise
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.objectives import NonSaturating, Objective, RelativisticPairing, Wasserstein
 from lightning_gan.regularizers import R1, R2, GradientPenalty, Regularizer
-from lightning_gan.training.progress import PLAYERS
 from lightning_gan.training.schedule import PerBatch
-from lightning_gan.training.step import ScoredBatch
+from lightning_gan.training.step import PLAYERS, Step
 
 PENALISED: dict[str, tuple[Objective, list[Regularizer]]] = {
     "gradient penalty": (Wasserstein(), [GradientPenalty()]),
@@ -31,7 +30,7 @@ class Types(Regularizer):
         super().__init__()
         self.seen: set[torch.dtype] = set()
 
-    def discriminator_term(self, batch: ScoredBatch) -> None:
+    def discriminator_term(self, batch: Step) -> None:
         tensors = (batch.real, batch.fake, batch.real_logits, batch.fake_logits)
         self.seen.update(tensor.dtype for tensor in tensors)
 

@@ -11,6 +11,7 @@ from tiny import composition
 from torch import Tensor
 from zoo import Decoding, Styled, own
 
+from lightning_gan.basics.randomness import Seeds
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import (
     Discriminator,
@@ -38,8 +39,7 @@ from lightning_gan.training.composition import Composition
 from lightning_gan.training.game import Game, Turn
 from lightning_gan.training.latents import CodePrior
 from lightning_gan.training.optimizers import GANAdam, step_after
-from lightning_gan.training.progress import PLAYERS
-from lightning_gan.training.randomness import Noise
+from lightning_gan.training.step import PLAYERS
 
 STEPS, BATCH, SIZE = 3, 4, 8
 OBJECTIVES = own(Objective)
@@ -98,7 +98,7 @@ def put_together(
             discriminator = Decoding(1, SIZE)
         if regularizer is PathLength:
             generator = Styled()
-    if made.needs_lipschitz and not parts[0].bounds_slope:
+    if made.needs_lipschitz and not parts[0].bounds_lipschitz:
         parts.append(GradientPenalty())
     prior = CodePrior((2,), 1) if regularizer is InfoGAN else None
     return composition(
@@ -112,7 +112,7 @@ def put_together(
 
 def train(parts: Composition) -> list[Tensor]:
     """A few steps of a plain PyTorch loop; the losses."""
-    game = Game(parts, Noise(0))
+    game = Game(parts, Seeds(0))
     extra = [part.parameters() for part in (parts.objective, *parts.regularizers)]
     weights = {
         "generator": list(parts.generator.parameters()),

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
+from lightning_gan.basics.randomness import Seeds, Shard, hashed_seed, latents
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.training.randomness import Noise, Rows, hashed_seed, latents
 
 LIKE = torch.zeros(1)
 
 
 def normal(seed: int = 0, stream: str = "generator", update: int = 0) -> torch.Tensor:
-    return Noise(seed).draws(stream, update, Rows(8, 0, 8), LIKE).normal(3)
+    return Seeds(seed).stream(stream, update, Shard(8, 0, 8), LIKE).normal(3)
 
 
 def test_the_same_update_draws_the_same_numbers_again() -> None:
@@ -20,10 +20,10 @@ def test_the_same_update_draws_the_same_numbers_again() -> None:
 
 
 def test_what_was_drawn_before_does_not_matter() -> None:
-    noise = Noise(0)
-    noise.draws("discriminator", 5, Rows(3, 0, 3), LIKE).normal(7)
+    noise = Seeds(0)
+    noise.stream("discriminator", 5, Shard(3, 0, 3), LIKE).normal(7)
     torch.randn(10)
-    assert torch.equal(noise.draws("generator", 0, Rows(8, 0, 8), LIKE).normal(3), normal())
+    assert torch.equal(noise.stream("generator", 0, Shard(8, 0, 8), LIKE).normal(3), normal())
 
 
 @pytest.mark.parametrize("other", [{"seed": 1}, {"stream": "discriminator"}, {"update": 1}])
@@ -34,26 +34,26 @@ def test_seed_stream_and_update_all_matter(other: dict[str, int]) -> None:
 @pytest.mark.parametrize("kind", ["normal", "uniform"])
 @pytest.mark.parametrize("total", [3, 7, 40])
 def test_shares_of_the_global_batch_are_rows_of_the_whole(kind: str, total: int) -> None:
-    noise = Noise(0)
-    whole_draws = noise.draws("g", 4, Rows(total, 0, total), LIKE)
+    noise = Seeds(0)
+    whole_draws = noise.stream("g", 4, Shard(total, 0, total), LIKE)
     whole = [getattr(whole_draws, kind)(2, 2), getattr(whole_draws, kind)(1)]
     for first, count in ((0, 1), (1, total - 1)):
-        draws = noise.draws("g", 4, Rows(total, first, count), LIKE)
+        random = noise.stream("g", 4, Shard(total, first, count), LIKE)
         for numbers in whole:
-            share = getattr(draws, kind)(*numbers.shape[1:])
+            share = getattr(random, kind)(*numbers.shape[1:])
             assert torch.equal(share, numbers[first : first + count])
 
 
 def test_numbers_come_in_the_asked_type_and_are_the_same_numbers() -> None:
     like = torch.zeros(1, dtype=torch.float64)
-    double = Noise(0).draws("generator", 0, Rows(8, 0, 8), like).normal(3)
+    double = Seeds(0).stream("generator", 0, Shard(8, 0, 8), like).normal(3)
     assert double.dtype == torch.float64
     assert torch.equal(double, normal().double())
 
 
 def test_distributions_have_their_moments() -> None:
-    draws = Noise(0).draws("x", 0, Rows(20_000, 0, 20_000), LIKE)
-    z, u = draws.normal(2), draws.uniform(2)
+    random = Seeds(0).stream("x", 0, Shard(20_000, 0, 20_000), LIKE)
+    z, u = random.normal(2), random.uniform(2)
     assert float(z.mean()) == pytest.approx(0, abs=0.02)
     assert float(z.std()) == pytest.approx(1, abs=0.02)
     assert float(u.mean()) == pytest.approx(0.5, abs=0.01)

@@ -22,9 +22,10 @@ from lightning_gan.datamodules.pictures import DECODING_ERRORS, decode, find_pic
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.evaluation.panel import Measure, Panel, usual_samples
 from lightning_gan.evaluation.report import Report, circumstances, versions
-from lightning_gan.evaluation.sampling import CHUNK, Sampling
+from lightning_gan.evaluation.sampling import MeasuredSamples
 from lightning_gan.gan import load
 from lightning_gan.metrics.chunks import chunks
+from lightning_gan.training.sampling import BLOCK, Sampling
 
 GRID = "grid.png"
 POINTS = "points.csv"
@@ -52,6 +53,7 @@ def _parser() -> Parser:
     parser.add_argument("--num_samples", type=int | None, help="of a checkpoint")
     parser.add_argument("--seed", type=int, default=0, help="of the latents")
     parser.add_argument("--truncation", type=float | None, help="largest entry of a latent")
+    parser.add_argument("--psi", type=float | None, help="share of a style's way from the average")
     parser.add_argument("--averaged", type=bool, default=True, help="false for the raw generator")
     parser.add_argument("--cache_dir", type=str | None, help="for the reals' features")
     parser.add_argument("--device", type=str, default=usual_device(), help="where to compute")
@@ -87,7 +89,7 @@ def evaluate(arguments: list[str]) -> None:
         source = _Checkpoint(config, data, device)
     names = (config.extractor, config.classifier)
     panel = Panel(data, config.measures, *names, cache_dir=config.cache_dir, device=device)
-    total = -(-source.count // CHUNK)
+    total = -(-source.count // BLOCK)
     values = panel.measure(tqdm(source.chunks(), "measuring", total, disable=None, unit="chunk"))
     values["eval/seconds"] = time.perf_counter() - started
     stamp = panel.stamp() | {"samples": source.stamp(), "versions": versions()}
@@ -114,12 +116,13 @@ class _Checkpoint:
                 f"{_size(data.channels, data.image_size)}: give the data that it was trained on."
             )
         self.count = usual_samples(data) if config.num_samples is None else config.num_samples
-        self._sampling = Sampling(self.count, config.seed, config.averaged, config.truncation)
+        drawn = Sampling(config.seed, config.truncation, config.psi)
+        self._sampling = MeasuredSamples(self.count, drawn, config.averaged)
         self._path = path
 
     def chunks(self) -> Iterable[tuple[int, Tensor]]:
         """Numbered chunks."""
-        return self._sampling.chunks(self._gan)
+        return self._sampling.blocks(self._gan)
 
     def rows(self, numbers: Tensor) -> Tensor:
         """Samples by their numbers."""
@@ -152,7 +155,7 @@ class _Folder:
 
     def chunks(self) -> Iterable[tuple[int, Tensor]]:
         """Numbered chunks, by the names of the files."""
-        for number, start, count in chunks(self.count, CHUNK):
+        for number, start, count in chunks(self.count, BLOCK):
             yield number, self.rows(torch.arange(start, start + count)).to(self._device)
 
     def rows(self, numbers: Tensor) -> Tensor:

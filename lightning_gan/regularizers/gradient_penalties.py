@@ -6,19 +6,13 @@ joins the player's loss, so that one backward pass and one optimizer step serve 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.networks.layers import has_batch_norm
-from lightning_gan.regularizers.base import Regularizer
+from lightning_gan.regularizers.base import Penalty
 from lightning_gan.training.schedule import Curve
-from lightning_gan.training.step import ScoredBatch
-
-if TYPE_CHECKING:
-    from lightning_gan.training.composition import Composition
+from lightning_gan.training.step import Step
 
 
 def sample_gradients(logits: Tensor, samples: Tensor) -> Tensor:
@@ -27,42 +21,33 @@ def sample_gradients(logits: Tensor, samples: Tensor) -> Tensor:
     return gradient.reshape(len(logits), -1)
 
 
-def shared_by_packs(numbers: Tensor, batch: ScoredBatch) -> Tensor:
+def shared_by_packs(numbers: Tensor, step: Step) -> Tensor:
     """Numbers (N, ...) of single samples, made the same for all samples of a pack."""
-    pack = getattr(batch.discriminator, "pack", 1)
+    pack = step.discriminator.pack
     return numbers[::pack].repeat_interleave(pack, dim=0) if pack > 1 else numbers
 
 
-class _SlopePenalty(Regularizer):
-    """A penalty on the discriminator's slope; it is per sample and so refuses batch norm."""
+class _SlopePenalty(Penalty):
+    """A penalty on the discriminator's slope at each sample."""
 
     differentiates_twice = True
-
-    def check(self, composition: Composition) -> None:
-        """Refuses batch norm in the discriminator."""
-        discriminator = composition.discriminator
-        if has_batch_norm(discriminator):
-            raise ConfigurationError(
-                f"{type(self).__name__} penalises the slope of each sample, but batch norm in "
-                f"{type(discriminator).__name__} mixes the samples of a batch: set its "
-                "batch_norm to false."
-            )
+    penalises_slope = True
 
 
 class _SegmentPenalty(_SlopePenalty):
     """A penalty on the slope at points between reals and fakes."""
 
-    def slopes(self, batch: ScoredBatch) -> Tensor:
+    def slopes(self, step: Step) -> Tensor:
         """Norms (N,) of the gradients, one point drawn uniformly between each real and its fake."""
-        real, fake = batch.real.detach(), batch.fake.detach()
+        real, fake = step.real.detach(), step.fake.detach()
         if len(real) != len(fake):
             raise ConfigurationError(
                 f"{type(self).__name__} looks between each real and its fake, and there are "
                 f"{len(real)} reals and {len(fake)} fakes: give as many of both."
             )
-        alpha = shared_by_packs(batch.draws.uniform(*(1 for _ in real.shape[1:])), batch)
+        alpha = shared_by_packs(step.random.uniform(*(1 for _ in real.shape[1:])), step)
         between = torch.lerp(fake, real, alpha).requires_grad_()
-        gradients = sample_gradients(batch.precise_logits(between), between)
+        gradients = sample_gradients(step.precise_logits(between), between)
         # vector_norm has the subgradient 0 at 0, where the root of a sum of squares has NaN.
         slopes: Tensor = torch.linalg.vector_norm(gradients, dim=1)
         return slopes
@@ -86,7 +71,7 @@ class GradientPenalty(_SegmentPenalty):
         ConfigurationError: If the discriminator holds batch norm: the penalty is per sample.
     """
 
-    bounds_slope = True
+    bounds_lipschitz = True
 
     def __init__(
         self, weight: float | Curve = 10.0, every: int = 1, one_sided: bool = False
@@ -94,9 +79,9 @@ class GradientPenalty(_SegmentPenalty):
         super().__init__(weight, every)
         self.one_sided = one_sided
 
-    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_term(self, step: Step) -> Tensor:
         """Mean squared excess of the slope over one, at points between reals and fakes."""
-        excess = self.slopes(batch) - 1
+        excess = self.slopes(step) - 1
         return (torch.relu(excess) if self.one_sided else excess).square().mean()
 
 
@@ -116,7 +101,7 @@ class WassersteinDivergence(_SegmentPenalty):
         ConfigurationError: If the power is not positive; with batch norm in the discriminator.
     """
 
-    bounds_slope = True
+    bounds_lipschitz = True
 
     def __init__(self, weight: float | Curve = 2.0, power: float = 6.0, every: int = 1) -> None:
         super().__init__(weight, every)
@@ -124,9 +109,9 @@ class WassersteinDivergence(_SegmentPenalty):
             raise ConfigurationError(f"WassersteinDivergence: power={power} must be positive.")
         self.power = power
 
-    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_term(self, step: Step) -> Tensor:
         """The mean power of the slope."""
-        return self.slopes(batch).pow(self.power).mean()
+        return self.slopes(step).pow(self.power).mean()
 
 
 class MaximumPenalty(_SegmentPenalty):
@@ -144,15 +129,15 @@ class MaximumPenalty(_SegmentPenalty):
         ConfigurationError: If the discriminator holds batch norm: the penalty is per sample.
     """
 
-    bounds_slope = True
+    bounds_lipschitz = True
     looks_across = True
 
     def __init__(self, weight: float | Curve = 10.0, every: int = 1) -> None:
         super().__init__(weight, every)
 
-    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_term(self, step: Step) -> Tensor:
         """The largest squared slope of all."""
-        return batch.gather(self.slopes(batch).max()[None]).max().square()
+        return step.gather(self.slopes(step).max()[None]).max().square()
 
 
 class DRAGAN(_SlopePenalty):
@@ -173,33 +158,32 @@ class DRAGAN(_SlopePenalty):
         ConfigurationError: If the discriminator holds batch norm: the penalty is per sample.
     """
 
-    bounds_slope = True
+    bounds_lipschitz = True
     looks_across = True
 
     def __init__(self, weight: float | Curve = 10.0, every: int = 1) -> None:
         super().__init__(weight, every)
 
-    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_term(self, step: Step) -> Tensor:
         """Mean squared distance of the slope from one, at points beside the reals."""
-        around = self.around(batch).requires_grad_()
-        gradients = sample_gradients(batch.precise_logits(around), around)
+        around = self.around(step).requires_grad_()
+        gradients = sample_gradients(step.precise_logits(around), around)
         slopes: Tensor = torch.linalg.vector_norm(gradients, dim=1)
         return (slopes - 1).square().mean()
 
-    def around(self, batch: ScoredBatch) -> Tensor:
+    def around(self, step: Step) -> Tensor:
         """Points (N, ...) beside the reals."""
-        real = batch.real.detach()
-        mean = batch.mean(real.mean())
-        std = batch.mean((real - mean).square().mean()).sqrt()
-        alpha = shared_by_packs(batch.draws.uniform(*(1 for _ in real.shape[1:])), batch)
-        return real + alpha * 0.5 * std * batch.draws.uniform(*real.shape[1:])
+        real = step.real.detach()
+        mean = step.mean(real.mean())
+        std = step.mean((real - mean).square().mean()).sqrt()
+        alpha = shared_by_packs(step.random.uniform(*(1 for _ in real.shape[1:])), step)
+        return real + alpha * 0.5 * std * step.random.uniform(*real.shape[1:])
 
 
 class _SquaredSlope(_SlopePenalty):
     """Half the mean squared slope at the reals or at the fakes, exact or by differences."""
 
-    bounds_slope = True
-    place = ""
+    bounds_lipschitz = True
 
     def __init__(
         self, weight: float | Curve = 1.0, every: int = 1, difference: float | None = None
@@ -211,29 +195,21 @@ class _SquaredSlope(_SlopePenalty):
                 "0.01, or None for the exact slope."
             )
         self.difference = difference
-        self.differentiates = () if difference else (self.place,)
+        self.differentiates = () if difference or self.flattens is None else (self.flattens,)
         self.differentiates_twice = difference is None
+        self.looks_twice = difference is not None
 
-    def check(self, composition: Composition) -> None:
-        """Refuses batch norm, and finite differences of what augmentation changes."""
-        super().check(composition)
-        if self.difference and composition.augmentation is not None:
-            raise ConfigurationError(
-                f"{type(self).__name__} by finite differences looks twice at a sample, which the "
-                "augmentation changes in between: leave difference out for the exact slope."
-            )
-
-    def discriminator_term(self, batch: ScoredBatch) -> Tensor:
+    def discriminator_term(self, step: Step) -> Tensor:
         """Half the mean squared slope."""
-        samples = batch.real if self.place == "real" else batch.fake
+        samples = step.real if self.flattens == "real" else step.fake
         if self.difference is None:
-            logits = batch.real_logits if self.place == "real" else batch.fake_logits
+            logits = step.real_logits if self.flattens == "real" else step.fake_logits
             return sample_gradients(logits, samples).square().sum(dim=1).mean() / 2
         samples = samples.detach()
-        beside = samples + self.difference * batch.draws.normal(*samples.shape[1:])
+        beside = samples + self.difference * step.random.normal(*samples.shape[1:])
         with torch.autocast(samples.device.type, enabled=False):
             # One pass for both, so that spectral norm is the same in both.
-            both = batch.scores(torch.cat([samples, beside]), batch.labels.repeat(2))[0]
+            both = step.discriminate(torch.cat([samples, beside]), step.labels.repeat(2)).logits
         here, there = both.chunk(2)
         return ((there - here) / self.difference).square().mean() / 2
 
@@ -258,7 +234,7 @@ class R1(_SquaredSlope):
         ConfigurationError: If the discriminator holds batch norm: the penalty is per sample.
     """
 
-    place = "real"
+    flattens = "real"
 
 
 class R2(_SquaredSlope):
@@ -278,4 +254,4 @@ class R2(_SquaredSlope):
         ConfigurationError: If the discriminator holds batch norm: the penalty is per sample.
     """
 
-    place = "fake"
+    flattens = "fake"

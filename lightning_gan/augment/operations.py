@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.training.randomness import Draws
 
 
-class Lots:
+class OperationSampler:
     """Random parameters (N,) of operations, each applied to a sample with a probability.
 
     Args:
@@ -21,19 +21,19 @@ class Lots:
         like: Samples (N, ...) whose type, float32 at least, the numbers have.
     """
 
-    def __init__(self, draws: Draws, p: float, like: Tensor) -> None:
-        self.draws = draws
+    def __init__(self, random: RandomStream, p: float, like: Tensor) -> None:
+        self.random = random
         self.p = p
         self.dtype = wide(like.dtype)
 
     def uniform(self, *size: int) -> Tensor:
         """Numbers on [0, 1), of shape (N, *size)."""
         # Draws in bfloat16 are rounded, and some of them to 1.
-        return self.draws.uniform(*size).to(self.dtype).clamp(max=1 - 2**-24)
+        return self.random.uniform(*size).to(self.dtype).clamp(max=1 - 2**-24)
 
     def normal(self, *size: int) -> Tensor:
         """Standard normal numbers of shape (N, *size)."""
-        return self.draws.normal(*size).to(self.dtype)
+        return self.random.normal(*size).to(self.dtype)
 
     def whole(self, count: int) -> Tensor:
         """Whole numbers (N,), evenly from 0 to ``count - 1``, as floats."""

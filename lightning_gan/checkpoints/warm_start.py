@@ -1,21 +1,22 @@
-"""Beginning a new run from the players of another one."""
+"""A new run that begins with the players of another one."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import nn
 
-from lightning_gan.checkpoints.files import own_state, read_checkpoint
+from lightning_gan.checkpoints.files import read_checkpoint
+from lightning_gan.checkpoints.record import own_state
 from lightning_gan.errors import WeightsError
-from lightning_gan.training.progress import PLAYERS
 
 
-def warm_start(model: nn.Module, path: str | Path) -> None:
-    """Gives both players, and the averaged generator, the weights of a checkpoint.
+def warm_start(networks: Mapping[str, nn.Module], path: str | Path) -> None:
+    """Gives networks the weights that a checkpoint has for them.
 
     Args:
-        model: The GAN.
+        networks: Both players and the averaged generator, by their names in checkpoints.
         path: A checkpoint of a GAN with the same networks.
 
     Raises:
@@ -27,13 +28,13 @@ def warm_start(model: nn.Module, path: str | Path) -> None:
     own_state(checkpoint, str(path))
     weights = checkpoint.get("state_dict")
     weights = weights if isinstance(weights, dict) else {}
-    for player in (*PLAYERS, "generator_ema"):
-        prefix = f"{player}."
+    for name, network in networks.items():
+        prefix = f"{name}."
         theirs = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
         try:
-            getattr(model, player).load_state_dict(theirs)
+            network.load_state_dict(theirs)
         except RuntimeError as error:
             raise WeightsError(
-                f"The {player.replace('_', ' ')} in {path} is another one than this model's: give "
+                f"The {name.replace('_', ' ')} in {path} is another one than this model's: give "
                 "warm_start a checkpoint of the same networks."
             ) from error

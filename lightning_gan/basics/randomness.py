@@ -1,0 +1,172 @@
+"""Random numbers that depend on the seed, the update and the sample's place in the global batch.
+
+Nothing else enters: not the number of processes, not what was drawn before. So k processes draw
+what one would, and a resumed run draws what the undisturbed one would, with no state to save.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lightning_gan.errors import ConfigurationError
+
+
+def _hash(text: str, order: Literal["big", "little"]) -> int:
+    """A 63-bit seed from a text, equal on every machine."""
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, order) >> 1
+
+
+def hashed_seed(*parts: int | str) -> int:
+    """The seed of an update: it differs wherever any of ``parts`` differs."""
+    return _hash("/".join(map(str, parts)), "big")
+
+
+def block_generator(seed: int, block: int) -> torch.Generator:
+    """A generator on the CPU for what a seed draws for one block of samples.
+
+    Args:
+        seed: Seed of the samples.
+        block: Number of the block, from 0.
+    """
+    return torch.Generator().manual_seed(_hash(f"{seed}:{block}", "little"))
+
+
+def data_generator(*numbers: int) -> torch.Generator:
+    """A generator on the CPU for what data modules draw: splits, orders, points."""
+    return torch.Generator().manual_seed(_hash(repr(numbers), "little"))
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The rows of the global batch that this process, or this piece of its batch, has.
+
+    Args:
+        total: Rows of the global batch, over all processes.
+        first: Index of the shard's first row in the global batch.
+        count: Rows of the shard.
+    """
+
+    total: int
+    first: int
+    count: int
+
+
+class RandomStream:
+    """Random numbers for the rows of a shard; each call gives the next ones.
+
+    Every call draws for the whole global batch and returns the rows of the shard, so that equal
+    calls on different processes belong together. Whatever serves the same numbers from tensors that
+    were drawn before overrides :meth:`draw`.
+
+    Args:
+        generator: Where the numbers come from.
+        shard: The rows that are returned.
+        dtype: Their type.
+    """
+
+    def __init__(self, generator: torch.Generator, shard: Shard, dtype: torch.dtype) -> None:
+        self._generator = generator
+        self._dtype = dtype
+        self.shard = shard
+
+    def normal(self, *size: int) -> Tensor:
+        """Standard normal numbers of shape (rows, *size)."""
+        return self._rows(self.draw("normal", (self.shard.total, *size))).to(self._dtype)
+
+    def uniform(self, *size: int) -> Tensor:
+        """Numbers uniform on [0, 1), of shape (rows, *size)."""
+        return self._rows(self.draw("uniform", (self.shard.total, *size))).to(self._dtype)
+
+    def subset(self, chosen: slice) -> RandomStream:
+        """The same stream for some rows of the shard, in which every process still agrees."""
+        return _Subset(self, chosen)
+
+    def draw(self, kind: Literal["normal", "uniform"], shape: tuple[int, ...]) -> Tensor:
+        """The next numbers for the whole global batch, float32."""
+        numbers = torch.empty(shape, device=self._generator.device)
+        if kind == "normal":
+            return numbers.normal_(generator=self._generator)
+        return numbers.uniform_(generator=self._generator)
+
+    def _rows(self, whole: Tensor) -> Tensor:
+        return whole[self.shard.first : self.shard.first + self.shard.count]
+
+
+class _Subset(RandomStream):
+    """Some rows of a stream."""
+
+    def __init__(self, stream: RandomStream, chosen: slice) -> None:
+        count = len(range(stream.shard.count)[chosen])
+        shard = Shard(stream.shard.total, stream.shard.first, count)
+        super().__init__(stream._generator, shard, stream._dtype)
+        self._stream, self._chosen = stream, chosen
+
+    def draw(self, kind: Literal["normal", "uniform"], shape: tuple[int, ...]) -> Tensor:
+        return self._stream.draw(kind, shape)
+
+    def _rows(self, whole: Tensor) -> Tensor:
+        return self._stream._rows(whole)[self._chosen]
+
+
+def layer_normal(rows: Tensor, random: RandomStream | None, *size: int) -> Tensor:
+    """Standard normal numbers (N, *size) for a layer that sees ``rows`` (N, ...).
+
+    Args:
+        rows: What the layer sees; the numbers have its type.
+        random: The stream that the network was given; torch's own generator where None.
+        size: Numbers for each row.
+
+    Raises:
+        ConfigurationError: If the stream is for another number of rows.
+    """
+    if random is None:
+        return torch.randn(len(rows), *size, device=rows.device, dtype=rows.dtype)
+    _check_rows(rows, random)
+    return random.normal(*size).to(rows.dtype)
+
+
+def layer_uniform(rows: Tensor, random: RandomStream | None, *size: int) -> Tensor:
+    """Numbers uniform on [0, 1) for a layer, as :func:`layer_normal`."""
+    if random is None:
+        return torch.rand(len(rows), *size, device=rows.device, dtype=rows.dtype)
+    _check_rows(rows, random)
+    return random.uniform(*size).to(rows.dtype)
+
+
+def _check_rows(rows: Tensor, random: RandomStream) -> None:
+    # Numbers from elsewhere would fit, and no run could be repeated.
+    if len(rows) != random.shard.count:
+        raise ConfigurationError(
+            f"A layer sees {len(rows)} rows and its random numbers are for {random.shard.count}: "
+            "give the network the stream of these rows, as stream.subset(...) makes it."
+        )
+
+
+class Seeds:
+    """Hands out the streams of a run, or of a measurement.
+
+    Args:
+        seed: Seed of all of them.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._generators: dict[torch.device, torch.Generator] = {}
+
+    def stream(self, name: str, update: int, shard: Shard, like: Tensor) -> RandomStream:
+        """The numbers of update ``update`` in stream ``name``, on the device and type of ``like``.
+
+        They are valid until the next call: one generator a device is seeded anew each time, which
+        costs a microsecond where making one costs many.
+        """
+        generator = self._generators.get(like.device)
+        if generator is None:
+            generator = self._generators[like.device] = torch.Generator(like.device)
+        generator.manual_seed(hashed_seed(self.seed, name, update))
+        return RandomStream(generator, shard, like.dtype)

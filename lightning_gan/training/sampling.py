@@ -1,0 +1,102 @@
+"""Samples by seed and number: sample i of a seed is the same whatever else is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lightning_gan.basics.randomness import Seeds, Shard, block_generator
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.networks.base import Generator
+from lightning_gan.training.latents import Prior, normal_latents
+
+BLOCK = 250
+"""Samples whose random numbers are drawn at a time, always all of them."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How samples are drawn from a generator.
+
+    Latents, classes and the noise inside layers are drawn in blocks, each a function of the seed
+    and of the block's number. How many samples are computed at a time changes none of them.
+
+    Args:
+        seed: Seed of latents, classes and noise.
+        truncation: Largest absolute value of a latent's entries, which are then drawn from the
+            normal distribution cut off there (Brock et al. 2019, section 3.1); None for no cut.
+        psi: What is left of a style's distance from the average style, for generators with styles
+            (Karras et al. 2019, appendix B); None for all of it.
+
+    Raises:
+        ConfigurationError: If the truncation is not positive.
+    """
+
+    seed: int = 0
+    truncation: float | None = None
+    psi: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.truncation is not None and not self.truncation > 0:
+            raise ConfigurationError(f"truncation={self.truncation} must be positive.")
+
+    @torch.no_grad()
+    def generate(
+        self,
+        network: Generator,
+        prior: Prior | None,
+        block: int,
+        chosen: slice = slice(None),
+        labels: Tensor | None = None,
+    ) -> Tensor:
+        """Some samples of a block, made in evaluation mode.
+
+        Args:
+            network: The generator.
+            prior: What makes its latents of normal numbers.
+            block: Number of the block, from 0.
+            chosen: Which of its samples.
+            labels: Their class indices; those of the seed where None.
+
+        Raises:
+            ConfigurationError: If ``psi`` is given and the generator has no styles.
+        """
+        random = block_generator(self.seed, block)
+        z = normal_latents(BLOCK, network.latent_dim, random, self.truncation)[chosen]
+        # After the latents, so that who asks for one class gets the same latents.
+        drawn = torch.randint(max(network.num_classes, 1), (BLOCK,), generator=random)[chosen]
+        weight = next(network.parameters())
+        z = z.to(weight.device, weight.dtype)
+        labels = (drawn if labels is None else labels).to(weight.device)
+        z = z if prior is None else prior(z)
+        # The name of the stream is as old as the first measurements, and keeps them.
+        noise = Seeds(self.seed).stream("measured", block, Shard(BLOCK, 0, BLOCK), z)
+        with evaluating(network):
+            if self.psi is None:
+                return network.generate(z, labels, noise.subset(chosen))
+            return network.generate_truncated(z, labels, noise.subset(chosen), self.psi)
+
+    def first(
+        self, network: Generator, prior: Prior | None, count: int, labels: Tensor | None = None
+    ) -> Iterator[Tensor]:
+        """Samples 0 to ``count``, block by block."""
+        for start in range(0, count, BLOCK):
+            end = min(start + BLOCK, count)
+            own = None if labels is None else labels[start:end]
+            yield self.generate(network, prior, start // BLOCK, slice(0, end - start), own)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode, from which every layer returns to its own."""
+    before = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in before:
+            module.training = training
