@@ -11,7 +11,6 @@ from lightning_gan.datamodules.memory import (
     Samples,
     Split,
     TrainingBatches,
-    to_unit,
 )
 from lightning_gan.datamodules.mixtures import Grid, Mixture, Ring
 from lightning_gan.datamodules.mnist import MNIST, FashionMNIST
@@ -37,5 +36,4 @@ __all__ = [
     "Split",
     "StackedMNIST",
     "TrainingBatches",
-    "to_unit",
 ]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from lightning_gan.basics.images import from_uint8
 from lightning_gan.errors import DataError, at_least, check_range
 
 Batch = tuple[Tensor, Tensor]
@@ -30,16 +31,6 @@ class Split(NamedTuple):
 
     images: Tensor
     labels: Tensor
-
-
-def to_unit(images: Tensor) -> Tensor:
-    """Maps grey levels 0..255 to float32 in [-1, 1]: ``x / 127.5 - 1``, any shape.
-
-    The same bits on every device: on a GPU, torch divides by a tensor but multiplies by the rounded
-    reciprocal of a number.
-    """
-    half = torch.full((), 127.5, device=images.device)
-    return images.to(torch.float32, copy=True).div_(half).sub_(1)
 
 
 def hashed_generator(*numbers: int) -> torch.Generator:
@@ -80,7 +71,7 @@ class Samples:
         if mirrored is not None:
             where = mirrored.to(self.device, non_blocking=True)[:, None, None, None]
             images = torch.where(where, images.flip(-1), images)
-        return (to_unit(images) if images.dtype == torch.uint8 else images), labels
+        return (from_uint8(images) if images.dtype == torch.uint8 else images), labels
 
     def _gather(self, tensor: Tensor, rows: Tensor) -> Tensor:
         if self.device.type != "cuda" or tensor.is_cuda:

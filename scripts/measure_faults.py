@@ -26,6 +26,7 @@ from torchvision.datasets import MNIST
 from torchvision.transforms.functional import gaussian_blur
 from tqdm import tqdm
 
+from lightning_gan.basics.images import from_uint8
 from lightning_gan.metrics import (
     ClassCoverage,
     ClassifierScore,
@@ -89,7 +90,7 @@ def draw(root: Path, seed: int) -> Draw:
     def halves(train: bool) -> tuple[Digits, Digits]:
         data = MNIST(root, train=train)
         order = torch.randperm(len(data.data), generator=random)
-        images, labels = data.data[order, None].float() / 127.5 - 1, data.targets[order]
+        images, labels = from_uint8(data.data[order, None]), data.targets[order]
         first, rest = slice(SAMPLES), slice(SAMPLES, None)
         return Digits(images[first], labels[first]), Digits(images[rest], labels[rest])
 

@@ -29,7 +29,7 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed
 
-from lightning_gan.datamodules.memory import to_unit  # noqa: E402 (after the path above)
+from lightning_gan.basics.images import from_uint8  # noqa: E402 (after the path above)
 from lightning_gan.metrics import frechet_distance  # noqa: E402
 from lightning_gan.metrics.extractors.classifiers import (  # noqa: E402
     BoundedClassifier,
@@ -143,7 +143,7 @@ def whiten(network: BoundedClassifier, images: Tensor) -> None:
     others passes on its first input channels as they are.
     """
     first = network.trunk[0]  # type: ignore[index] # a Sequential
-    patches = F.unfold(to_unit(images[:5000]), 2).transpose(1, 2).reshape(-1, 12).double()
+    patches = F.unfold(from_uint8(images[:5000]), 2).transpose(1, 2).reshape(-1, 12).double()
     values, vectors = torch.linalg.eigh(patches.T.cov())
     filters = (vectors / (values + 5e-4).sqrt()).T.flip(0).float().view(12, 3, 2, 2)
     first.weight.copy_(torch.cat([filters, -filters]))
@@ -193,7 +193,7 @@ RECIPES = {
 def accuracy(network: BoundedClassifier, images: Tensor, labels: Tensor) -> float:
     network.eval()
     hits = sum(
-        int((network(to_unit(x)).argmax(1) == y).sum())
+        int((network(from_uint8(x)).argmax(1) == y).sum())
         for x, y in zip(torch.split(images, 500), torch.split(labels, 500), strict=True)
     )
     return hits / len(labels)
@@ -207,7 +207,7 @@ def distance_to_unseen(network: BoundedClassifier, train: Tensor, test: Tensor) 
     """
     network.eval()
     features = [
-        torch.cat([network.features(to_unit(x)) for x in torch.split(images[:10_000], 500)])
+        torch.cat([network.features(from_uint8(x)) for x in torch.split(images[:10_000], 500)])
         for images in (train, test)
     ]
     moments = [m for f in features for m in (f.double().mean(0), f.double().T.cov())]
@@ -219,7 +219,7 @@ def fit(network: BoundedClassifier, recipe: Recipe, train: Labelled) -> None:
     images, labels = train
     device = images.device
     recipe.prepare(network, images)
-    small = F.avg_pool2d(to_unit(images[:1]), 4)
+    small = F.avg_pool2d(from_uint8(images[:1]), 4)
     decoder = nn.Linear(network.num_features, small.numel()).to(device)
     moving = [p for p in network.parameters() if p.requires_grad]
     weights = [p for p in moving if p.ndim > 1]
@@ -239,7 +239,7 @@ def fit(network: BoundedClassifier, recipe: Recipe, train: Labelled) -> None:
         for epoch in range(recipe.epochs):
             order = torch.randperm(len(images))[: steps * recipe.batch_size].to(device)
             for index in torch.split(order, recipe.batch_size):
-                batch = recipe.distortion(to_unit(images[index]))
+                batch = recipe.distortion(from_uint8(images[index]))
                 with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bfloat16):
                     features = network.features(batch)
                     logits = network.head(features)

@@ -1,4 +1,4 @@
-"""Samples as pictures."""
+"""Images as numbers and as picture files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,17 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision.utils import make_grid
+
+
+def from_uint8(images: Tensor) -> Tensor:
+    """Grey levels 0..255 as float32 in [-1, 1]: ``x / 127.5 - 1``, any shape.
+
+    The same bits on every device: on a GPU, torch divides by a tensor but multiplies by the rounded
+    reciprocal of a number.
+    """
+    half = torch.full((), 127.5, device=images.device)
+    return images.to(torch.float32, copy=True).div_(half).sub_(1)
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -15,13 +26,12 @@ def to_uint8(images: Tensor) -> Tensor:
     return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
-def grid(images: Tensor, columns: int, border: int = 2, smallest: int = 64) -> Tensor:
-    """Lays images out in rows.
+def grid(images: Tensor, columns: int, smallest: int = 64) -> Tensor:
+    """Lays images out in rows, with white lines between them.
 
     Args:
         images: Images (N, 1 or 3, H, W) in [-1, 1].
         columns: Images in a row.
-        border: Pixels between images.
         smallest: Small images are enlarged by a whole factor to about this size.
 
     Returns:
@@ -29,17 +39,8 @@ def grid(images: Tensor, columns: int, border: int = 2, smallest: int = 64) -> T
     """
     factor = max(smallest // images.shape[-1], 1)
     pictures = to_uint8(images).repeat_interleave(factor, 2).repeat_interleave(factor, 3)
-    if pictures.shape[1] == 1:
-        pictures = pictures.expand(-1, 3, -1, -1)
-    count, _, height, width = pictures.shape
-    rows = -(-count // columns)
-    shape = (3, rows * (height + border) + border, columns * (width + border) + border)
-    canvas = torch.full(shape, 255, dtype=torch.uint8)
-    for index, picture in enumerate(pictures[:, :3]):
-        top = border + index // columns * (height + border)
-        left = border + index % columns * (width + border)
-        canvas[:, top : top + height, left : left + width] = picture
-    return canvas
+    picture: Tensor = make_grid(pictures, columns, padding=2, pad_value=255)
+    return picture
 
 
 def scatter(points: Tensor, real: Tensor | None = None, size: int = 512) -> Tensor:

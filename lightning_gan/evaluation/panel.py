@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from lightning_gan.basics.images import grid
+from lightning_gan.basics.images import from_uint8, grid
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.exact import SampleMetric
 from lightning_gan.metrics.extractors.base import FeatureExtractor, default_extractor, get_extractor
@@ -260,7 +260,7 @@ class Panel:
         if len(pairs):
             found["closest_pairs"] = grid(rows(pairs.flatten()).cpu(), COLUMNS)
         if len(copies):
-            reals = self.data.split("train").images[copies[:, 1]].float() / 127.5 - 1
+            reals = from_uint8(self.data.split("train").images[copies[:, 1]])
             both = torch.stack([rows(copies[:, 0]).cpu(), reals], 1)
             found["nearest_training"] = grid(both.flatten(0, 1), COLUMNS)
         return found

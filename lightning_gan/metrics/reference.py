@@ -20,6 +20,7 @@ from safetensors.torch import save
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from lightning_gan.basics.images import from_uint8
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.extractors.base import FeatureExtractor
 from lightning_gan.metrics.extractors.bundled import WEIGHTS_FOLDER
@@ -150,7 +151,7 @@ def feature_batches(
     """Features on the CPU, batch by batch, of images uint8 or float in [-1, 1], or of points."""
     parts = torch.split(images, batch_size)
     for batch in tqdm(parts, "features of the reals", leave=False, delay=2.0, disable=None):
-        batch = batch.float() / 127.5 - 1 if batch.dtype == torch.uint8 else batch
+        batch = from_uint8(batch) if batch.dtype == torch.uint8 else batch
         yield extractor(batch.to(device)).cpu()
 
 

@@ -13,7 +13,6 @@ from lightning_gan.datamodules import (
     Samples,
     Split,
     TrainingBatches,
-    to_unit,
 )
 from lightning_gan.datamodules.memory import _fits, hashed_generator
 from lightning_gan.errors import ConfigurationError
@@ -23,13 +22,6 @@ Numbered = Callable[[int], Samples]
 
 def labels(batches: Iterable[tuple[Tensor, Tensor]]) -> list[list[int]]:
     return [batch[1].tolist() for batch in batches]
-
-
-def test_grey_levels_map_to_the_ends_and_the_middle_of_the_unit_range() -> None:
-    levels = torch.tensor([0, 51, 204, 255], dtype=torch.uint8)
-    assert to_unit(levels).tolist() == pytest.approx([-1, -0.6, 0.6, 1])
-    assert to_unit(levels).dtype == torch.float32
-    assert to_unit(levels)[[0, 3]].tolist() == [-1, 1]  # exactly
 
 
 def test_an_epoch_holds_every_sample_once_but_for_the_incomplete_batch(numbered: Numbered) -> None:

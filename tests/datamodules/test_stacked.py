@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from lightning_gan.basics.images import from_uint8
 from lightning_gan.datamodules import (
     MNIST,
     DataError,
     EvaluationBatches,
     StackedMNIST,
     TrainingBatches,
-    to_unit,
 )
 from lightning_gan.datamodules.stacked_mnist import SIZES, Triples
 from lightning_gan.errors import ConfigurationError
@@ -109,7 +109,7 @@ def test_a_batch_holds_the_triples_of_its_rows_scaled(root: str) -> None:
     images, labels = data.split("train")
     rows = torch.tensor([399, 0, 7, 7])
     found, classes = samples_of(data).take(rows)
-    assert torch.equal(found, to_unit(images[rows]))
+    assert torch.equal(found, from_uint8(images[rows]))
     assert torch.equal(classes, labels[rows])
     mirrored, _ = samples_of(data).take(rows, torch.tensor([True, False, True, False]))
     assert torch.equal(mirrored[0], found[0].flip(-1))

@@ -8,8 +8,8 @@ import torch
 from lightning_gan.datamodules.errors import DataError
 from torch import Tensor
 
+from lightning_gan.basics.images import from_uint8
 from lightning_gan.datamodules import CIFAR10, MNIST, RealData
-from lightning_gan.datamodules.memory import to_unit
 from lightning_gan.metrics import (
     ClassCoverage,
     FeatureExtractor,
@@ -26,7 +26,9 @@ Labelled = tuple[Tensor, Tensor]
 
 
 def accuracy(extractor: FeatureExtractor, images: Tensor, labels: Tensor) -> float:
-    found = torch.cat([extractor.classify(to_unit(x)).argmax(1) for x in torch.split(images, 500)])
+    found = torch.cat(
+        [extractor.classify(from_uint8(x)).argmax(1) for x in torch.split(images, 500)]
+    )
     return float((found == labels).double().mean())
 
 
@@ -105,7 +107,7 @@ def test_unseen_images_score_what_the_documentation_says(
         pytest.skip(str(error))
     extractor, reals = get_extractor(name), data.split("train").images
     reference = ReferenceStatistics.load_or_build(reals, extractor, data_name=data.name)
-    found = distance(extractor, reference, to_unit(data.split("test").images))
+    found = distance(extractor, reference, from_uint8(data.split("test").images))
     assert found[f"fid/{name}"] == pytest.approx(expected, abs=2e-3)
     assert found[f"fid/{name}_floor"] < 0.5 * expected
 
@@ -113,7 +115,7 @@ def test_unseen_images_score_what_the_documentation_says(
 def test_faults_cost_in_the_order_of_the_reference_table(
     extractor: FeatureExtractor, reference: ReferenceStatistics, mnist_test: Labelled
 ) -> None:
-    images, labels = to_unit(mnist_test[0]), mnist_test[1]
+    images, labels = from_uint8(mnist_test[0]), mnist_test[1]
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
     half = (labels != 8) | (torch.arange(len(labels)) % 2 == 0)
     cases = {
@@ -149,7 +151,7 @@ def test_genuine_digits_score_about_the_floor(
     images = mnist(train=True)[0]
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     first = ReferenceStatistics.from_samples(images[order[:5000]], extractor)
-    found = distance(extractor, first, to_unit(images[order[5000:10000]]))
+    found = distance(extractor, first, from_uint8(images[order[5000:10000]]))
     ratio = found["fid/mnist_cnn"] / found["fid/mnist_cnn_floor"]
     assert 0.6 < ratio < 1.6
     assert reference.bias == pytest.approx(first.bias, rel=0.1)
@@ -160,7 +162,7 @@ def test_a_digit_left_out_is_missing_by_name(
 ) -> None:
     images, labels = mnist_test
     metric = ClassCoverage(extractor, torch.bincount(labels), "mnist")
-    for batch in torch.split(to_unit(images[labels != 8]), 500):
+    for batch in torch.split(from_uint8(images[labels != 8]), 500):
         metric.update(batch)
     assert float(metric.compute()["modes/mnist/covered"]) == 9
     assert metric.missing() == ["8"]

@@ -11,8 +11,9 @@ from stacking import KEYS, MANY, covered, of_modes
 from tiny import Pictures
 from torch import Tensor
 
+from lightning_gan.basics.images import from_uint8
 from lightning_gan.cli import program
-from lightning_gan.datamodules import MNIST, Split, StackedMNIST, stacked_mnist, to_unit
+from lightning_gan.datamodules import MNIST, Split, StackedMNIST, stacked_mnist
 from lightning_gan.evaluation import panel
 from lightning_gan.evaluation.panel import Panel, usual_samples
 from lightning_gan.metrics import FeatureExtractor, StackedCoverage, get_extractor
@@ -34,7 +35,7 @@ class Remembered(FeatureExtractor):
         super().__init__()
         classifier = get_extractor("mnist_cnn")
         parts = torch.split(digits, 500)
-        self.known = torch.cat([classifier.classify(to_unit(part)) for part in parts])
+        self.known = torch.cat([classifier.classify(from_uint8(part)) for part in parts])
 
     def logits(self, images: Tensor) -> Tensor:
         return self.known[((images[:, 0, 0, 0] + 1) * 5000).round().long()]

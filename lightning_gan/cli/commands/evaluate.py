@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from lightning_gan.basics.images import save_png
+from lightning_gan.basics.images import from_uint8, save_png
 from lightning_gan.cli.parser import HelpFormatter, Parser
 from lightning_gan.cli.plain import checkpoint_in, device_called, import_modules, usual_device
 from lightning_gan.datamodules import DataError, RealData
@@ -163,7 +163,7 @@ class _Folder:
         if self._data.image_size == 0:
             return self._points[numbers]
         levels = [self._read(self._paths[number]) for number in numbers.tolist()]
-        return torch.stack(levels).float() / 127.5 - 1
+        return from_uint8(torch.stack(levels))
 
     def _read(self, path: Path) -> Tensor:
         size = self._data.image_size

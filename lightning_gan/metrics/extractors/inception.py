@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lightning_gan.basics.images import to_uint8
 from lightning_gan.errors import ConfigurationError, WeightsError
 from lightning_gan.metrics.extractors.base import FeatureExtractor, to_channels
 from lightning_gan.metrics.reference import cache_folder
@@ -56,7 +57,7 @@ class Inception(FeatureExtractor):
 
     def extract(self, images: Tensor) -> Tensor:
         """Features (N, 2048) of the last pooling."""
-        pixels = ((to_channels(images, 3) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+        pixels = to_uint8(to_channels(images, 3))
         features: Tensor = self.network(pixels)[0]
         return features
 
