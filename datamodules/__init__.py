@@ -15,14 +15,12 @@ from lightning_gan.datamodules.memory import (
 from lightning_gan.datamodules.mixtures import Grid, Mixture, Ring
 from lightning_gan.datamodules.mnist import MNIST, FashionMNIST
 from lightning_gan.datamodules.stacked_mnist import StackedMNIST
-from lightning_gan.errors import DataError
 
 __all__ = [
     "CIFAR10",
     "CIFAR100",
     "MNIST",
     "Batch",
-    "DataError",
     "Digits",
     "DownloadedData",
     "EvaluationBatches",

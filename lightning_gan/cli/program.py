@@ -42,10 +42,11 @@ from lightning_gan.cli.help import help_text
 from lightning_gan.cli.lock import hold, release
 from lightning_gan.cli.parser import HelpFormatter, Parser, disk_full, misfit, plain, refused
 from lightning_gan.cli.summary import measured, summary, write_reports
-from lightning_gan.datamodules import DataError, RealData
+from lightning_gan.datamodules import RealData
 from lightning_gan.distributed.strategy import lost_process
 from lightning_gan.errors import (
     ConfigurationError,
+    DataError,
     DivergenceError,
     ProcessLostError,
     WeightsError,

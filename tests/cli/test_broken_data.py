@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_gan.callbacks import LastCheckpoint, StopOnDivergence
 from lightning_gan.cli import program
-from lightning_gan.datamodules import DataError, Split
-from lightning_gan.errors import DivergenceError
+from lightning_gan.datamodules import Split
+from lightning_gan.errors import DataError, DivergenceError
 
 OWN_LOADER = pytest.mark.filterwarnings("ignore:.*(number of training batches|no `val_data).*")
 """Lightning's advice on the loader below, which has neither many batches nor a second split."""

@@ -25,8 +25,8 @@ from PIL import Image
 from tiny import points_gan, quiet_trainer
 
 from lightning_gan.cli import program
-from lightning_gan.datamodules import CIFAR10, MNIST, DataError, ImageFolder, RealData, Ring
-from lightning_gan.errors import ConfigurationError, WeightsError
+from lightning_gan.datamodules import CIFAR10, MNIST, ImageFolder, RealData, Ring
+from lightning_gan.errors import ConfigurationError, DataError, WeightsError
 from lightning_gan.gan import load
 
 pytestmark = [

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from lightning_gan import datamodules
-from lightning_gan.datamodules import CIFAR10, CIFAR100, MNIST, DataError, FashionMNIST, Split
+from lightning_gan.datamodules import CIFAR10, CIFAR100, MNIST, FashionMNIST, Split
 from lightning_gan.datamodules.downloaded import DownloadedData
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, DataError
 
 WriteIdx = Callable[..., Path]
 FILES = [MNIST, FashionMNIST, CIFAR10, CIFAR100]

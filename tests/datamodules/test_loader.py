@@ -7,15 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_gan.datamodules import (
-    DataError,
-    EvaluationBatches,
-    Samples,
-    Split,
-    TrainingBatches,
-)
+from lightning_gan.datamodules import EvaluationBatches, Samples, Split, TrainingBatches
 from lightning_gan.datamodules.memory import _fits, hashed_generator
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, DataError
 
 Numbered = Callable[[int], Samples]
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from lightning_gan.datamodules import DataError, ImageFolder
+from lightning_gan.datamodules import ImageFolder
 from lightning_gan.datamodules.pictures import decode, find_pictures
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, DataError
 
 Draw = Callable[..., Path]
 

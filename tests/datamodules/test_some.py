@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from lightning_gan.datamodules import (
-    DataError,
     Digits,
     EvaluationBatches,
     RealData,
@@ -18,6 +17,7 @@ from lightning_gan.datamodules import (
     StackedMNIST,
 )
 from lightning_gan.datamodules.stacked_mnist import SIZES, Triples
+from lightning_gan.errors import DataError
 
 
 class Numbered(RealData):

@@ -9,15 +9,9 @@ import torch
 from torch import Tensor
 
 from lightning_gan.basics.images import from_uint8
-from lightning_gan.datamodules import (
-    MNIST,
-    DataError,
-    EvaluationBatches,
-    StackedMNIST,
-    TrainingBatches,
-)
+from lightning_gan.datamodules import MNIST, EvaluationBatches, StackedMNIST, TrainingBatches
 from lightning_gan.datamodules.stacked_mnist import SIZES, Triples
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, DataError
 
 WriteIdx = Callable[..., Path]
 

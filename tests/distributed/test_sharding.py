@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_gan.datamodules import DataError, RealData, Split
+from lightning_gan.datamodules import RealData, Split
 from lightning_gan.datamodules.memory import Batch, EvaluationBatches, Samples, TrainingBatches
+from lightning_gan.errors import DataError
 
 PROCESSES = [1, 2, 3, 4]
 SIZES = [(12, 3), (13, 3), (23, 5), (64, 8), (101, 7), (30, 1)]

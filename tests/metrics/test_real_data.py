@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from lightning_gan.datamodules.errors import DataError
 from torch import Tensor
 
 from lightning_gan.basics.images import from_uint8
 from lightning_gan.datamodules import CIFAR10, MNIST, RealData
+from lightning_gan.errors import DataError
 from lightning_gan.metrics import (
     ClassCoverage,
     FeatureExtractor,

@@ -17,9 +17,9 @@ from tqdm.auto import tqdm
 from lightning_gan.basics.images import from_uint8, save_png
 from lightning_gan.cli.parser import HelpFormatter, Parser
 from lightning_gan.cli.plain import checkpoint_in, device_called, import_modules, usual_device
-from lightning_gan.datamodules import DataError, RealData
+from lightning_gan.datamodules import RealData
 from lightning_gan.datamodules.pictures import DECODING_ERRORS, decode, find_pictures
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, DataError
 from lightning_gan.evaluation.panel import Measure, Panel, usual_samples
 from lightning_gan.evaluation.report import Report, circumstances, versions
 from lightning_gan.evaluation.sampling import MeasuredSamples
