@@ -8,12 +8,12 @@ import torch
 from lightning import LightningDataModule
 from torch import Tensor
 
+from lightning_gan.basics.randomness import data_generator
 from lightning_gan.datamodules.memory import (
     EvaluationBatches,
     Samples,
     Split,
     TrainingBatches,
-    hashed_generator,
 )
 from lightning_gan.errors import DataError, at_least, check_range
 
@@ -120,7 +120,7 @@ class RealData(LightningDataModule):
             DataError: If there is no such split, or the data is missing or damaged.
         """
         batches = self._evaluation(name)
-        chosen = torch.randperm(len(batches.rows), generator=hashed_generator(SPLIT_SEED, count))
+        chosen = torch.randperm(len(batches.rows), generator=data_generator(SPLIT_SEED, count))
         batches.rows = chosen[:count].sort().values
         return batches
 
@@ -164,13 +164,16 @@ class RealData(LightningDataModule):
     def _on(self, device: torch.device, name: SplitName) -> Samples:
         key = (name, device)
         if key not in self._samples:
-            self._samples[key] = Samples(self.split(name), device)
+            self._samples[key] = self._samples_of(name, device)
         return self._samples[key]
+
+    def _samples_of(self, name: SplitName, device: torch.device) -> Samples:
+        return Samples(self.split(name), device)
 
 
 def shuffled_rows(count: int) -> Tensor:
     """Returns the permutation, int64 ``(count,)``, by which ``count`` samples are split."""
-    return torch.randperm(count, generator=hashed_generator(SPLIT_SEED, count))
+    return torch.randperm(count, generator=data_generator(SPLIT_SEED, count))
 
 
 def rows_of(images: Tensor, labels: Tensor, rows: Tensor) -> Split:

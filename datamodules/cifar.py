@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torchvision import datasets
+from torchvision.datasets.utils import check_integrity
 
+from lightning_gan.basics.class_names import CIFAR10 as CIFAR10_NAMES
 from lightning_gan.datamodules.downloaded import DownloadedData
 from lightning_gan.datamodules.memory import Split
 
@@ -31,22 +34,12 @@ class CIFAR10(DownloadedData):
         DataError: If, when the data is read, a file is missing or damaged.
     """
 
+    source: type[Any] = datasets.CIFAR10
     name = "cifar10"
     channels = 3
     image_size = 32
     num_classes = 10
-    class_names: tuple[str, ...] = (
-        "airplane",
-        "automobile",
-        "bird",
-        "cat",
-        "deer",
-        "dog",
-        "frog",
-        "horse",
-        "ship",
-        "truck",
-    )
+    class_names = CIFAR10_NAMES
 
     def __init__(
         self,
@@ -62,14 +55,11 @@ class CIFAR10(DownloadedData):
     @property
     def folder(self) -> Path:
         """``root/cifar-10-batches-py``, or ``root/cifar-100-python``."""
-        return self.root / str(self._torchvision().base_folder)
+        return self.root / str(self.source.base_folder)
 
     def fault(self) -> str | None:
         """Returns the first file whose checksum is not torchvision's, or None if all are whole."""
-        from torchvision.datasets.utils import check_integrity
-
-        source = self._torchvision()
-        for file, checksum in source.train_list + source.test_list:
+        for file, checksum in self.source.train_list + self.source.test_list:
             path = self.folder / file
             if not path.is_file():
                 return f"'{path}' is missing"
@@ -77,24 +67,14 @@ class CIFAR10(DownloadedData):
                 return f"'{path}' is damaged (its checksum is wrong)"
         return None
 
-    def fetch(self) -> None:
-        """Downloads and unpacks the archive, through torchvision, which knows its checksum."""
-        self._torchvision()(self.root, download=True)
-
     def read_files(self, train: bool) -> Split:
         """Reads the batches, whose checksums were verified before they are unpickled."""
-        source = self._torchvision()
-        files = source.train_list if train else source.test_list
+        files = self.source.train_list if train else self.source.test_list
         batches = [_unpickle(self.folder / file) for file, _ in files]
         key = "labels" if "labels" in batches[0] else "fine_labels"
         images = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
         labels = [label for batch in batches for label in batch[key]]
         return Split(torch.from_numpy(images), torch.tensor(labels, dtype=torch.int64))
-
-    def _torchvision(self) -> Any:  # noqa: ANN401 - torchvision is untyped
-        from torchvision import datasets
-
-        return getattr(datasets, type(self).__name__)
 
 
 class CIFAR100(CIFAR10):
@@ -116,6 +96,7 @@ class CIFAR100(CIFAR10):
         DataError: If, when the data is read, a file is missing or damaged.
     """
 
+    source = datasets.CIFAR100
     name = "cifar100"
     num_classes = 100
     class_names = tuple(

@@ -4,10 +4,11 @@ import http.client
 import tarfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 from lightning_gan.datamodules.base import RealData, check_folder, rows_of, shuffled_rows
 from lightning_gan.datamodules.memory import Split
-from lightning_gan.errors import DataError, at_least, check_range
+from lightning_gan.errors import DataError, at_least, check_range, said
 
 DOWNLOAD_ERRORS = (
     OSError,  # among them URLError and the errors of gzip
@@ -24,6 +25,9 @@ class DownloadedData(RealData):
 
     The validation split is taken from the training files; the test split is the test files.
 
+    Attributes:
+        source: Torchvision's data set, which knows addresses, file names and checksums.
+
     Args:
         root: Folder in torchvision's layout.
         batch_size: Samples a batch and process.
@@ -35,6 +39,8 @@ class DownloadedData(RealData):
     Raises:
         ConfigurationError: If ``batch_size`` or ``val_size`` is out of range.
     """
+
+    source: type[Any]
 
     def __init__(
         self,
@@ -62,8 +68,8 @@ class DownloadedData(RealData):
         raise NotImplementedError
 
     def fetch(self) -> None:
-        """Downloads and unpacks what is missing."""
-        raise NotImplementedError
+        """Downloads and unpacks what is missing, and checks it."""
+        self.source(self.root, download=True)
 
     def read_files(self, train: bool) -> Split:
         """Reads the training or the test files, which are whole."""
@@ -107,10 +113,9 @@ class DownloadedData(RealData):
         try:
             self.fetch()
         except DOWNLOAD_ERRORS as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
             raise DataError(
-                f"For {self.name}, {fault}, and the download failed ({reason}): connect to the "
-                f"network and try again, or put the files into '{self.folder}'."
+                f"For {self.name}, {fault}, and the download failed ({said(error)}): connect to "
+                f"the network and try again, or put the files into '{self.folder}'."
             ) from error
         return self.fault()
 

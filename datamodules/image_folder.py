@@ -5,7 +5,6 @@ import json
 import math
 import os
 import shutil
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from lightning_gan.basics.cache import VARIABLE, cache_folder, written_whole
 from lightning_gan.datamodules.base import RealData, shuffled_rows
 from lightning_gan.datamodules.memory import Split
 from lightning_gan.datamodules.pictures import Picture, decode, find_pictures
@@ -77,7 +77,7 @@ class ImageFolder(RealData):
         self.channels = channels
         self.val_fraction = val_fraction
         self.test_fraction = test_fraction
-        self.cache_dir = _cache_folder(cache_dir)
+        self.cache_dir = cache_folder(cache_dir)
         self.num_classes = 0
         self.class_names = ()
 
@@ -96,7 +96,7 @@ class ImageFolder(RealData):
         except OSError as error:
             raise DataError(
                 f"Decoded pictures cannot be written to '{path.parent}' ({error}): set cache_dir "
-                f"or the variable LIGHTNING_GAN_CACHE to another folder."
+                f"or the variable {VARIABLE} to another folder."
             ) from error
 
     def read_splits(self) -> dict[str, Split]:
@@ -155,12 +155,10 @@ class ImageFolder(RealData):
 
     def _decode_all(self, pictures: list[Picture], path: Path) -> None:
         shape = (len(pictures), self.channels, self.image_size, self.image_size)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(path.parent).free
-        if math.prod(shape) >= free:  # a map onto a full disk would end in SIGBUS
-            raise OSError(f"{math.prod(shape)} bytes are needed, {free} are free")
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".decoding-") as folder:
-            part = Path(folder) / path.name
+        with written_whole(path) as part:
+            free = shutil.disk_usage(part.parent).free
+            if math.prod(shape) >= free:  # a map onto a full disk would end in SIGBUS
+                raise OSError(f"{math.prod(shape)} bytes are needed, {free} are free")
             images = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
 
             def fill(row: int) -> None:
@@ -173,9 +171,3 @@ class ImageFolder(RealData):
                     for _ in pool.map(fill, range(start, min(start + CHUNK, len(pictures)))):
                         bar.update()
             images.flush()
-            part.replace(path)
-
-
-def _cache_folder(cache_dir: str | None) -> Path:
-    chosen = cache_dir or os.environ.get("LIGHTNING_GAN_CACHE") or "~/.cache/lightning-gan"
-    return Path(chosen).expanduser()

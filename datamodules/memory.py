@@ -6,7 +6,6 @@ number of the epoch alone. Batch ``b`` of ``W`` processes that take ``B`` sample
 processes see together, in order, what one process with batches of ``W B`` sees.
 """
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lightning_gan.basics.images import from_uint8
+from lightning_gan.basics.randomness import data_generator
 from lightning_gan.errors import DataError, at_least, check_range
 
 Batch = tuple[Tensor, Tensor]
@@ -31,12 +31,6 @@ class Split(NamedTuple):
 
     images: Tensor
     labels: Tensor
-
-
-def hashed_generator(*numbers: int) -> torch.Generator:
-    """Returns a CPU generator whose seed is a hash of ``numbers``, equal on every machine."""
-    digest = hashlib.blake2b(repr(numbers).encode(), digest_size=8).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
 
 
 class Samples:
@@ -212,7 +206,7 @@ class TrainingBatches:
         place = self.samples.images.device
         if not self.shuffle:
             return torch.arange(count, device=place), None
-        generator = hashed_generator(self.seed, self.epoch)
+        generator = data_generator(self.seed, self.epoch)
         order = torch.randperm(count, generator=generator).to(place)
         if not self.flip:
             return order, None

@@ -5,8 +5,9 @@ import math
 import torch
 from torch import Tensor
 
+from lightning_gan.basics.randomness import data_generator
 from lightning_gan.datamodules.base import SPLIT_SEED, RealData
-from lightning_gan.datamodules.memory import Split, hashed_generator
+from lightning_gan.datamodules.memory import Split
 
 SIZES = {"train": 100_000, "val": 10_000, "test": 10_000}
 
@@ -46,7 +47,7 @@ class Mixture(RealData):
         return {name: self._draw(index, size) for index, (name, size) in enumerate(SIZES.items())}
 
     def _draw(self, index: int, count: int) -> Split:
-        generator = hashed_generator(SPLIT_SEED, index, len(self.means))
+        generator = data_generator(SPLIT_SEED, index, len(self.means))
         labels = torch.randint(len(self.means), (count,), generator=generator)
         noise = torch.randn(count, 2, generator=generator)
         return Split(self.means[labels] + self.sigma * noise, labels)

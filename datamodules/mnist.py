@@ -3,11 +3,14 @@
 import math
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torchvision import datasets
 
+from lightning_gan.basics.class_names import DIGITS
 from lightning_gan.datamodules.downloaded import DownloadedData
 from lightning_gan.datamodules.memory import Split
 
@@ -35,16 +38,17 @@ class MNIST(DownloadedData):
         DataError: If, when the data is read, a file is missing or damaged.
     """
 
+    source: type[Any] = datasets.MNIST
     name = "mnist"
     channels = 1
     image_size = 28
     num_classes = 10
-    class_names = tuple("0123456789")
+    class_names = DIGITS
 
     @property
     def folder(self) -> Path:
         """``root/MNIST/raw``, or ``root/FashionMNIST/raw``."""
-        return self.root / type(self).__name__ / "raw"
+        return self.root / self.source.__name__ / "raw"
 
     def fault(self) -> str | None:
         """Returns what is wrong with the four files, or None if all are whole."""
@@ -61,16 +65,13 @@ class MNIST(DownloadedData):
         return None
 
     def fetch(self) -> None:
-        """Downloads what is missing through torchvision, which knows the checksums.
+        """Downloads what is missing.
 
         Where all files are there, torchvision takes them for whole, and so a damaged one is left
         for the user to delete.
         """
-        if all(path.is_file() for part in PARTS for path in self._paths(part)):
-            return
-        from torchvision import datasets
-
-        getattr(datasets, type(self).__name__)(self.root, download=True)
+        if not all(path.is_file() for part in PARTS for path in self._paths(part)):
+            super().fetch()
 
     def read_files(self, train: bool) -> Split:
         """Reads two of the four files."""
@@ -100,6 +101,7 @@ class FashionMNIST(MNIST):
         DataError: If, when the data is read, a file is missing or damaged.
     """
 
+    source = datasets.FashionMNIST
     name = "fashion_mnist"
     class_names = (
         "T-shirt/top",

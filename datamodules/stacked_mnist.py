@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from lightning_gan.basics.randomness import data_generator
 from lightning_gan.datamodules.base import SPLIT_SEED, RealData, SplitName
-from lightning_gan.datamodules.memory import Batch, Samples, Split, hashed_generator
+from lightning_gan.datamodules.memory import Batch, Samples, Split
 from lightning_gan.datamodules.mnist import MNIST
 from lightning_gan.errors import check_range, one_of
 
@@ -93,19 +94,13 @@ class StackedMNIST(RealData):
         Raises:
             DataError: If there is no such split, or the data is missing or damaged.
         """
-        samples = self._triples(torch.device("cpu"), name)
+        samples = self._samples_of(name, torch.device("cpu"))
         return samples.raw(torch.arange(len(samples)))
 
-    def _on(self, device: torch.device, name: SplitName) -> Samples:
-        key = (name, device)
-        if key not in self._samples:
-            self._samples[key] = self._triples(device, name)
-        return self._samples[key]
-
-    def _triples(self, device: torch.device, name: SplitName) -> "Triples":
+    def _samples_of(self, name: SplitName, device: torch.device) -> "Triples":
         digits = super().split(name)
         count = len(digits.labels)
-        generator = hashed_generator(SPLIT_SEED, list(SIZES).index(name), count)
+        generator = data_generator(SPLIT_SEED, list(SIZES).index(name), count)
         shape = (SIZES[name] if count else 0, STACKED)
         return Triples(digits, torch.randint(max(count, 1), shape, generator=generator), device)
 

@@ -89,3 +89,8 @@ def check_range(part: object, /, *bounds: Bound, **numbers: float | None) -> Non
 def at_least_one(part: object, **numbers: int) -> None:
     """Refuses arguments of ``part`` that are smaller than one."""
     check_range(part, at_least(1), **numbers)
+
+
+def said(error: BaseException) -> str:
+    """What an exception says, in one line, to be quoted in a sentence; its type if it is silent."""
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

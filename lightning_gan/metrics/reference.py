@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import re
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,13 +19,13 @@ from safetensors.torch import save
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from lightning_gan.basics.cache import VARIABLE, cache_folder, written_whole
 from lightning_gan.basics.images import from_uint8
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.extractors.base import FeatureExtractor
 from lightning_gan.metrics.extractors.bundled import WEIGHTS_FOLDER
 from lightning_gan.metrics.frechet import bias_coefficient, covariance_factor
 
-VARIABLE = "LIGHTNING_GAN_CACHE"
 BUNDLED_FOLDER = WEIGHTS_FOLDER / "statistics"
 VERSION = "1"  # of the file and of the way the statistics are computed
 
@@ -193,12 +192,6 @@ def kept(
     return content
 
 
-def cache_folder() -> Path:
-    """Where statistics are kept: LIGHTNING_GAN_CACHE, else ``~/.cache/lightning-gan``."""
-    given = os.environ.get(VARIABLE)
-    return Path(given).expanduser() if given else Path.home() / ".cache" / "lightning-gan"
-
-
 def content_hash(images: Tensor) -> str:
     """SHA-256, in hex, over shape, type and every byte."""
     digest = hashlib.sha256(f"{tuple(images.shape)}:{images.dtype};".encode())
@@ -221,11 +214,10 @@ def cache_path(
     part: str = "",
 ) -> tuple[Path, str]:
     """The file of those statistics, and their key; ``part`` says what else is in them."""
-    folder = Path(cache_dir).expanduser() if cache_dir is not None else cache_folder()
     key = cache_key(images, extractor, f"{split}:{part}" if part else split)
     names = [data_name, split, extractor.name, *part.split()[:1]]
     plain = re.sub(r"[^\w.-]+", "-", "-".join(names))
-    return folder / f"{plain}-{key[:16]}.safetensors", key
+    return cache_folder(cache_dir) / f"{plain}-{key[:16]}.safetensors", key
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:
@@ -253,18 +245,10 @@ def _unpack(tensors: dict[str, Tensor], words: dict[str, str]) -> ReferenceStati
 
 
 def _write(path: Path, key: str, tensors: dict[str, Tensor], words: dict[str, str]) -> None:
-    """Writes whole or not at all, whoever else is writing."""
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     metadata = words | {"key": key, "digest": _digest(tensors)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as part:
-        temporary = Path(part.name)
-        try:
-            part.write(save(tensors, metadata=metadata))
-            part.close()
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with written_whole(path) as part:
+        part.write_bytes(save(tensors, metadata=metadata))
 
 
 def _read(path: Path, key: str) -> Packed:

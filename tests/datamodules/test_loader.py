@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from lightning_gan.basics.randomness import data_generator
 from lightning_gan.datamodules import EvaluationBatches, Samples, Split, TrainingBatches
-from lightning_gan.datamodules.memory import _fits, hashed_generator
+from lightning_gan.datamodules.memory import _fits
 from lightning_gan.errors import ConfigurationError, DataError
 
 Numbered = Callable[[int], Samples]
@@ -39,7 +40,7 @@ def test_the_order_is_a_function_of_seed_and_epoch_alone(numbered: Numbered) -> 
     alone.set_epoch(2)
     assert labels(alone) == first[2]
     assert [row for batch in first[0] for row in batch] == torch.randperm(
-        40, generator=hashed_generator(0, 0)
+        40, generator=data_generator(0, 0)
     ).tolist()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from lightning_gan.basics.cache import cache_folder
 from lightning_gan.datamodules import CIFAR10, MNIST, Digits, RealData
 from lightning_gan.evaluation.panel import extractor_for
 from lightning_gan.metrics import (
@@ -14,7 +15,6 @@ from lightning_gan.metrics import (
     get_extractor,
     reference,
 )
-from lightning_gan.metrics.reference import cache_folder
 
 DATA = os.environ.get("LIGHTNING_GAN_TEST_DATA", str(Path(__file__).resolve().parents[2] / "data"))
 

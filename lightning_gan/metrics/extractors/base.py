@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lightning_gan.basics.class_names import CIFAR10, DIGITS
 from lightning_gan.errors import ConfigurationError, WeightsError
 from lightning_gan.metrics.extractors.bundled import load_bundled
 from lightning_gan.metrics.extractors.classifiers import (
@@ -26,9 +27,6 @@ from lightning_gan.metrics.extractors.classifiers import (
     DigitNetwork,
     PictureNetwork,
 )
-
-DIGITS = tuple("0123456789")
-CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 @contextlib.contextmanager

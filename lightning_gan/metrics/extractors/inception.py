@@ -6,7 +6,6 @@ import hashlib
 import os
 import pickle
 import shutil
-import tempfile
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lightning_gan.basics.cache import cache_folder, written_whole
 from lightning_gan.basics.images import to_uint8
 from lightning_gan.errors import ConfigurationError, WeightsError
 from lightning_gan.metrics.extractors.base import FeatureExtractor, to_channels
-from lightning_gan.metrics.reference import cache_folder
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"
 URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE}"
@@ -76,23 +75,17 @@ def _locate(weights: str | os.PathLike[str] | None, allow_download: bool) -> Pat
 
 
 def _download(path: Path) -> Path:
-    """Fetches to a temporary name beside the target, checks, and renames."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as part:
-        temporary = Path(part.name)
-        try:
-            with urllib.request.urlopen(URL, timeout=30) as response:
-                shutil.copyfileobj(response, part)
-            part.flush()
-            _check(temporary)
-            temporary.replace(path)
-        except OSError as error:
-            raise WeightsError(
-                f"The Inception weights could not be fetched ({error}): fetch {URL} elsewhere and "
-                f"give its path in the environment variable {VARIABLE}."
-            ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
+    """Fetches the file, and gives it its name once it is checked."""
+    try:
+        with written_whole(path) as part:
+            with urllib.request.urlopen(URL, timeout=30) as response, part.open("wb") as file:
+                shutil.copyfileobj(response, file)
+            _check(part)
+    except OSError as error:
+        raise WeightsError(
+            f"The Inception weights could not be fetched ({error}): fetch {URL} elsewhere and "
+            f"give its path in the environment variable {VARIABLE}."
+        ) from error
     return path
 
 
