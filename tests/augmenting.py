@@ -1,4 +1,4 @@
-"""Random pictures, and lots to augment them by, that the tests of augmentation share."""
+"""Random pictures, and random numbers to augment them by, that the tests of augmentation share."""
 
 from __future__ import annotations
 

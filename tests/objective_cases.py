@@ -8,8 +8,8 @@ import pytest
 import torch
 from tiny import scored
 from torch import Tensor
+from zoo import own
 
-from lightning_gan.checkpoints.parts import subclasses
 from lightning_gan.objectives import (
     BEGAN,
     EBGAN,
@@ -27,13 +27,7 @@ ELSEWHERE = {
 """Objectives whose losses are no function of logits, and why; they have test files of their own."""
 
 
-OBJECTIVES = [
-    part
-    for part in subclasses(Objective)
-    if part.__module__.startswith("lightning_gan.")
-    and not part.__name__.startswith("_")
-    and part not in ELSEWHERE
-]
+OBJECTIVES = [kind for kind in own(Objective) if kind not in ELSEWHERE]
 
 
 for_every_objective = pytest.mark.parametrize("kind", OBJECTIVES)

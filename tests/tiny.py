@@ -28,7 +28,7 @@ from lightning_gan.objectives import NonSaturating, Objective
 from lightning_gan.regularizers import Regularizer
 from lightning_gan.training.composition import Composition
 from lightning_gan.training.schedule import values_at
-from lightning_gan.training.step import PlayerName, Progress, Step
+from lightning_gan.training.step import Kind, PlayerName, Progress, Step
 
 
 class Points(RealData):
@@ -166,15 +166,20 @@ def distance(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
     return max(float((one[name].double() - other[name].double()).abs().max()) for name in one)
 
 
-def draws_for(samples: Tensor) -> RandomStream:
-    """Random numbers for a batch."""
+def random_for(samples: Tensor) -> RandomStream:
+    """Random numbers for the rows of samples, the same at every call."""
     return Seeds(0).stream("test", 0, Shard(len(samples), 0, len(samples)), like=samples)
 
 
 def step_of(
-    real: Tensor, fake: Tensor, judge: Callable[[Tensor, Tensor], Any], images: int = 0, **more: Any
+    real: Tensor,
+    fake: Tensor,
+    judge: Callable[[Tensor, Tensor], Any],
+    images: int = 0,
+    reads: tuple[Kind, ...] = ("real", "fake"),
+    **more: Any,
 ) -> Step:
-    """A step whose samples ``judge`` gives logits, or logits and features."""
+    """A step whose samples ``judge`` gives logits, or logits and features, those of reals first."""
 
     def discriminate(samples: Tensor, labels: Tensor) -> DiscriminatorOutput:
         found = judge(samples, labels)
@@ -185,13 +190,13 @@ def step_of(
         "labels": torch.zeros(len(real), dtype=torch.long),
         "z": torch.empty(0),
         "drawn_z": torch.empty(0),
-        "random": draws_for(real),
+        "random": random_for(real),
         "generator": None,
         "discriminator": SimpleNamespace(pack=1),
         "value_of": values_at(images),
     }
     step = Step(real=real, fake=fake, discriminate=discriminate, **(fields | more))
-    return step.judged("real", "fake")
+    return step.judged(*reads)
 
 
 def scored(real_logits: Tensor, fake_logits: Tensor, **more: Any) -> Step:
@@ -221,24 +226,22 @@ def slope_critic(slope: float, shape: tuple[int, ...]) -> Callable[[Tensor, Tens
     return lambda samples, _: (samples * direction).flatten(1).sum(1)
 
 
-def random_batch(
-    score: Callable[[Tensor, Tensor], Tensor], count: int, shape: tuple[int, ...]
-) -> Step:
-    """A batch of random samples in double precision."""
+def random_step(judge: Callable[[Tensor, Tensor], Any], count: int, shape: tuple[int, ...]) -> Step:
+    """A step with random samples in double precision."""
     real = torch.randn(count, *shape, dtype=torch.float64).requires_grad_()
     fake = torch.randn(count, *shape, dtype=torch.float64).requires_grad_()
-    return step_of(real, fake, score)
+    return step_of(real, fake, judge)
 
 
-def term(regularizer: Regularizer, batch: Step, player: PlayerName = "discriminator") -> float:
+def term(regularizer: Regularizer, step: Step, player: PlayerName = "discriminator") -> float:
     """The bare term of a player."""
-    found = getattr(regularizer, f"{player}_term")(batch)
+    found = getattr(regularizer, f"{player}_term")(step)
     assert found is not None
     return float(found.detach())
 
 
 def looked_at(gan: GAN, player: PlayerName, count: int = 8, update: int = 0) -> Step:
-    """What a player looks at in an update, in double precision; neither player is frozen."""
+    """What a player sees in an update, in double precision; neither player is frozen."""
     gan.double()
     generator = gan.generator
     shape = (generator.channels, *(generator.size if generator.image_size else ()))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lightning_gan import augment, networks, objectives, regularizers
 from lightning_gan.augment import Augmentation
-from lightning_gan.basics.randomness import layer_normal
+from lightning_gan.basics.randomness import RandomStream, layer_normal
 from lightning_gan.checkpoints.parts import Part, subclasses
 from lightning_gan.gan import GAN
 from lightning_gan.networks import (
@@ -24,7 +24,14 @@ from lightning_gan.networks import (
     Packed,
 )
 from lightning_gan.objectives import Hinge, NonSaturating, Objective
-from lightning_gan.regularizers import R1, GradientPenalty, Regularizer
+from lightning_gan.regularizers import (
+    R1,
+    AuxiliaryTask,
+    GradientPenalty,
+    LatentMove,
+    Penalty,
+    Regularizer,
+)
 from lightning_gan.training.latents import CodePrior, UniformPrior
 
 assert augment, networks
@@ -34,7 +41,7 @@ assert objectives, regularizers
 def own(base: type[Part]) -> list[type[Any]]:
     """The library's parts that can be built; a new one joins by being written."""
     known = (part for part in subclasses(base) if part.__module__.startswith("lightning_gan."))
-    return [part for part in known if not part.__name__.startswith("_")]
+    return [part for part in known if not (part.is_base or part.__name__.startswith("_"))]
 
 
 class Decoding(MLPDiscriminator):
@@ -44,30 +51,34 @@ class Decoding(MLPDiscriminator):
         super().__init__(channels, image_size, width=8, depth=2)
         self.decoder = nn.Linear(8, channels * max(image_size, 1) ** 2)
 
-    def reconstructions(self, samples: Tensor) -> list[tuple[Tensor, Tensor]]:
+    def reconstructions(
+        self, samples: Tensor, random: RandomStream | None = None
+    ) -> list[tuple[Tensor, Tensor]]:
         return [(self.decoder(self.features(samples)), samples.flatten(1))]
 
 
 class Styled(Generator):
-    """A generator with styles: a mapping, and two layers that the styles scale."""
+    """A generator with styles: a mapping, and two layers that the styles scale, and noise."""
+
+    draws_noise = True
 
     def __init__(self) -> None:
         super().__init__(4, 1, 8)
         self.mapping = nn.Sequential(nn.Linear(4, 6), nn.Tanh())
         self.layers = nn.ModuleList(nn.Linear(6, 64) for _ in range(2))
 
-    def styles(self, z: Tensor, labels: Tensor) -> Tensor:
+    def styles(self, z: Tensor, labels: Tensor, random: RandomStream | None = None) -> Tensor:
         styles: Tensor = self.mapping(z)[:, None].repeat(1, 2, 1)
         return styles
 
-    def synthesise(self, styles: Tensor) -> Tensor:
+    def synthesise(self, styles: Tensor, random: RandomStream | None = None) -> Tensor:
         out = sum(layer(styles[:, i]) for i, layer in enumerate(self.layers))
         if self.training:
-            out = out + 0.1 * layer_normal(styles, 64)
+            out = out + 0.1 * layer_normal(styles, random, 64)
         return torch.tanh(out).unflatten(1, (1, 8, 8))  # type: ignore[union-attr, no-any-return]
 
-    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        return self.synthesise(self.styles(z, labels))
+    def forward(self, z: Tensor, labels: Tensor, random: RandomStream | None = None) -> Tensor:
+        return self.synthesise(self.styles(z, labels, random), random)
 
 
 def with_objective(objective: Objective, more: list[Regularizer] | None = None) -> GAN:
@@ -88,24 +99,22 @@ def with_objective(objective: Objective, more: list[Regularizer] | None = None) 
 
 def with_regularizer(regularizer: Regularizer, objective: Objective | None = None) -> GAN:
     """A model with a regularizer, in the plane where that has a meaning."""
-    name, parts = type(regularizer).__name__, {}
+    parts: dict[str, Any] = {}
     torch.manual_seed(5)
-    if name == "InfoGAN":
+    if isinstance(regularizer, AuxiliaryTask) and regularizer.needs_codes:
         parts = {
             "generator": MLPGenerator(2, 0, latent_dim=6, width=8),
             "prior": CodePrior((3,), 2),
         }
-    elif regularizer.reads_labels:
+    elif isinstance(regularizer, AuxiliaryTask) and regularizer.needs_classes:
         parts = {"generator": MLPGenerator(2, 0, width=8, depth=2, num_classes=3)}
-    elif name == "Reconstruction":
-        parts = {"discriminator": Decoding(2, 0)}
-    elif name == "LatentOptimisation":
+    elif isinstance(regularizer, LatentMove):
         parts = {"prior": UniformPrior()}
+    elif isinstance(regularizer, Penalty) and regularizer.needs_decoders:
+        parts = {"discriminator": Decoding(2, 0)}
+    elif isinstance(regularizer, Penalty) and regularizer.needs_styles:
+        parts = {"generator": Styled(), "discriminator": MLPDiscriminator(1, 8, 8)}
     objective = objective or Hinge()
-    if name == "PathLength":
-        return points_gan(
-            objective, [regularizer], generator=Styled(), discriminator=MLPDiscriminator(1, 8, 8)
-        )
     if regularizer.images_only:
         return picture_gan(objective, [regularizer])
     return points_gan(objective, [regularizer], **parts)

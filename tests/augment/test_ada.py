@@ -7,7 +7,7 @@ from typing import Any
 import augmenting
 import pytest
 import torch
-from tiny import draws_for
+from tiny import random_for
 from torch import Tensor, nn
 from torch.autograd import gradcheck, gradgradcheck
 
@@ -20,7 +20,7 @@ from lightning_gan.augment import (
 )
 from lightning_gan.basics.randomness import Seeds, Shard
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.training.schedule import LinearCurve
+from lightning_gan.training.schedule import LinearCurve, values_at
 
 EVERYTHING: dict[str, Any] = {"filtering": True, "noise": True, "cutout": True}
 GROUPS = ("blit", "geometry", "color", "filtering", "noise", "cutout")
@@ -34,8 +34,8 @@ def only(group: str, **arguments: Any) -> AdaptiveAugmentation:
     return AdaptiveAugmentation(**({name: name == group for name in GROUPS} | arguments))
 
 
-def augmented(augmentation: Augmentation, x: Tensor, images_seen: int = 0) -> Tensor:
-    y: Tensor = augmentation(x, draws_for(x), images_seen)
+def augmented(augmentation: Augmentation, x: Tensor, images: int = 0) -> Tensor:
+    y: Tensor = augmentation(x, random_for(x), values_at(images))
     return y
 
 
@@ -112,16 +112,16 @@ def test_processes_augment_their_shares_as_one_would_the_whole(make: Any) -> Non
     whole = augmented(make(), x)
     for first, count in ((0, 2), (2, 4)):
         random = Seeds(0).stream("test", 0, Shard(6, first, count), like=x)
-        share = make()(x[first : first + count], random, 0)
+        share = make()(x[first : first + count], random, values_at(0))
         assert torch.allclose(share, whole[first : first + count], atol=1e-6)
 
 
 def test_reals_and_fakes_of_one_update_get_one_law_and_lots_of_their_own() -> None:
     x = pictures(1, 3, 8, 8).expand(1000, -1, -1, -1)
-    random = draws_for(x)
+    random = random_for(x)
     for group in GROUPS:
         augmentation = only(group, start=0.4)
-        real, fake = (augmentation(x, random, 0) - x for _ in range(2))
+        real, fake = (augmentation(x, random, values_at(0)) - x for _ in range(2))
         assert not torch.equal(real, fake)
         for law in (lambda y: (y != 0).flatten(1).any(1).float(), lambda y: y.flatten(1).std(1)):
             assert float(law(real).mean()) == pytest.approx(float(law(fake).mean()), rel=0.15)
@@ -148,22 +148,23 @@ def test_p_follows_a_schedule_and_reads_no_signs() -> None:
     assert not scheduled.reads_signs
     for _ in range(10):
         scheduled.observe(torch.ones(100), 100_000)
-    assert [scheduled.probability(n) for n in (0, 500, 2000)] == pytest.approx([0, 0.275, 0.55])
+    found = [scheduled.probability(values_at(n)) for n in (0, 500, 2000)]
+    assert found == pytest.approx([0, 0.275, 0.55])
     x = pictures(4, 3, 8, 8)
-    assert augmented(scheduled, x, images_seen=0) is x
-    assert not torch.equal(augmented(scheduled, x, images_seen=2000), x)
+    assert augmented(scheduled, x, images=0) is x
+    assert not torch.equal(augmented(scheduled, x, images=2000), x)
 
 
 def test_a_schedule_may_leave_the_range_of_probabilities() -> None:
     scheduled = AdaptiveAugmentation(schedule=LinearCurve(-1, 2, images=100))
-    assert [scheduled.probability(n) for n in (0, 50, 100)] == [0, 0.5, 1]
+    assert [scheduled.probability(values_at(n)) for n in (0, 50, 100)] == [0, 0.5, 1]
 
 
 def test_observing_reals_that_look_real_makes_p_rise() -> None:
     augmentation = AdaptiveAugmentation(every=2, kimg=1)
     for _ in range(4):
         augmentation.observe(torch.ones(50), 50)
-    assert augmentation.probability(0) == pytest.approx(0.2)
+    assert augmentation.probability(values_at(0)) == pytest.approx(0.2)
     assert not torch.equal(augmented(augmentation, x := pictures(8, 3, 8, 8)), x)
 
 
@@ -196,7 +197,7 @@ def test_a_composition_applies_its_parts_in_order() -> None:
     x = pictures(8, 3, 8, 8)
     colors = DiffAugment(translation=False, cutout=False)
     moves = only("geometry", start=0.9)
-    random = draws_for(x)
-    expected = moves(colors(x, random, 0), random, 0)
+    random, value_of = random_for(x), values_at(0)
+    expected = moves(colors(x, random, value_of), random, value_of)
     assert torch.equal(augmented(Augmentations([colors, moves]), x), expected)
     assert not torch.equal(augmented(Augmentations([moves, colors]), x), expected)

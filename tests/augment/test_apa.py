@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from tiny import random_for
 from torch import Tensor
 
 from lightning_gan.augment import (
@@ -17,14 +18,10 @@ from lightning_gan.augment import (
     InstanceNoise,
     SignController,
 )
-from lightning_gan.basics.randomness import RandomStream, Seeds, Shard
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.training.schedule import LinearCurve
+from lightning_gan.training.schedule import LinearCurve, values_at
 
-
-def draws_for(samples: Tensor) -> RandomStream:
-    return Seeds(0).stream("test", 0, Shard(len(samples), 0, len(samples)), like=samples)
-
+NOW = values_at(0)
 
 # -------------------------------------------------------------------------------- pseudo reals
 
@@ -35,18 +32,18 @@ def pairs(count: int = 200) -> tuple[Tensor, Tensor]:
 
 def test_reals_are_left_alone_while_p_is_zero() -> None:
     real, fake = pairs()
-    assert AdaptivePseudo().reals(real, fake, draws_for(real), 0) is real
+    assert AdaptivePseudo().reals(real, fake, random_for(real), NOW) is real
 
 
 def test_no_real_is_left_where_p_is_one() -> None:
     real, fake = pairs()
-    assert torch.equal(AdaptivePseudo(start=1).reals(real, fake, draws_for(real), 0), fake)
+    assert torch.equal(AdaptivePseudo(start=1).reals(real, fake, random_for(real), NOW), fake)
 
 
 @pytest.mark.parametrize("shape", [(2,), (3, 4, 5)])
 def test_a_real_is_replaced_whole_by_the_fake_of_its_place(shape: tuple[int, ...]) -> None:
     numbers = torch.arange(1.0, 401).view(-1, *[1] * len(shape)).expand(-1, *shape)
-    shown = AdaptivePseudo(start=0.3).reals(numbers, -numbers, draws_for(numbers), 0)
+    shown = AdaptivePseudo(start=0.3).reals(numbers, -numbers, random_for(numbers), NOW)
     assert torch.equal(shown.abs(), numbers)
     replaced = (shown < 0).flatten(1)
     assert torch.equal(replaced.any(1), replaced.all(1))
@@ -56,7 +53,7 @@ def test_a_real_is_replaced_whole_by_the_fake_of_its_place(shape: tuple[int, ...
 def test_no_gradient_reaches_the_fakes_shown_as_reals() -> None:
     real, fake = pairs()
     real.requires_grad_()
-    AdaptivePseudo(start=0.5).reals(real, fake, draws_for(real), 0).sum().backward()
+    AdaptivePseudo(start=0.5).reals(real, fake, random_for(real), NOW).sum().backward()
     assert fake.grad is None
     assert real.grad is not None
     assert 0 < float(real.grad.mean()) < 1
@@ -64,14 +61,14 @@ def test_no_gradient_reaches_the_fakes_shown_as_reals() -> None:
 
 def test_reals_keep_their_type() -> None:
     real, fake = torch.ones(8, 2, dtype=torch.bfloat16), torch.zeros(8, 2)
-    shown = AdaptivePseudo(start=1).reals(real, fake, draws_for(real), 0)
+    shown = AdaptivePseudo(start=1).reals(real, fake, random_for(real), NOW)
     assert shown.dtype == torch.bfloat16
     assert not shown.any()
 
 
 def test_samples_pass_through_untouched() -> None:
     real, _ = pairs()
-    assert AdaptivePseudo(start=1)(real, draws_for(real), 0) is real
+    assert AdaptivePseudo(start=1)(real, random_for(real), NOW) is real
     assert AdaptivePseudo().reads_signs
 
 
@@ -92,7 +89,7 @@ def test_half_a_million_reals_of_positive_logits_raise_p_by_one(
         augmentation.observe(torch.ones(2500), 2500)
     assert augmentation.controller.p == 1
     augmentation.observe(torch.ones(2500), 2500)
-    assert augmentation.probability(0) == 1
+    assert augmentation.probability(NOW) == 1
 
 
 def test_p_moves_every_fourth_update_by_the_images_since() -> None:
@@ -180,15 +177,15 @@ def test_a_composition_passes_reals_and_signs_on() -> None:
     real, fake = pairs()
     both.observe(torch.ones(1000), 1000)
     assert pseudo.controller.p == 1
-    assert torch.equal(both.reals(real, fake, draws_for(real), 0), fake)
+    assert torch.equal(both.reals(real, fake, random_for(real), NOW), fake)
     assert "parts.1.controller.trillionths" in both.state_dict()
 
 
 def test_an_empty_composition_does_nothing() -> None:
     real, fake = pairs()
     nothing = Augmentations([])
-    assert nothing(real, draws_for(real), 0) is real
-    assert nothing.reals(real, fake, draws_for(real), 0) is real
+    assert nothing(real, random_for(real), NOW) is real
+    assert nothing.reals(real, fake, random_for(real), NOW) is real
 
 
 def test_two_parts_that_answer_to_the_same_signs_are_refused() -> None:

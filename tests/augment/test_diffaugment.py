@@ -5,22 +5,23 @@ from __future__ import annotations
 import pytest
 import torch
 from augmenting import pictures
-from tiny import draws_for
+from tiny import random_for
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from lightning_gan.augment import DiffAugment
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.training.schedule import values_at
 
 
 def augmented(x: Tensor, color: bool = False, shift: bool = False, cut: bool = False) -> Tensor:
-    y: Tensor = DiffAugment(color, shift, cut)(x, draws_for(x), 0)
+    y: Tensor = DiffAugment(color, shift, cut)(x, random_for(x), values_at(0))
     return y
 
 
 def test_colours_change_by_brightness_then_saturation_then_contrast() -> None:
     x = pictures(6, 3, 4, 5)
-    random = draws_for(x)
+    random = random_for(x)
     b, s, c = (random.uniform() for _ in range(3))
     for image, result, *factors in zip(x, augmented(x, color=True), b, s, c, strict=True):
         brightness, saturation, contrast = (float(u) for u in factors)
@@ -83,15 +84,15 @@ def test_cutout_makes_a_hole_of_half_the_size_whose_centre_lies_anywhere(
 
 def test_all_three_follow_each_other() -> None:
     x = pictures(4, 3, 8, 8)
-    random = draws_for(x)
+    random = random_for(x)
     y = x
     for part in (
         DiffAugment(True, False, False),
         DiffAugment(False, True, False),
         DiffAugment(False, False, True),
     ):
-        y = part(y, random, 0)
-    assert torch.equal(DiffAugment()(x, draws_for(x), 0), y)
+        y = part(y, random, values_at(0))
+    assert torch.equal(DiffAugment()(x, random_for(x), values_at(0)), y)
 
 
 def test_every_image_is_changed_in_its_own_way() -> None:

@@ -12,7 +12,7 @@ from tiny import composition
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gan.basics.randomness import Seeds, Shard, shared_with_layers
+from lightning_gan.basics.randomness import Seeds, Shard
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import FastGANDiscriminator, FastGANGenerator, MLPGenerator
 from lightning_gan.networks.fastgan import AddedNoise, Excitation, ExcitedChain, HalvingBlock
@@ -163,8 +163,7 @@ def test_noise_of_the_generator_is_a_function_of_seed_and_update() -> None:
 
     def images(update: int) -> Tensor:
         random = Seeds(1).stream("noise", update, Shard(4, 0, 4), z)
-        with shared_with_layers(random):
-            return network(z, LABELS[:4]).detach()
+        return network(z, LABELS[:4], random).detach()
 
     network(z, LABELS[:4])
     for _ in range(100):  # spectral norm comes to rest
@@ -254,10 +253,10 @@ def test_quarters_depend_on_the_place_in_the_global_batch_and_not_on_the_process
     network = FastGANDiscriminator(1, 8, width=2)
     images = torch.rand(6, 1, 8, 8)
 
-    def targets(rows: Shard) -> Tensor:
-        mine = images[rows.first : rows.first + rows.count]
-        with shared_with_layers(Seeds(3).stream("quarters", 5, rows, mine)):
-            return network.reconstructions(mine)[1][1]
+    def targets(shard: Shard) -> Tensor:
+        mine = images[shard.first : shard.first + shard.count]
+        random = Seeds(3).stream("quarters", 5, shard, mine)
+        return network.reconstructions(mine, random)[1][1]
 
     together = targets(Shard(6, 0, 6))
     assert torch.equal(torch.cat([targets(Shard(6, 0, 2)), targets(Shard(6, 2, 4))]), together)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gan.basics.randomness import Seeds, Shard, shared_with_layers
+from lightning_gan.basics.randomness import Seeds, Shard
 from lightning_gan.networks.stylegan2_layers import (
     EqualisedConv,
     EqualisedLinear,
@@ -123,12 +123,10 @@ def test_noise_is_drawn_in_training_by_place_and_rests_in_evaluation() -> None:
     nn.init.ones_(layer.strength)
     maps, styles = torch.randn(1, 3, 4, 4).expand(6, -1, -1, -1), torch.randn(1, 5).expand(6, -1)
     whole = Seeds(0).stream("generator", 0, Shard(6, 0, 6), maps)
-    with shared_with_layers(whole):
-        together = layer(maps, styles)
+    together = layer(maps, styles, whole)
     assert (together[0] != together[1]).any()
     half = Seeds(0).stream("generator", 0, Shard(6, 4, 2), maps)
-    with shared_with_layers(half):
-        torch.testing.assert_close(layer(maps[4:], styles[4:]), together[4:])
+    torch.testing.assert_close(layer(maps[4:], styles[4:], half), together[4:])
     layer.eval()
     still = layer(maps, styles)
     torch.testing.assert_close(still, still[:1].expand_as(still))

@@ -89,12 +89,12 @@ class Control(Callback):
         self.off: list[float] = []
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
-        for update in pl_module.updates:
-            if update.player == "generator":
+        for output in pl_module.outputs:
+            if output.player == "generator":
                 continue
-            real = -float(update.real_logits.double().mean())
-            fake = -float(update.fake_logits.double().mean())
-            self.off.append(float(update.loss) - (real - self.k * fake))
+            real = -float(output.real_logits.double().mean())
+            fake = -float(output.fake_logits.double().mean())
+            self.off.append(float(output.loss) - (real - self.k * fake))
             moved = self.k + self.began.k_rate * (self.began.gamma * real - fake)
             self.k = min(max(moved, 0.0), 1.0)
             self.moves += 1
@@ -149,11 +149,11 @@ def test_what_began_watches_is_named_for_the_logs() -> None:
 
 
 def coded(real: Tensor, fake: Tensor, codes: Tensor) -> Step:
-    """A batch whose logits and whose codes are given; those of reals are zero."""
+    """A step whose logits and whose codes are given; those of reals are zero."""
     return step_of(
         torch.cat([real[:, None], torch.zeros_like(codes)], dim=1),
         torch.cat([fake[:, None], codes], dim=1),
-        lambda samples, _: (samples[:, 0], samples[:, 1:]),  # type: ignore[arg-type, return-value]
+        lambda samples, _: (samples[:, 0], samples[:, 1:]),
     )
 
 
@@ -252,8 +252,8 @@ def test_the_discriminator_does_not_pull_and_without_a_factor_nobody_reads_codes
     r, f = errors(0.1, 0.2), errors(0.3, 0.6)
     plain = EBGAN(pull_away=0)
     for player in PLAYERS:
-        batch = coded(r, f, torch.randn(2, 3, dtype=torch.float64))
-        loss = getattr(plain, f"{player}_loss")(batch)
+        step = coded(r, f, torch.randn(2, 3, dtype=torch.float64))
+        loss = getattr(plain, f"{player}_loss")(step)
         assert torch.equal(loss, getattr(plain, f"{player}_loss")(scored(r, f)))
     with_codes = coded(r, f, torch.ones(2, 3, dtype=torch.float64))
     found = EBGAN(pull_away=5).discriminator_loss(with_codes)
@@ -278,11 +278,11 @@ def test_the_pull_reaches_the_generator_through_the_encoder() -> None:
     real, fake = (torch.randn(4, 2, dtype=torch.float64) for _ in range(2))
 
     def loss(samples: Tensor) -> Tensor:
-        return EBGAN(pull_away=2).generator_loss(step_of(real, samples, judge.scores))  # type: ignore[arg-type]
+        return EBGAN(pull_away=2).generator_loss(step_of(real, samples, judge.output))
 
     assert torch.autograd.gradcheck(loss, fake.requires_grad_())
     with_pull = torch.autograd.grad(loss(fake), fake)[0]
-    plain = EBGAN(pull_away=0).generator_loss(step_of(real, fake, judge.scores))  # type: ignore[arg-type]
+    plain = EBGAN(pull_away=0).generator_loss(step_of(real, fake, judge.output))
     assert (with_pull - torch.autograd.grad(plain, fake)[0]).abs().max() > 1e-3
 
 
@@ -298,9 +298,9 @@ def test_they_train_on_pictures_with_a_convolutional_autoencoder(
     judge = AutoencoderDiscriminator(1, 8, width=4, code_dim=3, depth=1, power=power)
     parts = composition(discriminator=judge, objective=objective)
     images = torch.rand(4, 1, 8, 8) * 2 - 1
-    batch = step_of(images, images.flip(0), judge.scores)  # type: ignore[arg-type]
+    step = step_of(images, images.flip(0), judge.output)
     for player in PLAYERS:
-        assert torch.isfinite(getattr(parts.objective, f"{player}_loss")(batch))
+        assert torch.isfinite(getattr(parts.objective, f"{player}_loss")(step))
 
 
 @pytest.mark.parametrize(

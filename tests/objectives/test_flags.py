@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from objective_cases import built, for_both_players, for_every_objective, loss_of, same
 from tiny import logit_gradients, random_logits, scored
 
+from lightning_gan.errors import ConfigurationError
 from lightning_gan.objectives import (
     BEGAN,
     EBGAN,
@@ -74,10 +77,26 @@ def test_a_generator_loss_reads_real_logits_exactly_where_the_objective_says_so(
     kind: type[Objective],
 ) -> None:
     r, f = random_logits()
-    batch, objective = scored(r, f), built(kind)
-    objective.generator_loss(batch)
-    assert ("real_logits" in batch.__dict__) == objective.relative
+    step, objective = scored(r, f), built(kind)
+    whole, unread = objective.generator_loss(step), replace(step, real_output=None)
+    if objective.relative:
+        with pytest.raises(ConfigurationError, match="output for real samples"):
+            objective.generator_loss(unread)
+    else:
+        assert torch.equal(objective.generator_loss(unread), whole)
     assert bool(logit_gradients(objective, r, f, "generator")[0].any()) == objective.relative
+
+
+@for_both_players
+@for_every_objective
+def test_a_loss_reads_every_kind_that_the_objective_names(
+    kind: type[Objective], player: str
+) -> None:
+    step, objective = scored(*random_logits()), built(kind)
+    for name in getattr(objective, f"{player}_reads"):
+        unread = replace(step, player=player, **{f"{name}_output": None})
+        with pytest.raises(ConfigurationError, match=rf"name '{name}' in its {player}_reads"):
+            getattr(objective, f"{player}_loss")(unread)
 
 
 @for_both_players

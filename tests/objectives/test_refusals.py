@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -220,7 +220,8 @@ class Harder(WeightClipping):
 @pytest.mark.parametrize("clipping", [WeightClipping(), Harder()], ids=repr)
 def test_looking_ahead_refuses_clipped_weights(clipping: Regularizer) -> None:
     found = refusal(objective=Unrolled(NonSaturating()), regularizers=[clipping])
-    assert_said(found, "Unrolled", "WeightClipping", "no gradient", "by GradientPenalty instead")
+    name = type(clipping).__name__
+    assert_said(found, "Unrolled", name, "no gradient", "by GradientPenalty instead")
     composition(objective=TopK(NonSaturating()), regularizers=[clipping]).attach()
 
 
@@ -276,10 +277,7 @@ def test_pairs_warn_of_r1_alone_and_of_a_lazy_penalty(kind: type[Any]) -> None:
     assert warnings_of(objective=kind(), regularizers=[R1(), R2()]) == []
 
 
-PACKS: Mapping[type[Any], tuple[str, str]] = {
-    MultiHinge: ("a pack has several", "leave Packed out"),
-    EBGAN: ("a pack is none", "leave Packed out"),
-}
+OF_SINGLE_SAMPLES: set[type[Any]] = {MultiHinge, EBGAN}
 
 
 @pytest.mark.parametrize("kind", sorted(ALL, key=lambda kind: kind.__name__))
@@ -289,10 +287,25 @@ def test_packs_are_refused_by_objectives_of_single_samples_only(kind: type[Any])
     if kind in ENERGIES:
         judge = Packed(MLPAutoencoderDiscriminator(4, 0, width=4, code_dim=3), pack=2)
     parts["discriminator"] = judge
-    if kind in PACKS:
-        assert_said(refusal(**parts), kind.__name__, *PACKS[kind])
+    if kind in OF_SINGLE_SAMPLES:
+        found = refusal(**parts)
+        why = ("one logit for each sample", "a pack has one for several", "leave Packed out")
+        assert_said(found, kind.__name__, *why)
     else:
         composition(**parts).attach()
+
+
+class Single(NonSaturating):
+    """Needs logits of single samples, by itself."""
+
+    per_sample = True
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_a_wrapper_refuses_what_the_objective_inside_cannot_live_with(wrapper: type[Any]) -> None:
+    found = refusal(objective=wrapper(Single()), discriminator=packed())
+    assert_said(found, "Single needs one logit for each sample", "leave Packed out")
+    composition(objective=wrapper(Single())).attach()
 
 
 def test_classes_are_needed_and_not_twice() -> None:
@@ -318,7 +331,7 @@ def test_whole_batches_warn_of_pieces(kind: type[Any]) -> None:
 
 def test_codes_of_one_sample_cannot_be_compared() -> None:
     one, judge = torch.zeros(1, 2), autoencoder()
-    batch = step_of(one, one, judge.scores)  # type: ignore[arg-type]
+    step = step_of(one, one, judge.output)
     with pytest.raises(ConfigurationError, match=r"compares samples: take batches of at least 2\."):
-        EBGAN().generator_loss(batch)
-    assert torch.isfinite(EBGAN(pull_away=0).generator_loss(batch))
+        EBGAN().generator_loss(step)
+    assert torch.isfinite(EBGAN(pull_away=0).generator_loss(step))

@@ -10,7 +10,6 @@ import torch
 from tiny import composition, logit_gradients, random_logits, scored
 from torch import Tensor
 
-from lightning_gan.basics.randomness import Seeds
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.objectives import (
@@ -25,8 +24,8 @@ from lightning_gan.objectives import (
     RelativisticPairingLeastSquares,
     SoftmaxGAN,
 )
-from lightning_gan.training.game import Game, Turn
-from lightning_gan.training.step import PLAYERS, Player
+from lightning_gan.training.game import Game
+from lightning_gan.training.step import PLAYERS, PlayerName, Progress
 
 PAIRINGS: list[type[Objective]] = [
     RelativisticPairing,
@@ -97,7 +96,7 @@ def test_a_lead_of_one_is_enough(kind: type[Objective]) -> None:
 
 
 @for_both_players
-def test_gradients_pass_through_the_means_of_the_other_kind(player: Player) -> None:
+def test_gradients_pass_through_the_means_of_the_other_kind(player: PlayerName) -> None:
     # from the formula, by hand: each logit counts in its own term and in every term of the others
     r, f = (values.detach() for values in random_logits())
     reals, fakes, count = r.numpy(), f.numpy(), len(r)
@@ -123,18 +122,20 @@ def test_probabilities_are_of_differences() -> None:
 @for_both_players
 @pytest.mark.parametrize("kind", PAIRINGS)
 @pytest.mark.parametrize(("reals", "fakes"), [(4, 3), (4, 1), (1, 4)])
-def test_a_pair_needs_both(kind: type[Objective], player: Player, reals: int, fakes: int) -> None:
+def test_a_pair_needs_both(
+    kind: type[Objective], player: PlayerName, reals: int, fakes: int
+) -> None:
     # one fake would be spread over all reals without a word
-    batch = scored(torch.randn(reals), torch.randn(fakes))
+    step = scored(torch.randn(reals), torch.randn(fakes))
     expected = rf"there are {reals} reals and {fakes} fakes: make as many"
     with pytest.raises(ConfigurationError, match=expected):
-        getattr(kind(), f"{player}_loss")(batch)
+        getattr(kind(), f"{player}_loss")(step)
 
 
 @for_both_players
 @pytest.mark.parametrize("pieces", [1, 3])
 def test_both_of_a_pair_carry_the_same_label_and_there_are_as_many(
-    player: Player, pieces: int
+    player: PlayerName, pieces: int
 ) -> None:
     asked: list[Tensor] = []
 
@@ -150,12 +151,13 @@ def test_both_of_a_pair_carry_the_same_label_and_there_are_as_many(
         accumulate=pieces,
     )
     labels = torch.tensor([0, 2, 1, 1, 0, 2, 2])
-    batches = list(Game(parts, Seeds(0)).batches(Turn(player, 0), torch.randn(7, 2), labels))
-    assert len(batches) == pieces
-    for batch, of_fakes in zip(batches, asked, strict=True):
-        assert torch.equal(batch.labels, of_fakes)
-        assert len(batch.real) == len(batch.fake)
-    assert torch.equal(torch.cat([batch.labels for batch in batches]), labels)
+    game = Game(parts)
+    steps = list(game.steps(game.player(player), torch.randn(7, 2), labels, Progress()))
+    assert len(steps) == pieces
+    for step, of_fakes in zip(steps, asked, strict=True):
+        assert torch.equal(step.labels, of_fakes)
+        assert len(step.real) == len(step.fake)
+    assert torch.equal(torch.cat([step.labels for step in steps]), labels)
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 64])
@@ -189,7 +191,7 @@ def test_a_contrast_is_won_by_telling_all_apart() -> None:
 
 @for_both_players
 def test_the_gradient_of_a_softmax_is_what_each_has_minus_what_it_should_have(
-    player: Player,
+    player: PlayerName,
 ) -> None:
     r, f = (values.detach() for values in random_logits())
     exponentials = np.exp(np.concatenate([r.numpy(), f.numpy()]))
@@ -209,7 +211,7 @@ def test_a_softmax_generator_has_nothing_left_to_win_from_an_undecided_discrimin
 
 @for_both_players
 @pytest.mark.parametrize("kind", CONTRASTS)
-def test_a_contrast_knows_no_pairs(kind: type[Objective], player: Player) -> None:
+def test_a_contrast_knows_no_pairs(kind: type[Objective], player: PlayerName) -> None:
     r, f = random_logits()
     loss = getattr(kind(), f"{player}_loss")
     moved = loss(scored(r, f[torch.randperm(len(f))]))

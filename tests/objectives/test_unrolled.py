@@ -9,14 +9,12 @@ from dataclasses import replace
 import pytest
 import torch
 from optimizer_rules import RULES, for_every_rule, same, state
-from tiny import NormedDiscriminator, composition, draws_for, fit, points_gan
+from tiny import NormedDiscriminator, composition, fit, points_gan, step_of
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
-from lightning_gan.basics.randomness import Seeds
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import Discriminator, Generator, MLPDiscriminator, MLPGenerator
-from lightning_gan.networks.base import scores_of
 from lightning_gan.objectives import (
     Hinge,
     LeastSquares,
@@ -27,8 +25,8 @@ from lightning_gan.objectives import (
     Wasserstein,
 )
 from lightning_gan.regularizers import R1, SpectralNormalization
-from lightning_gan.training.game import Game, Turn
-from lightning_gan.training.step import PLAYERS, Step
+from lightning_gan.training.game import Game
+from lightning_gan.training.step import PLAYERS, PlayerName, Progress, Step
 
 SMOOTH: list[Objective] = [Minimax(), NonSaturating(0.9), LeastSquares(), Wasserstein()]
 for_smooth_objectives = pytest.mark.parametrize("objective", SMOOTH, ids=repr)
@@ -57,25 +55,31 @@ class Phi(Discriminator):
 
 
 def facing(
-    generator: nn.Module,
-    discriminator: nn.Module,
-    rule: Optimizer | None,
+    generator: Generator,
+    discriminator: Discriminator,
+    optimizer: Optimizer | None,
     real: Tensor,
     z: Tensor,
 ) -> Step:
-    """What a generator looks at in its update."""
-    labels = torch.zeros(len(real), dtype=torch.long)
-    return Step(
-        scores_of(discriminator),
+    """What a generator sees in its update."""
+    return step_of(
         real,
-        generator(z, labels),
-        labels,
-        draws_for(real),
+        generator(z, torch.zeros(len(z), dtype=torch.long)),
+        discriminator.output,
         player="generator",
         generator=generator,
         discriminator=discriminator,
-        rule=rule,
+        discriminator_optimizer=optimizer,
+        reads=(),
     )
+
+
+def loss_of(objective: Objective, step: Step, player: PlayerName = "generator") -> Tensor:
+    """A player's loss, with the passes through the discriminator that it asks for."""
+    loss: Tensor = getattr(objective, f"{player}_loss")(
+        step.judged(*getattr(objective, f"{player}_reads"))
+    )
+    return loss
 
 
 class Pair:
@@ -88,22 +92,22 @@ class Pair:
         self.discriminator = judge.double()
         self.real = torch.randn(6, 2, dtype=torch.float64)
         self.z = torch.randn(6, 2, dtype=torch.float64)
-        self.rule = RULES[rule](self.discriminator.parameters())
+        self.optimizer = RULES[rule](self.discriminator.parameters())
 
-    def batch(self) -> Step:
-        return facing(self.generator, self.discriminator, self.rule, self.real, self.z)
+    def step(self) -> Step:
+        return facing(self.generator, self.discriminator, self.optimizer, self.real, self.z)
 
     def train(self, objective: Objective, steps: int) -> None:
         """Moves the discriminator by its own optimizer."""
         for _ in range(steps):
-            self.rule.zero_grad()
-            objective.discriminator_loss(self.batch()).backward()
-            self.rule.step()
+            self.optimizer.zero_grad()
+            loss_of(objective, self.step(), "discriminator").backward()
+            self.optimizer.step()
         self.generator.zero_grad(), self.discriminator.zero_grad()
 
     def gradient(self, objective: Objective) -> list[Tensor]:
         """Of the generator's loss, by its weights."""
-        loss = objective.generator_loss(self.batch())
+        loss = loss_of(objective, self.step())
         found = torch.autograd.grad(loss, list(self.generator.parameters()))
         return list(found)
 
@@ -116,9 +120,10 @@ def test_in_the_bilinear_game_the_gradient_has_the_closed_form(
     # U_K = theta (phi + K eta theta), by theta: phi + 2 K eta theta; at first order with K for 2 K
     theta, phi, eta = 0.7, -1.3, 0.2
     generator, discriminator = Theta(theta), Phi(phi)
-    rule, zeros = SGD(discriminator.parameters(), lr=eta), torch.zeros(3, 1, dtype=torch.float64)
+    optimizer = SGD(discriminator.parameters(), lr=eta)
+    zeros = torch.zeros(3, 1, dtype=torch.float64)
     unrolled = Unrolled(Wasserstein(), steps, first_order=first_order)
-    loss = unrolled.generator_loss(facing(generator, discriminator, rule, zeros, zeros))
+    loss = loss_of(unrolled, facing(generator, discriminator, optimizer, zeros, zeros))
     (gradient,) = torch.autograd.grad(loss, generator.theta)
     assert loss.item() == pytest.approx(theta * (phi + steps * eta * theta), rel=1e-12)
     expected = phi + (1 if first_order else 2) * steps * eta * theta
@@ -129,13 +134,13 @@ def test_in_the_bilinear_game_the_gradient_has_the_closed_form(
 @for_smooth_objectives
 def test_no_step_ahead_is_minus_the_discriminators_loss(objective: Objective) -> None:
     pair = Pair("adam")
-    loss = Unrolled(objective, steps=0).generator_loss(pair.batch())
-    assert torch.equal(loss, -objective.discriminator_loss(pair.batch()))
+    loss = loss_of(Unrolled(objective, steps=0), pair.step())
+    assert torch.equal(loss, -loss_of(objective, pair.step(), "discriminator"))
     # of which the generator feels the term of fakes only
     minus = pair.gradient(Unrolled(objective, steps=0))
-    term = replace(pair.batch(), real=torch.zeros_like(pair.real))
+    term = replace(pair.step(), real=torch.zeros_like(pair.real))
     plain = torch.autograd.grad(
-        -objective.discriminator_loss(term), list(pair.generator.parameters())
+        -loss_of(objective, term, "discriminator"), list(pair.generator.parameters())
     )
     assert all(torch.allclose(a, b, rtol=1e-12) for a, b in zip(minus, plain, strict=True))
 
@@ -148,8 +153,8 @@ def test_no_step_ahead_and_the_own_loss_is_the_plain_game(objective: Objective) 
 
 
 def test_no_step_ahead_needs_no_optimizer() -> None:
-    batch = replace(Pair("adam").batch(), rule=None)
-    assert torch.isfinite(Unrolled(Hinge(), steps=0).generator_loss(batch))
+    step = replace(Pair("adam").step(), discriminator_optimizer=None)
+    assert torch.isfinite(loss_of(Unrolled(Hinge(), steps=0), step))
 
 
 @for_every_rule
@@ -161,17 +166,17 @@ def test_the_steps_ahead_are_those_that_the_optimizer_would_take(
     pair = Pair(rule)
     pair.train(objective, before)
     for whole in (True, False):
-        loss = Unrolled(objective, 4, whole=whole).generator_loss(pair.batch())
-        again = Unrolled(objective, 4, whole=whole, first_order=True).generator_loss(pair.batch())
+        loss = loss_of(Unrolled(objective, 4, whole=whole), pair.step())
+        again = loss_of(Unrolled(objective, 4, whole=whole, first_order=True), pair.step())
         moved = copy.deepcopy(pair)
         moved.train(objective, 4)
-        future = objective.generator_loss(moved.batch())
+        future = loss_of(objective, moved.step())
         if whole:
-            future = -objective.discriminator_loss(moved.batch())
+            future = -loss_of(objective, moved.step(), "discriminator")
         assert abs((loss - future).item()) < 1e-12
         assert abs((again - future).item()) < 1e-12
-    present = objective.discriminator_loss(pair.batch())
-    assert abs((present - objective.discriminator_loss(moved.batch())).item()) > 1e-3
+    present = loss_of(objective, pair.step(), "discriminator")
+    assert abs((present - loss_of(objective, moved.step(), "discriminator")).item()) > 1e-3
 
 
 @for_every_rule
@@ -191,7 +196,7 @@ def test_the_gradient_equals_finite_differences(rule: str, before: int, whole: b
             ends = []
             for side in (step, -2 * step):
                 flat[place] += side
-                ends.append(unrolled.generator_loss(pair.batch()).item())
+                ends.append(loss_of(unrolled, pair.step()).item())
             flat[place] += step
             slope = (ends[0] - ends[1]) / (2 * step)
             assert gradient.view(-1)[place].item() == pytest.approx(slope, abs=1e-5 * size)
@@ -209,7 +214,7 @@ class Unevenly(MLPDiscriminator):
 
 def spectral() -> Discriminator:
     judge = MLPDiscriminator(2, 0, width=4, depth=2)
-    SpectralNormalization().attach(composition(discriminator=judge))
+    SpectralNormalization().attach(MLPGenerator(2, 0), judge, None)
     return judge
 
 
@@ -230,11 +235,11 @@ def test_looking_ahead_leaves_weights_statistics_and_optimizer_as_they_are(
 ) -> None:
     pair = Pair(rule, JUDGES[judge]())
     pair.train(Hinge(), 2)
-    before = state(pair.discriminator, pair.rule)
+    before = state(pair.discriminator, pair.optimizer)
     assert pair.discriminator.training
     unrolled = Unrolled(Hinge(), 3, first_order=first_order)
-    unrolled.generator_loss(pair.batch()).backward()
-    assert same(before, state(pair.discriminator, pair.rule))
+    loss_of(unrolled, pair.step()).backward()
+    assert same(before, state(pair.discriminator, pair.optimizer))
     assert all(weight.grad is None for weight in pair.discriminator.parameters())
     gradients = [weight.grad for weight in pair.generator.parameters()]
     assert all(g is not None and torch.isfinite(g).all() for g in gradients)
@@ -245,11 +250,11 @@ def test_what_the_optimizer_does_not_move_rests() -> None:
     pair = Pair("descent")
     frozen = pair.discriminator.layers[1]  # type: ignore[index]
     frozen.requires_grad_(False)
-    pair.rule = SGD([p for p in pair.discriminator.parameters() if p.requires_grad], lr=0.3)
-    loss = Unrolled(NonSaturating(), 3).generator_loss(pair.batch())
+    pair.optimizer = SGD([p for p in pair.discriminator.parameters() if p.requires_grad], lr=0.3)
+    loss = loss_of(Unrolled(NonSaturating(), 3), pair.step())
     moved = copy.deepcopy(pair)
     moved.train(NonSaturating(), 3)
-    expected = -NonSaturating().discriminator_loss(moved.batch())
+    expected = -loss_of(NonSaturating(), moved.step(), "discriminator")
     assert abs((loss - expected).item()) < 1e-12
     assert same(moved.discriminator.layers[1].state_dict(), frozen.state_dict())  # type: ignore[index]
 
@@ -267,12 +272,13 @@ def test_penalties_are_not_foreseen_but_act_on_the_ordinary_step() -> None:
     for name, regularizers in (("plain", []), ("penalised", [R1(10.0)])):
         torch.manual_seed(0)
         parts = composition(objective=Unrolled(Minimax(), 3), regularizers=regularizers)
-        rule = SGD(parts.discriminator.parameters(), lr=0.3)
-        game, real = Game(parts, Seeds(0)), torch.randn(4, 2)
+        optimizer = SGD(parts.discriminator.parameters(), lr=0.3)
+        game, real = Game(parts), torch.randn(4, 2)
+        labels = torch.zeros(4, dtype=torch.long)
         for player in PLAYERS:
-            turn = Turn(player, 0, rule=rule)
-            (batch,) = game.batches(turn, real, torch.zeros(4, dtype=torch.long))
-            losses[name, player] = game.loss(turn, batch)[0].item()
+            mover = game.player(player)
+            (step,) = game.steps(mover, real, labels, Progress(), discriminator_optimizer=optimizer)
+            losses[name, player] = game.loss(step, mover.due(0))[0].item()
     assert losses["plain", "generator"] == losses["penalised", "generator"]
     assert losses["plain", "discriminator"] < losses["penalised", "discriminator"]
 
@@ -286,9 +292,9 @@ def test_the_generators_step_leaves_the_discriminator_where_its_own_step_put_it(
 
 
 def test_steps_ahead_need_the_optimizer() -> None:
-    batch = replace(Pair("adam").batch(), rule=None)
-    with pytest.raises(ConfigurationError, match="pass it as the rule of the Turn"):
-        Unrolled(Hinge(), 1).generator_loss(batch)
+    step = replace(Pair("adam").step(), discriminator_optimizer=None)
+    with pytest.raises(ConfigurationError, match=r"pass it to Game\.steps"):
+        loss_of(Unrolled(Hinge(), 1), step)
 
 
 def test_there_are_no_steps_back() -> None:

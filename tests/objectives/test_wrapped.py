@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from tiny import (
     quiet_trainer,
     random_logits,
     scored,
+    step_of,
     weights,
 )
 from torch import Tensor
@@ -24,7 +24,7 @@ from lightning_gan.callbacks import LastCheckpoint
 from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.gan import GAN
-from lightning_gan.networks import MLPDiscriminator, Packed
+from lightning_gan.networks import Discriminator, Generator, MLPDiscriminator, Packed
 from lightning_gan.objectives import (
     Hinge,
     LeastSquares,
@@ -95,8 +95,8 @@ def test_the_discriminator_learns_from_all(kind: type[Objective]) -> None:
 def test_k_falls_with_the_images_seen_down_to_its_end(images: int, k: int) -> None:
     wrapped = TopK(Wasserstein(), share=DecayCurve(0.75, images=50, end=0.5))
     r, f = random_logits()
-    batch = replace(scored(r, f), images_seen=images)
-    (gradient,) = torch.autograd.grad(wrapped.generator_loss(batch), f)
+    step = scored(r, f, images=images)
+    (gradient,) = torch.autograd.grad(wrapped.generator_loss(step), f)
     assert sorted(gradient.tolist()) == pytest.approx([-1 / k] * k + [0] * (16 - k))
 
 
@@ -114,7 +114,7 @@ class OnRank:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, whole: Tensor) -> None:
         self.patch, self.whole = monkeypatch, whole
 
-    def batch(self, rank: int, r: Tensor, f: Tensor) -> Step:
+    def step(self, rank: int, r: Tensor, f: Tensor) -> Step:
         def own_rows(rows: Tensor) -> Any:
             return rows.chunk(2)[rank]
 
@@ -137,7 +137,7 @@ def test_processes_share_the_best_of_all(
     (expected,) = torch.autograd.grad(loss, f)
     play, losses = OnRank(monkeypatch, f), []
     for rank in range(2):
-        losses.append(wrapped.generator_loss(play.batch(rank, r, f)))
+        losses.append(wrapped.generator_loss(play.step(rank, r, f)))
     mean = torch.stack(losses).mean()
     assert torch.allclose(mean, loss, rtol=1e-12)
     (found,) = torch.autograd.grad(mean, f)
@@ -150,9 +150,9 @@ def test_the_best_of_packs_are_whole_packs() -> None:
     judge = Packed(MLPDiscriminator(4, 0, width=4, depth=1), pack=2).double()
     real, fake = (torch.randn(6, 2, dtype=torch.float64) for _ in range(2))
     fake.requires_grad_()
-    batch = replace(scored(torch.zeros(6), torch.zeros(6)), score=judge, real=real, fake=fake)
-    (gradient,) = torch.autograd.grad(TopK(Hinge(), share=0.3).generator_loss(batch), fake)
-    best = int(batch.fake_logits.argmax())
+    step = step_of(real, fake, judge.output)
+    (gradient,) = torch.autograd.grad(TopK(Hinge(), share=0.3).generator_loss(step), fake)
+    best = int(step.fake_logits.argmax())
     learns = gradient.any(dim=1).tolist()
     assert learns == [place // 2 == best for place in range(6)]
 
@@ -203,18 +203,15 @@ def test_a_wrapper_lets_what_is_inside_attach_and_observe(wrapper: type[Any]) ->
     seen: list[Any] = []
 
     class Watched(NonSaturating):
-        def attach(self, composition: Any) -> None:
-            seen.append("attached")
-
-        def check(self, composition: Any) -> None:
-            seen.append("checked")
+        def attach(self, generator: Generator, discriminator: Discriminator) -> None:
+            seen.append(("attached", generator, discriminator))
 
         def observe(self, real_logits: Tensor, fake_logits: Tensor) -> None:
             seen.append((real_logits.tolist(), fake_logits.tolist()))
 
     gan = points_gan(wrapper(Watched()))
     gan.objective.observe(torch.ones(1), torch.zeros(1))  # type: ignore[operator]
-    assert seen == ["attached", "checked", ([1], [0])]
+    assert seen == [("attached", gan.generator, gan.discriminator), ([1], [0])]
 
 
 @pytest.mark.parametrize("share", [0.0, -0.5, 1.01])
