@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.utils import make_grid
 
 
 def from_uint8(images: Tensor) -> Tensor:
@@ -37,6 +36,8 @@ def grid(images: Tensor, columns: int, smallest: int = 64) -> Tensor:
     Returns:
         A picture (3, height, width), uint8.
     """
+    from torchvision.utils import make_grid  # here, since the metrics do without torchvision
+
     factor = max(smallest // images.shape[-1], 1)
     pictures = to_uint8(images).repeat_interleave(factor, 2).repeat_interleave(factor, 3)
     picture: Tensor = make_grid(pictures, columns, padding=2, pad_value=255)

@@ -31,8 +31,13 @@ def test_a_file_appears_whole_in_a_new_folder(tmp_path: Path) -> None:
 def test_the_old_file_stays_where_writing_fails(tmp_path: Path) -> None:
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
-    with pytest.raises(KeyboardInterrupt), written_whole(path) as part:
-        part.write_bytes(b"new")
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with written_whole(path) as part:
+            part.write_bytes(b"new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

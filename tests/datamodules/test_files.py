@@ -1,6 +1,5 @@
 """MNIST and CIFAR: what is read, how it is split, and what is said of files that are not whole."""
 
-import ast
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_gan import datamodules
 from lightning_gan.datamodules import CIFAR10, CIFAR100, MNIST, FashionMNIST, Split
 from lightning_gan.datamodules.downloaded import DownloadedData
 from lightning_gan.errors import ConfigurationError, DataError
@@ -210,13 +208,6 @@ def test_a_file_of_cifar_with_a_wrong_checksum_is_named(tmp_path: Path) -> None:
         CIFAR10(str(tmp_path)).prepare_data()
     with pytest.raises(DataError, match=r"data_batch_1' is damaged \(its checksum is wrong\)"):
         CIFAR10(str(tmp_path), download=False).setup()
-
-
-def test_no_module_imports_torchvision_when_it_is_imported() -> None:
-    for path in Path(datamodules.__file__).parent.glob("*.py"):
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                assert "torchvision" not in ast.unparse(node), path
 
 
 def skip_unless_whole(data: DownloadedData) -> None:
