@@ -52,7 +52,7 @@ class DiscriminatorOutput(NamedTuple):
     """Features (N, F) behind them; None where the discriminator gives none."""
 
 
-class Generator(Part, nn.Module):
+class Generator(Part, nn.Module, base=True):
     """A network from latents to samples.
 
     Subclasses define ``forward(z, labels)`` on latents (N, latent_dim) and class indices (N,), and
@@ -125,7 +125,7 @@ class Generator(Part, nn.Module):
         )
 
 
-class Discriminator(Part, nn.Module):
+class Discriminator(Part, nn.Module, base=True):
     """A network from samples to logits, high for real.
 
     Subclasses define ``features(samples)`` -> (N, F) and end their ``__init__`` by calling

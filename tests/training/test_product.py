@@ -11,7 +11,6 @@ from tiny import composition
 from torch import Tensor
 from zoo import Decoding, Styled, own
 
-from lightning_gan.basics.randomness import Seeds
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import (
     Discriminator,
@@ -36,10 +35,10 @@ from lightning_gan.regularizers import (
     Regularizer,
 )
 from lightning_gan.training.composition import Composition
-from lightning_gan.training.game import Game, Turn
+from lightning_gan.training.game import Game
 from lightning_gan.training.latents import CodePrior
 from lightning_gan.training.optimizers import GANAdam, step_after
-from lightning_gan.training.step import PLAYERS
+from lightning_gan.training.step import PLAYERS, Progress
 
 STEPS, BATCH, SIZE = 3, 4, 8
 OBJECTIVES = own(Objective)
@@ -112,32 +111,29 @@ def put_together(
 
 def train(parts: Composition) -> list[Tensor]:
     """A few steps of a plain PyTorch loop; the losses."""
-    game = Game(parts, Seeds(0))
-    extra = [part.parameters() for part in (parts.objective, *parts.regularizers)]
-    weights = {
-        "generator": list(parts.generator.parameters()),
-        "discriminator": [
-            *parts.discriminator.parameters(),
-            *(weight for some in extra for weight in some),
-        ],
-    }
-    optimizers = {player: GANAdam(weights[player]) for player in PLAYERS}
+    game, progress = Game(parts), Progress()
+    weights = {name: list(game.player(name).weights.parameters()) for name in PLAYERS}
+    optimizers = {name: game.player(name).make_optimizer(GANAdam) for name in PLAYERS}
     real, labels = torch.rand(BATCH, 1, SIZE, SIZE) * 2 - 1, torch.arange(BATCH) % 2
     frozen = {id(w) for some in weights.values() for w in some if not w.requires_grad}
     losses = []
-    for step in range(STEPS):
-        for player in PLAYERS:
+    for _ in range(STEPS):
+        for name in PLAYERS:
+            player = game.player(name)
             for other in PLAYERS:
                 for weight in weights[other]:
-                    weight.requires_grad_(other == player and id(weight) not in frozen)
-            optimizers[player].zero_grad()
-            turn = Turn(player, step, step * BATCH, rule=optimizers["discriminator"])
-            for batch in game.batches(turn, real, labels):
-                loss, update = game.loss(turn, batch)
-                loss.backward()
-            optimizers[player].step()
-            game.observe(player, [update], batch)
+                    weight.requires_grad_(other == name and id(weight) not in frozen)
+            optimizers[name].zero_grad()
+            (step,) = game.steps(
+                player, real, labels, progress, discriminator_optimizer=optimizers["discriminator"]
+            )
+            loss, output = game.loss(step, player.due(progress.updates(name)))
+            loss.backward()
+            optimizers[name].step()
+            progress.count_update(name)
+            game.observe(step, [output])
             losses.append(loss.detach())
+        progress.count_batch(BATCH)
     return losses
 
 

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
-from lightning_gan.basics.randomness import Seeds, Shard, hashed_seed, latents
+from lightning_gan.basics.randomness import (
+    Seeds,
+    Shard,
+    block_generator,
+    data_generator,
+    hashed_seed,
+    layer_normal,
+    layer_uniform,
+)
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.training.latents import normal_latents
 
 LIKE = torch.zeros(1)
+BLOCK_SEED, DATA_SEED = 6515528556742908675, 8164178574686010183
+"""As computed from the first version on."""
 
 
 def normal(seed: int = 0, stream: str = "generator", update: int = 0) -> torch.Tensor:
@@ -20,10 +33,10 @@ def test_the_same_update_draws_the_same_numbers_again() -> None:
 
 
 def test_what_was_drawn_before_does_not_matter() -> None:
-    noise = Seeds(0)
-    noise.stream("discriminator", 5, Shard(3, 0, 3), LIKE).normal(7)
+    seeds = Seeds(0)
+    seeds.stream("discriminator", 5, Shard(3, 0, 3), LIKE).normal(7)
     torch.randn(10)
-    assert torch.equal(noise.stream("generator", 0, Shard(8, 0, 8), LIKE).normal(3), normal())
+    assert torch.equal(seeds.stream("generator", 0, Shard(8, 0, 8), LIKE).normal(3), normal())
 
 
 @pytest.mark.parametrize("other", [{"seed": 1}, {"stream": "discriminator"}, {"update": 1}])
@@ -34,11 +47,11 @@ def test_seed_stream_and_update_all_matter(other: dict[str, int]) -> None:
 @pytest.mark.parametrize("kind", ["normal", "uniform"])
 @pytest.mark.parametrize("total", [3, 7, 40])
 def test_shares_of_the_global_batch_are_rows_of_the_whole(kind: str, total: int) -> None:
-    noise = Seeds(0)
-    whole_draws = noise.stream("g", 4, Shard(total, 0, total), LIKE)
-    whole = [getattr(whole_draws, kind)(2, 2), getattr(whole_draws, kind)(1)]
+    seeds = Seeds(0)
+    everything = seeds.stream("g", 4, Shard(total, 0, total), LIKE)
+    whole = [getattr(everything, kind)(2, 2), getattr(everything, kind)(1)]
     for first, count in ((0, 1), (1, total - 1)):
-        random = noise.stream("g", 4, Shard(total, first, count), LIKE)
+        random = seeds.stream("g", 4, Shard(total, first, count), LIKE)
         for numbers in whole:
             share = getattr(random, kind)(*numbers.shape[1:])
             assert torch.equal(share, numbers[first : first + count])
@@ -72,8 +85,23 @@ def test_the_global_generator_is_left_alone() -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
+def test_other_hashes_keep_their_bytes() -> None:
+    # Splits, orders and measured samples of every run so far depend on them.
+    assert block_generator(0, 3).initial_seed() == BLOCK_SEED
+    assert data_generator(0, 7).initial_seed() == DATA_SEED
+
+
+@pytest.mark.parametrize("draw", [layer_normal, layer_uniform])
+def test_a_layer_of_other_rows_is_refused_and_not_served_from_elsewhere(draw: Any) -> None:
+    random = Seeds(0).stream("x", 0, Shard(8, 0, 8), LIKE)
+    assert draw(torch.zeros(8, 1), random, 2).shape == (8, 2)
+    with pytest.raises(ConfigurationError, match="sees 4 rows and its random numbers are for 8"):
+        draw(torch.zeros(4, 1), random, 2)
+    assert draw(torch.zeros(4, 1), random.subset(slice(None, None, 2)), 2).shape == (4, 2)
+
+
 def test_truncated_latents_stay_within_and_keep_their_shape() -> None:
-    z = latents(20_000, 2, torch.Generator().manual_seed(0), truncation=0.7)
+    z = normal_latents(20_000, 2, torch.Generator().manual_seed(0), truncation=0.7)
     assert float(z.abs().max()) <= 0.7 + 1e-6
     # the variance of a normal cut off at a is 1 - 2 a phi(a) / (2 Phi(a) - 1)
     phi, mass = 0.312254, 0.516073
@@ -81,7 +109,7 @@ def test_truncated_latents_stay_within_and_keep_their_shape() -> None:
 
 
 def test_a_wide_truncation_is_none() -> None:
-    z = latents(20_000, 1, torch.Generator().manual_seed(0), truncation=4)
+    z = normal_latents(20_000, 1, torch.Generator().manual_seed(0), truncation=4)
     assert float(z.std()) == pytest.approx(1, abs=0.02)
     assert torch.isfinite(z).all()
 
@@ -89,4 +117,4 @@ def test_a_wide_truncation_is_none() -> None:
 @pytest.mark.parametrize("truncation", [0.0, -1.0])
 def test_a_truncation_that_leaves_nothing_is_refused(truncation: float) -> None:
     with pytest.raises(ConfigurationError, match="truncation"):
-        latents(1, 1, torch.Generator(), truncation)
+        normal_latents(1, 1, torch.Generator(), truncation)

@@ -10,7 +10,7 @@ import torch
 from tiny import Points, distance, fit, points_gan, quiet_trainer, weights
 
 from lightning_gan.callbacks import LastCheckpoint
-from lightning_gan.checkpoints.loading import warm_start
+from lightning_gan.checkpoints.warm_start import warm_start
 from lightning_gan.errors import WeightsError
 from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
@@ -29,6 +29,10 @@ def other_gan(**arguments: Any) -> GAN:
     return gan
 
 
+def players(gan: GAN) -> dict[str, Any]:
+    return {name: getattr(gan, name) for name in PLAYERS}
+
+
 def still(parameters: Any) -> torch.optim.SGD:
     return torch.optim.SGD(parameters, lr=0.0)
 
@@ -42,7 +46,7 @@ def trained(tmp_path: Path) -> tuple[GAN, Path]:
 def test_players_and_average_get_the_weights_of_the_checkpoint(trained: tuple[GAN, Path]) -> None:
     before, path = trained
     gan = other_gan()
-    warm_start(gan, path)
+    warm_start(players(gan), path)
     for player in PLAYERS:
         assert distance(weights(getattr(gan, player)), weights(getattr(before, player))) == 0
     assert distance(weights(gan.generator), weights(gan.generator_ema)) > 0
@@ -95,7 +99,7 @@ def test_other_networks_are_refused(
     trained: tuple[GAN, Path], parts: dict[str, Any], player: str
 ) -> None:
     with pytest.raises(WeightsError, match=rf"The {player} in .* is another one than this model's"):
-        warm_start(points_gan(**parts), trained[1])
+        warm_start(players(points_gan(**parts)), trained[1])
 
 
 def test_a_checkpoint_that_is_not_there_is_named_with_the_argument(tmp_path: Path) -> None:
@@ -108,7 +112,7 @@ def test_a_damaged_file_is_refused(trained: tuple[GAN, Path]) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(WeightsError, match="not a whole checkpoint"):
-        warm_start(points_gan(), path)
+        warm_start(players(points_gan()), path)
 
 
 @pytest.mark.parametrize("change", ["own part", "weights", "no weights"])
@@ -125,5 +129,5 @@ def test_a_foreign_file_is_refused(trained: tuple[GAN, Path], change: str) -> No
     gan = points_gan()
     before = weights(gan)
     with pytest.raises(WeightsError):
-        warm_start(gan, path)
+        warm_start(players(gan), path)
     assert distance(before, weights(gan)) == 0
