@@ -165,7 +165,11 @@ class HistoricalAveraging(Penalty):
         self, generator: Generator, discriminator: Discriminator, prior: Prior | None
     ) -> None:
         """Makes the means."""
-        for player, network in zip(PLAYERS, (discriminator, generator), strict=True):
+        networks: dict[PlayerName, nn.Module] = {
+            "discriminator": discriminator,
+            "generator": generator,
+        }
+        for player, network in networks.items():
             weights = _in_order(network) if self.players[player] else []
             for place, weight in enumerate(weights):
                 self.register_buffer(f"{player}_{place}", torch.zeros_like(weight.detach()))
@@ -205,9 +209,8 @@ class HistoricalAveraging(Penalty):
         return [buffer for name, buffer in self.named_buffers() if name.startswith(f"{player}_")]
 
 
-def _network(step: Step) -> nn.Module:
-    network: nn.Module = step.generator
-    return step.discriminator if step.player == "discriminator" else network
+def _network(step: Step) -> Generator | Discriminator:
+    return step.discriminator if step.player == "discriminator" else step.generator
 
 
 def _in_order(network: nn.Module) -> list[nn.Parameter]:
