@@ -240,17 +240,26 @@ def term(regularizer: Regularizer, step: Step, player: PlayerName = "discriminat
     return float(found.detach())
 
 
-def looked_at(gan: GAN, player: PlayerName, count: int = 8, update: int = 0) -> Step:
+def looked_at(
+    gan: GAN, player: PlayerName, count: int = 8, update: int = 0, images: int = 0
+) -> Step:
     """What a player sees in an update, in double precision; neither player is frozen."""
     gan.double()
     generator = gan.generator
     shape = (generator.channels, *(generator.size if generator.image_size else ()))
     real = torch.randn(count, *shape, dtype=torch.float64)
     labels = torch.arange(count) % max(generator.num_classes, 1)
-    progress = Progress(discriminator_updates=update, generator_updates=update)
-    return next(gan.game.steps(gan.game.player(player), real, labels, progress)).judged(
-        "real", "fake"
-    )
+    progress = Progress(images, discriminator_updates=update, generator_updates=update)
+    (step,) = gan.game.steps(gan.game.player(player), real, labels, progress)
+    return step.judged("real", "fake")
+
+
+def factor_of_term(gan: GAN, player: PlayerName = "discriminator", images: int = 0) -> float:
+    """What the only term in a player's loss is multiplied by, after so many images."""
+    step, game = looked_at(gan, player, images=images), gan.game
+    loss, output = game.loss(step, game.player(player).due(0))
+    (bare,) = output.terms.values()
+    return float((loss.detach() - output.loss) / bare)
 
 
 def distance_from_uniform(values: Tensor) -> float:

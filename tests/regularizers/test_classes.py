@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import distance, fit, looked_at, picture_gan, points_gan, step_of, term, weights
+from tiny import (
+    distance,
+    factor_of_term,
+    fit,
+    looked_at,
+    picture_gan,
+    points_gan,
+    step_of,
+    term,
+    weights,
+)
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -24,10 +34,9 @@ from lightning_gan.regularizers import (
     Rotation,
     TwinAuxiliaryClassifier,
 )
-from lightning_gan.training.step import Player, Step
+from lightning_gan.training.step import PLAYERS, PlayerName, Step
 
 CLASSES = 3
-PLAYERS: tuple[Player, Player] = ("discriminator", "generator")
 CONDITIONAL: list[Callable[[], Regularizer]] = [
     AuxiliaryClassifier,
     TwinAuxiliaryClassifier,
@@ -49,7 +58,7 @@ def conditional_gan(regularizer: Regularizer) -> GAN:
     return points_gan(regularizers=[regularizer], generator=generator)
 
 
-def attached(regularizer: Any, player: Player, count: int = 8) -> tuple[Any, Step]:
+def attached(regularizer: Any, player: PlayerName, count: int = 8) -> tuple[Any, Step]:
     return regularizer, looked_at(conditional_gan(regularizer), player, count)
 
 
@@ -75,43 +84,44 @@ def test_an_undecided_auxiliary_classifier_gives_ln_k_for_each_kind(
     fakes: bool, times: int
 ) -> None:
     for player, expected in (("discriminator", times), ("generator", 1)):
-        part, batch = attached(AuxiliaryClassifier(fakes=fakes), player)
+        part, step = attached(AuxiliaryClassifier(fakes=fakes), player)
         zeroed(part.classes)
-        assert term(part, batch, player) == pytest.approx(expected * math.log(CLASSES))
+        assert term(part, step, player) == pytest.approx(expected * math.log(CLASSES))
 
 
 def test_the_auxiliary_classifier_is_the_cross_entropy_of_the_classes() -> None:
     for fakes in (True, False):
-        part, batch = attached(AuxiliaryClassifier(fakes=fakes), "discriminator")
-        real = classified(part.classes, batch.real_features, batch.labels)
-        fake = classified(part.classes, batch.fake_features, batch.labels)
-        assert term(part, batch) == pytest.approx(real + fakes * fake, rel=1e-9)
-        assert term(part, batch, "generator") == pytest.approx(fake, rel=1e-9)
-    part = AuxiliaryClassifier(weight=1, generator_weight=0.1)
-    assert (part.factor(0), part.factor(0, "generator")) == (1, 0.1)
+        part, step = attached(AuxiliaryClassifier(fakes=fakes), "discriminator")
+        real = classified(part.classes, step.real_features, step.labels)
+        fake = classified(part.classes, step.fake_features, step.labels)
+        assert term(part, step) == pytest.approx(real + fakes * fake, rel=1e-9)
+        assert term(part, step, "generator") == pytest.approx(fake, rel=1e-9)
+    gan = conditional_gan(AuxiliaryClassifier(weight=1, generator_weight=0.1))
+    factors = [factor_of_term(gan, player) for player in PLAYERS]
+    assert factors == pytest.approx([1, 0.1])
 
 
 def test_twins_that_agree_give_the_generator_nothing() -> None:
-    part, batch = attached(TwinAuxiliaryClassifier(), "generator")
+    part, step = attached(TwinAuxiliaryClassifier(), "generator")
     part.twin.load_state_dict(part.classes.state_dict())
-    found = part.generator_term(batch)
+    found = part.generator_term(step)
     assert float(found.detach()) == 0
-    for gradient in torch.autograd.grad(found, list(batch.generator.parameters())):
+    for gradient in torch.autograd.grad(found, list(step.generator.parameters())):
         assert not gradient.any()
 
 
 def test_twins_are_two_cross_entropies_and_their_difference() -> None:
-    part, batch = attached(TwinAuxiliaryClassifier(), "discriminator")
-    of_reals = classified(part.classes, batch.real_features, batch.labels)
-    of_fakes = classified(part.classes, batch.fake_features, batch.labels)
-    twin = classified(part.twin, batch.fake_features, batch.labels)
-    assert term(part, batch) == pytest.approx(of_reals + twin, rel=1e-9)
-    assert term(part, batch, "generator") == pytest.approx(of_fakes - twin, rel=1e-9)
+    part, step = attached(TwinAuxiliaryClassifier(), "discriminator")
+    of_reals = classified(part.classes, step.real_features, step.labels)
+    of_fakes = classified(part.classes, step.fake_features, step.labels)
+    twin = classified(part.twin, step.fake_features, step.labels)
+    assert term(part, step) == pytest.approx(of_reals + twin, rel=1e-9)
+    assert term(part, step, "generator") == pytest.approx(of_fakes - twin, rel=1e-9)
 
 
 def test_the_twin_never_sees_reals_nor_its_brother_fakes_in_the_discriminators_step() -> None:
-    part, batch = attached(TwinAuxiliaryClassifier(), "discriminator")
-    features = {"real": batch.real_features, "fake": batch.fake_features}
+    part, step = attached(TwinAuxiliaryClassifier(), "discriminator")
+    features = {"real": step.real_features, "fake": step.fake_features}
     seen: dict[str, list[str]] = {"classes": [], "twin": []}
     for name, of in seen.items():
 
@@ -119,25 +129,25 @@ def test_the_twin_never_sees_reals_nor_its_brother_fakes_in_the_discriminators_s
             of += [kind for kind, value in features.items() if given[0] is value]
 
         getattr(part, name).register_forward_pre_hook(watch)
-    part.discriminator_term(batch)
+    part.discriminator_term(step)
     assert seen == {"classes": ["real"], "twin": ["fake"]}
 
 
 def test_an_undecided_classifier_of_kinds_gives_twice_ln_2k_and_nothing() -> None:
-    part, batch = attached(DiscriminativeClassifier(), "discriminator")
+    part, step = attached(DiscriminativeClassifier(), "discriminator")
     zeroed(part.classes)
-    assert term(part, batch) == pytest.approx(2 * math.log(2 * CLASSES))
-    assert term(part, batch, "generator") == pytest.approx(0, abs=1e-12)
+    assert term(part, step) == pytest.approx(2 * math.log(2 * CLASSES))
+    assert term(part, step, "generator") == pytest.approx(0, abs=1e-12)
 
 
 def test_the_classifier_of_kinds_tells_reals_and_fakes_of_each_class_apart() -> None:
-    part, batch = attached(DiscriminativeClassifier(), "discriminator")
-    real, fake = batch.real_features, batch.fake_features
-    as_real, as_fake = 2 * batch.labels, 2 * batch.labels + 1
+    part, step = attached(DiscriminativeClassifier(), "discriminator")
+    real, fake = step.real_features, step.fake_features
+    as_real, as_fake = 2 * step.labels, 2 * step.labels + 1
     expected = classified(part.classes, real, as_real) + classified(part.classes, fake, as_fake)
-    assert term(part, batch) == pytest.approx(expected, rel=1e-9)
+    assert term(part, step) == pytest.approx(expected, rel=1e-9)
     expected = classified(part.classes, fake, as_real) - classified(part.classes, fake, as_fake)
-    assert term(part, batch, "generator") == pytest.approx(expected, rel=1e-9)
+    assert term(part, step, "generator") == pytest.approx(expected, rel=1e-9)
 
 
 # ------------------------------------------------------------------------------------- who learns
@@ -147,10 +157,10 @@ def test_the_classifier_of_kinds_tells_reals_and_fakes_of_each_class_apart() -> 
 def test_the_discriminators_term_teaches_head_and_trunk_and_not_the_generator(
     make: Callable[[], Regularizer],
 ) -> None:
-    part, batch = attached(make(), "discriminator")
-    trunk = next(p for p in batch.discriminator.parameters() if p.ndim >= 2)
-    by = [*part.parameters(), trunk, *batch.generator.parameters()]
-    gradients = torch.autograd.grad(part.discriminator_term(batch), by, allow_unused=True)
+    part, step = attached(make(), "discriminator")
+    trunk = next(p for p in step.discriminator.parameters() if p.ndim >= 2)
+    by = [*part.parameters(), trunk, *step.generator.parameters()]
+    gradients = torch.autograd.grad(part.discriminator_term(step), by, allow_unused=True)
     heads = len(list(part.parameters()))
     for gradient in gradients[: heads + 1]:
         assert gradient is not None
@@ -160,9 +170,9 @@ def test_the_discriminators_term_teaches_head_and_trunk_and_not_the_generator(
 
 @for_every_kind
 def test_the_generators_term_teaches_the_generator(make: Callable[[], Regularizer]) -> None:
-    part, batch = attached(make(), "generator")
-    trunk = next(p for p in batch.generator.parameters() if p.ndim >= 2)
-    (gradient,) = torch.autograd.grad(part.generator_term(batch), trunk)
+    part, step = attached(make(), "generator")
+    trunk = next(p for p in step.generator.parameters() if p.ndim >= 2)
+    (gradient,) = torch.autograd.grad(part.generator_term(step), trunk)
     assert gradient.abs().sum() > 0
 
 
@@ -193,10 +203,11 @@ def test_heads_learn_with_the_discriminator_and_rest_while_the_generator_learns(
 
 def test_undecided_turns_give_ln_four() -> None:
     for player in PLAYERS:
-        part, batch = attached(Rotation(), player)
+        part, step = attached(Rotation(), player)
         zeroed(part.turns)
-        assert term(part, batch, player) == pytest.approx(math.log(4))
-    assert (part.factor(0), part.factor(0, "generator")) == (1, 0.2)
+        assert term(part, step, player) == pytest.approx(math.log(4))
+    factors = [factor_of_term(conditional_gan(Rotation()), player) for player in PLAYERS]
+    assert factors == pytest.approx([1, 0.2])
 
 
 def corners(images: Tensor) -> Tensor:
@@ -205,7 +216,7 @@ def corners(images: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("player", PLAYERS)
-def test_each_turn_is_right_and_as_frequent_as_the_others(player: Player) -> None:
+def test_each_turn_is_right_and_as_frequent_as_the_others(player: PlayerName) -> None:
     images, seen = torch.zeros(400, 1, 4, 4, dtype=torch.float64), []
     images[:, 0, 0, 0] = 1
 
@@ -221,7 +232,7 @@ def test_each_turn_is_right_and_as_frequent_as_the_others(player: Player) -> Non
     blank = torch.zeros_like(images)
     pair = (images, blank) if player == "discriminator" else (blank, images)
     # right for all of them: a wrong one would cost 50
-    assert term(part, step_of(*pair, score), player) == pytest.approx(0, abs=1e-9)
+    assert term(part, step_of(*pair, score, reads=()), player) == pytest.approx(0, abs=1e-9)
     counts = corners(seen[0]).sum(dim=0)
     assert counts.sum() == 400
     assert float(((counts - 100) ** 2 / 100).sum()) < 3 + 4 * 6**0.5
@@ -303,17 +314,17 @@ def test_a_maximum_is_subtracted_from_all_exponents_or_none() -> None:
 @pytest.mark.parametrize("make", CONDITIONAL[3:], ids=["2C", "D2D-CE"])
 @pytest.mark.parametrize("player", PLAYERS)
 def test_comparisons_are_of_unit_vectors_of_reals_or_fakes(
-    make: Callable[[], Any], player: Player
+    make: Callable[[], Any], player: PlayerName
 ) -> None:
-    part, batch = attached(make(), player)
-    features = batch.real_features if player == "discriminator" else batch.fake_features
+    part, step = attached(make(), player)
+    features = step.real_features if player == "discriminator" else step.fake_features
     f = features.detach().numpy() @ part.embed.weight.detach().numpy().T
     f = f + part.embed.bias.detach().numpy()
-    e = part.proxies.weight.detach().numpy()[batch.labels.numpy()]
+    e = part.proxies.weight.detach().numpy()[step.labels.numpy()]
     f, e = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (f, e))
-    labels = batch.labels.tolist()
+    labels = step.labels.tolist()
     if isinstance(part, ConditionalContrastive):
         expected = contrastive(f, e, labels, 1.0)
     else:
         expected = data_to_data(f, e, labels, 0.98, 0.5)
-    assert term(part, batch, player) == pytest.approx(expected, rel=1e-9)
+    assert term(part, step, player) == pytest.approx(expected, rel=1e-9)

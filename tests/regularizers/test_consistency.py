@@ -10,11 +10,11 @@ import pytest
 import torch
 from tiny import (
     distance,
-    draws_for,
     fit,
     looked_at,
     picture_gan,
     points_gan,
+    random_for,
     step_of,
     term,
     weights,
@@ -22,11 +22,11 @@ from tiny import (
 from torch import Tensor, nn
 
 from lightning_gan.basics.randomness import RandomStream
+from lightning_gan.networks import Generator
 from lightning_gan.regularizers import Consistency, LatentConsistency, LatentOptimisation
 from lightning_gan.regularizers.consistency import flipped_and_shifted
-from lightning_gan.training.game import Turn
 from lightning_gan.training.latents import UniformPrior
-from lightning_gan.training.step import Step
+from lightning_gan.training.step import Progress, Step
 
 # ------------------------------------------------------------------ mirrored and shifted images
 
@@ -51,7 +51,7 @@ def test_images_are_mirrored_and_shifted_by_up_to_an_eighth_equally_often(
 ) -> None:
     image = torch.rand(2, *size)
     images = image.expand(200 * kinds, 2, *size)
-    found = flipped_and_shifted(images, draws_for(images)).numpy()
+    found = flipped_and_shifted(images, random_for(images)).numpy()
     expected = np.stack(list(variants(image.numpy()).values()))
     same = (found[:, None] == expected[None]).all(axis=(2, 3, 4))
     assert (same.sum(axis=1) == 1).all()
@@ -75,8 +75,8 @@ def pictures(count: int = 6) -> Tensor:
 def test_consistency_vanishes_where_the_change_does_nothing(fakes: bool) -> None:
     critic = small_critic()
     flat = torch.linspace(-1, 1, 6, dtype=torch.float64)[:, None, None, None].expand(6, 1, 8, 8)
-    batch = step_of(flat, flat / 2, lambda x, _: critic(x)[:, 0])
-    assert term(Consistency(fakes=fakes), batch) == pytest.approx(0, abs=1e-25)
+    step = step_of(flat, flat / 2, lambda x, _: critic(x)[:, 0])
+    assert term(Consistency(fakes=fakes), step) == pytest.approx(0, abs=1e-25)
     small = torch.rand(2, 6, 1, 5, 5, dtype=torch.float64)  # only mirrored
     invariant = step_of(*small, lambda x, _: x.sum((1, 2, 3)) + x.flatten(1).max(1).values)
     assert term(Consistency(fakes=fakes), invariant) == pytest.approx(0, abs=1e-25)
@@ -113,8 +113,8 @@ def test_consistency_is_the_mean_squared_change_of_the_logit_with_a_gradient_on_
 
 def test_consistency_teaches_the_discriminator_and_not_the_generator() -> None:
     gan = picture_gan(regularizers=[Consistency(fakes=True)])
-    batch = looked_at(gan, "discriminator")
-    found = Consistency(fakes=True).discriminator_term(batch)
+    step = looked_at(gan, "discriminator")
+    found = Consistency(fakes=True).discriminator_term(step)
     by = [*gan.generator.parameters(), gan.discriminator.head.weight]
     *by_generator, by_head = torch.autograd.grad(found, by, allow_unused=True)
     assert by_generator == [None] * len(by_generator)
@@ -125,11 +125,11 @@ def test_consistency_teaches_the_discriminator_and_not_the_generator() -> None:
 # -------------------------------------------------------------------------- changes of the latent
 
 
-class Linear(nn.Module):
+class Linear(Generator):
     """A linear generator."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(2, 3, 0)
         self.matrix = nn.Parameter(torch.randn(2, 3, dtype=torch.float64))
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
@@ -140,56 +140,55 @@ def linear_game(player: Any, count: int = 5000) -> tuple[Step, Linear, Tensor]:
     generator, weight = Linear(), torch.randn(3, dtype=torch.float64, requires_grad=True)
     z = torch.randn(count, 2, dtype=torch.float64)
     labels = torch.zeros(count, dtype=torch.long)
-    batch = Step(
-        lambda x, _: x @ weight,
+    step = step_of(
         torch.randn(count, 3, dtype=torch.float64),
         generator(z, labels),
-        labels,
-        draws_for(z),
+        lambda x, _: x @ weight,
+        labels=labels,
         z=z,
         player=player,
         generator=generator,
     )
-    return batch, generator, weight
+    return step, generator, weight
 
 
 def test_near_latents_of_a_linear_pair_differ_by_what_their_matrices_say() -> None:
     sigma = 0.05
-    batch, generator, weight = linear_game("discriminator")
+    step, generator, weight = linear_game("discriminator")
     slope = (generator.matrix @ weight).detach().numpy()
     expected = sigma**2 * float(slope @ slope)
-    assert term(LatentConsistency(sigma=sigma), batch) == pytest.approx(expected, rel=0.1)
-    batch, generator, _ = linear_game("generator")
+    assert term(LatentConsistency(sigma=sigma), step) == pytest.approx(expected, rel=0.1)
+    step, generator, _ = linear_game("generator")
     # the mean over 3 coordinates; minus, so that distance is rewarded
     expected = -(sigma**2) * float(generator.matrix.detach().square().sum()) / 3
-    found = term(LatentConsistency(sigma=sigma), batch, "generator")
+    found = term(LatentConsistency(sigma=sigma), step, "generator")
     assert found == pytest.approx(expected, rel=0.1)
-    delta = sigma * draws_for(batch.z).normal(2)  # with the same changes, exactly
+    delta = sigma * random_for(step.z).normal(2)  # with the same changes, exactly
     exact = -(delta @ generator.matrix.detach()).square().mean()
     assert found == pytest.approx(float(exact), rel=1e-9)
 
 
 def test_latents_that_do_not_change_cost_nothing() -> None:
     for player in ("discriminator", "generator"):
-        batch, *_ = linear_game(player, 6)
-        assert term(LatentConsistency(sigma=0), batch, player) == 0  # type: ignore[arg-type]
+        step, *_ = linear_game(player, 6)
+        assert term(LatentConsistency(sigma=0), step, player) == 0  # type: ignore[arg-type]
 
 
 def test_near_latents_teach_the_discriminator_to_agree_and_the_generator_to_differ() -> None:
-    batch, _, weight = linear_game("discriminator")
-    found = LatentConsistency().discriminator_term(batch)
+    step, _, weight = linear_game("discriminator")
+    found = LatentConsistency().discriminator_term(step)
     (by_weight,) = torch.autograd.grad(found, weight)
     assert (by_weight * weight).sum() > 0  # a smaller slope costs less
-    batch, generator, _ = linear_game("generator")
-    found = LatentConsistency().generator_term(batch)
+    step, generator, _ = linear_game("generator")
+    found = LatentConsistency().generator_term(step)
     (by_matrix,) = torch.autograd.grad(found, generator.matrix)
     assert (by_matrix * generator.matrix).sum() < 0  # a larger matrix costs less
 
 
 def test_the_discriminators_term_makes_its_second_fakes_without_a_graph() -> None:
     gan = points_gan(regularizers=[LatentConsistency()])
-    batch = looked_at(gan, "discriminator")
-    found = LatentConsistency().discriminator_term(batch)
+    step = looked_at(gan, "discriminator")
+    found = LatentConsistency().discriminator_term(step)
     by = torch.autograd.grad(found, list(gan.generator.parameters()), allow_unused=True)
     assert by == (None,) * len(by)
 
@@ -202,7 +201,7 @@ SLOPE = torch.tensor([0.3, 0.4], dtype=torch.float64)
 def moved(
     regularizer: LatentOptimisation, z: Tensor, logits: Callable[[Tensor], Tensor] | None = None
 ) -> Tensor:
-    found: Tensor = regularizer.move_latents(z, logits or (lambda z: z @ SLOPE), draws_for(z))
+    found: Tensor = regularizer.move_latents(z, logits or (lambda z: z @ SLOPE), random_for(z))
     return found.detach()
 
 
@@ -265,14 +264,14 @@ def test_no_latent_that_moves_is_the_plain_game_bit_for_bit() -> None:
 def test_both_players_see_the_moved_latents_and_pay_for_their_way() -> None:
     gan = points_gan(prior=UniformPrior(), regularizers=[LatentOptimisation()])
     for player in ("discriminator", "generator"):
-        batch = looked_at(gan, player)  # type: ignore[arg-type]
-        assert torch.allclose(batch.fake, gan.generator(batch.z, batch.labels))
-        way = (batch.z - batch.drawn_z).detach().numpy()
+        step = looked_at(gan, player)  # type: ignore[arg-type]
+        assert torch.allclose(step.fake, gan.generator(step.z, step.labels))
+        way = (step.z - step.drawn_z).detach().numpy()
         expected = np.mean([row @ row for row in way])
         assert expected > 0.01
-        found = term(LatentOptimisation(), batch, player)  # type: ignore[arg-type]
+        found = term(LatentOptimisation(), step, player)  # type: ignore[arg-type]
         assert found == pytest.approx(expected, rel=1e-9)
-        assert batch.z.abs().max() <= 1
+        assert step.z.abs().max() <= 1
 
 
 class Detached(LatentOptimisation):
@@ -294,21 +293,22 @@ def test_both_players_learn_through_the_way_of_the_latents(player: Any) -> None:
     real, labels = torch.randn(8, 2, dtype=torch.float64), torch.zeros(8, dtype=torch.long)
 
     def loss(gan: Any) -> Tensor:
-        (batch,) = gan.game.batches(Turn(player, 0), real, labels)
-        found: Tensor = gan.game.loss(Turn(player, 0), batch)[0]
+        mover = gan.game.player(player)
+        (step,) = gan.game.steps(mover, real, labels, Progress())
+        found: Tensor = gan.game.loss(step, mover.due(0))[0]
         return found
 
     weight = getattr(gan, player).layers[1 if player == "discriminator" else 0].weight
-    direction, step = torch.randn_like(weight), 1e-6
+    direction, move = torch.randn_like(weight), 1e-6
     (gradient,) = torch.autograd.grad(loss(gan), weight)
     by_hand = []
     for sign in (1, -1):
         with torch.no_grad():
-            weight.add_(sign * step * direction)
+            weight.add_(sign * move * direction)
         by_hand.append(float(loss(gan).detach()))
         with torch.no_grad():
-            weight.sub_(sign * step * direction)
-    expected = (by_hand[0] - by_hand[1]) / (2 * step)
+            weight.sub_(sign * move * direction)
+    expected = (by_hand[0] - by_hand[1]) / (2 * move)
     assert float((gradient * direction).sum()) == pytest.approx(expected, rel=1e-5)
     other = getattr(stopped, player).layers[1 if player == "discriminator" else 0].weight
     (partly,) = torch.autograd.grad(loss(stopped), other)

@@ -34,7 +34,6 @@ from lightning_gan.regularizers import (
     WeightClipping,
 )
 from lightning_gan.regularizers.constraints import LAYERS
-from lightning_gan.training.optimizers import update_ema
 
 # ------------------------------------------------------------------------------- spectral norm
 
@@ -106,10 +105,13 @@ def test_only_forwards_in_training_move_the_singular_vectors() -> None:
 
 
 def test_the_averaged_generator_averages_raw_weights_and_copies_the_vectors() -> None:
-    gan = points_gan(regularizers=[SpectralNormalization(generator=True)], ema_half_life=20)
+    gan = points_gan(
+        regularizers=[SpectralNormalization(generator=True)], ema_half_life=8, ema_rampup=1
+    )
     fit(gan, 3)
-    before, now = weights(gan.generator_ema), weights(gan.generator)
-    update_ema(gan.generator_ema, gan.generator, images=20, half_life=20)
+    before = weights(gan.generator_ema)
+    fit(gan, 4)  # one batch more, of 8
+    now = weights(gan.generator)
     for name, value in weights(gan.generator_ema).items():
         vector = name.endswith(("._u", "._v"))
         expected = now[name] if vector else (before[name] + now[name]) / 2
@@ -131,8 +133,11 @@ def test_spectral_norm_bounds_a_wasserstein_critic_only_where_it_is_on_the_criti
 
 def test_spectral_norm_refuses_what_it_cannot_divide() -> None:
     critic = DCGANDiscriminator(1, 8, width=4, batch_norm=False, spectral_norm=True)
+    parts = composition(
+        generator=MLPGenerator(1, 8), discriminator=critic, regularizers=[SpectralNormalization()]
+    )
     with pytest.raises(ConfigurationError, match="normalised already"):
-        SpectralNormalization().attach(composition(discriminator=critic))
+        parts.attach()
     # the last convolution of a residual block of R3GAN starts at zero
     with pytest.raises(ConfigurationError, match=r"starts at zero: take another network\."):
         picture_gan(regularizers=[SpectralNormalization()])
@@ -152,9 +157,8 @@ def test_clipping_refuses_spectral_norm_whichever_comes_first() -> None:
 
 def orthogonal(network: nn.Module, player: str = "generator") -> Tensor:
     kinds = {"discriminator": False, "generator": False} | {player: True}
-    batch = scored(torch.zeros(1), torch.zeros(1))
-    object.__setattr__(batch, player, network)
-    found: Tensor = getattr(OrthogonalRegularization(**kinds), f"{player}_term")(batch)
+    step = scored(torch.zeros(1), torch.zeros(1), **{player: network})
+    found: Tensor = getattr(OrthogonalRegularization(**kinds), f"{player}_term")(step)
     return found
 
 
@@ -196,13 +200,12 @@ def test_embeddings_biases_and_norms_are_left_out(normed: bool) -> None:
 
 
 def test_each_player_has_its_own_overlap_or_none() -> None:
-    batch = scored(torch.zeros(1), torch.zeros(1))
-    object.__setattr__(batch, "generator", nn.Linear(2, 2))
-    object.__setattr__(batch, "discriminator", nn.Linear(3, 3))
+    networks = {"generator": nn.Linear(2, 2), "discriminator": nn.Linear(3, 3)}
+    step = scored(torch.zeros(1), torch.zeros(1), **networks)
     for kinds in ((True, False), (False, True), (True, True)):
         part = OrthogonalRegularization(generator=kinds[0], discriminator=kinds[1])
-        assert (part.generator_term(batch) is not None) == kinds[0]
-        assert (part.discriminator_term(batch) is not None) == kinds[1]
+        assert (part.generator_term(step) is not None) == kinds[0]
+        assert (part.discriminator_term(step) is not None) == kinds[1]
     with pytest.raises(ConfigurationError, match="neither player"):
         OrthogonalRegularization(generator=False)
 
@@ -284,11 +287,15 @@ def test_the_first_layers_and_their_statistics_rest_and_all_others_move(
 
 
 def test_freezing_refuses_more_layers_than_there_are() -> None:
-    parts = composition(discriminator=Layered(spectral=True))
+    parts = composition(
+        generator=MLPGenerator(1, 8, num_classes=2),
+        discriminator=Layered(spectral=True),
+        regularizers=[FreezeD(4)],
+    )
     with pytest.raises(
         ConfigurationError, match=r"layers=4, but Layered has only 3 below its head"
     ):
-        FreezeD(4).attach(parts)
+        parts.attach()
     with pytest.raises(ConfigurationError, match="layers=0 must be at least 1"):
         FreezeD(0)
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from tiny import (
     distance_from_uniform,
-    draws_for,
     fit,
     points_gan,
-    random_batch,
+    random_for,
+    random_step,
     slope_critic,
     step_of,
     term,
@@ -33,7 +33,6 @@ from lightning_gan.regularizers import (
     Regularizer,
     WassersteinDivergence,
 )
-from lightning_gan.training.step import Step
 
 SHAPES = [(2,), (1, 28, 28), (3, 8, 8)]
 BETWEEN = [GradientPenalty(), WassersteinDivergence(), MaximumPenalty()]
@@ -66,8 +65,8 @@ def same_gradients(
 def test_dragan_vanishes_for_a_critic_of_unit_slope(count: int, shape: tuple[int, ...]) -> None:
     # One norm over the whole batch gives 0, 1 and 49 at these sizes; one over channels only gives
     # 0.93 on 1 x 28 x 28.
-    batch = random_batch(slope_critic(1, shape), count, shape)
-    assert term(DRAGAN(), batch) == pytest.approx(0, abs=1e-20)
+    step = random_step(slope_critic(1, shape), count, shape)
+    assert term(DRAGAN(), step) == pytest.approx(0, abs=1e-20)
 
 
 @for_sizes
@@ -75,8 +74,8 @@ def test_dragan_vanishes_for_a_critic_of_unit_slope(count: int, shape: tuple[int
 def test_dragan_is_the_squared_distance_of_the_slope_from_one(
     count: int, slope: float, expected: float
 ) -> None:
-    batch = random_batch(slope_critic(slope, (3, 8, 8)), count, (3, 8, 8))
-    assert term(DRAGAN(), batch) == pytest.approx(expected, abs=1e-12)
+    step = random_step(slope_critic(slope, (3, 8, 8)), count, (3, 8, 8))
+    assert term(DRAGAN(), step) == pytest.approx(expected, abs=1e-12)
 
 
 def test_dragan_looks_at_the_reals_themselves_where_all_numbers_are_one() -> None:
@@ -88,9 +87,9 @@ def test_dragan_looks_at_the_reals_themselves_where_all_numbers_are_one() -> Non
 def test_dragan_draws_one_length_per_sample_and_a_direction_per_number() -> None:
     # other libraries draw the length for each number as well
     spy, shape = Spy(), (3, 16, 16)
-    batch = random_batch(spy, 256, shape)
-    term(DRAGAN(), batch)
-    real = batch.real.detach()
+    step = random_step(spy, 256, shape)
+    term(DRAGAN(), step)
+    real = step.real.detach()
     moved = ((spy.seen - real) / (0.5 * real.numpy().std())).flatten(1)
     assert 0 <= moved.min() <= moved.max() < 1
     lengths = moved.max(dim=1, keepdim=True).values
@@ -100,17 +99,17 @@ def test_dragan_draws_one_length_per_sample_and_a_direction_per_number() -> None
 
 def test_dragan_equals_a_reference_written_sample_by_sample() -> None:
     critic = MLPDiscriminator(2, 0, width=8, depth=2).double()
-    batch = random_batch(critic, 6, (2,))
-    random = draws_for(batch.real)
+    step = random_step(critic, 6, (2,))
+    random = random_for(step.real)
     alpha, u = random.uniform(1), random.uniform(2)
-    spread = float(np.std(batch.real.detach().numpy()))  # of all numbers, biased
+    spread = float(np.std(step.real.detach().numpy()))  # of all numbers, biased
     expected = torch.tensor(0.0, dtype=torch.float64)
     for i in range(6):
-        point = (batch.real[i] + alpha[i] * 0.5 * spread * u[i]).detach().requires_grad_()
-        logit = critic(point[None], batch.labels[:1])
+        point = (step.real[i] + alpha[i] * 0.5 * spread * u[i]).detach().requires_grad_()
+        logit = critic(point[None], step.labels[:1])
         (slope,) = torch.autograd.grad(logit, point, create_graph=True)
         expected = expected + ((slope**2).sum() ** 0.5 - 1) ** 2 / 6
-    found = DRAGAN().discriminator_term(batch)
+    found = DRAGAN().discriminator_term(step)
     assert torch.allclose(found, expected, rtol=1e-12)
     assert same_gradients(found, expected, [p for p in critic.parameters() if p.ndim == 2])
 
@@ -144,25 +143,25 @@ def test_wasserstein_divergence_is_a_power_of_the_slope_at_any_batch_size(
     # with the default factor k = 2 and p = 6: k for unit slope, k 2^p for twice that
     penalty = WassersteinDivergence()
     for slope, expected in ((1, 2), (2, 2 * 2**6), (0, 0)):
-        found = penalty.factor(0) * term(
-            penalty, random_batch(slope_critic(slope, shape), count, shape)
+        found = penalty.weight * term(
+            penalty, random_step(slope_critic(slope, shape), count, shape)
         )
         assert found == pytest.approx(expected, rel=1e-12)
 
 
 @for_sizes
 def test_the_maximum_penalty_is_the_squared_slope_where_it_is_one_everywhere(count: int) -> None:
-    batch = random_batch(slope_critic(3, (3, 8, 8)), count, (3, 8, 8))
-    assert term(MaximumPenalty(), batch) == pytest.approx(9, rel=1e-12)
+    step = random_step(slope_critic(3, (3, 8, 8)), count, (3, 8, 8))
+    assert term(MaximumPenalty(), step) == pytest.approx(9, rel=1e-12)
 
 
 def test_the_maximum_is_of_the_squared_slopes_and_never_below_their_mean() -> None:
     spy = Spy()
-    batch = random_batch(spy, 32, (2, 3, 3))
-    largest = term(MaximumPenalty(), batch)
+    step = random_step(spy, 32, (2, 3, 3))
+    largest = term(MaximumPenalty(), step)
     slopes = np.linalg.norm(spy.seen.flatten(1).numpy(), axis=1)
     assert largest == pytest.approx(np.max(slopes**2), rel=1e-12)
-    again = step_of(batch.real, batch.fake, spy)  # the same random numbers
+    again = step_of(step.real, step.fake, spy)  # the same random numbers
     mean = term(WassersteinDivergence(power=2), again)
     assert mean == pytest.approx(np.mean(slopes**2), rel=1e-12)
     assert mean < largest
@@ -170,8 +169,8 @@ def test_the_maximum_is_of_the_squared_slopes_and_never_below_their_mean() -> No
 
 def test_only_the_steepest_point_pays_the_maximum_penalty() -> None:
     weights = torch.randn(5, 3, dtype=torch.float64).requires_grad_()
-    batch = random_batch(lambda samples, _: (samples * weights).sum(1), 5, (3,))
-    (gradient,) = torch.autograd.grad(MaximumPenalty().discriminator_term(batch), weights)
+    step = random_step(lambda samples, _: (samples * weights).sum(1), 5, (3,))
+    (gradient,) = torch.autograd.grad(MaximumPenalty().discriminator_term(step), weights)
     steepest = int(np.argmax(np.linalg.norm(weights.detach().numpy(), axis=1)))
     expected = torch.zeros(5, 3, dtype=torch.float64)
     expected[steepest] = 2 * weights.detach()[steepest]
@@ -183,8 +182,8 @@ def test_only_the_steepest_point_pays_the_maximum_penalty() -> None:
 )
 def test_a_flat_critic_has_a_finite_gradient(penalty: Regularizer) -> None:
     weight = torch.zeros(2, dtype=torch.float64, requires_grad=True)
-    batch = random_batch(lambda samples, _: samples @ weight, 4, (2,))
-    (gradient,) = torch.autograd.grad(penalty.discriminator_term(batch), weight)
+    step = random_step(lambda samples, _: samples @ weight, 4, (2,))
+    (gradient,) = torch.autograd.grad(penalty.discriminator_term(step), weight)
     assert gradient.tolist() == [0, 0]
 
 
@@ -216,9 +215,9 @@ def test_the_slope_of_a_sample_is_that_under_its_own_label(
     def score(samples: Tensor, labels: Tensor) -> Tensor:
         return (samples * weights[labels]).sum(1)
 
-    batch = Step(score, real, fake, labels, draws_for(real))
+    step = step_of(real, fake, score, labels=labels)
     slopes = np.linalg.norm(weights[labels].numpy(), axis=1)
-    assert term(penalty, batch) == pytest.approx(of_slope(slopes).mean(), rel=1e-12)
+    assert term(penalty, step) == pytest.approx(of_slope(slopes).mean(), rel=1e-12)
 
 
 # --------------------------------------------------------------------------- finite differences
@@ -264,14 +263,14 @@ def test_a_finite_difference_looks_at_reals_or_fakes_with_their_labels() -> None
         return (samples * weights[labels]).sum(1) * samples.square().sum(1)
 
     for kind, place in ((R1, real), (R2, fake)):
-        step = 0.1 * draws_for(real).normal(2)
+        away = 0.1 * random_for(real).normal(2)
         expected = 0.0
         for i in range(4):
             here = score(place[i : i + 1], labels[i : i + 1])
-            there = score((place[i] + step[i])[None], labels[i : i + 1])
+            there = score((place[i] + away[i])[None], labels[i : i + 1])
             expected += float((there - here) / 0.1) ** 2 / 2 / 4
-        batch = Step(score, real, fake, labels, draws_for(real))
-        assert term(kind(difference=0.1), batch) == pytest.approx(expected, rel=1e-9)
+        step = step_of(real, fake, score, labels=labels)
+        assert term(kind(difference=0.1), step) == pytest.approx(expected, rel=1e-9)
 
 
 def test_spectral_norm_is_the_same_at_both_ends_of_a_finite_difference() -> None:
@@ -288,7 +287,7 @@ def test_spectral_norm_is_the_same_at_both_ends_of_a_finite_difference() -> None
     found = term(R1(difference=1e-4), step_of(samples, samples, lambda x, _: deep(x)[:, 0]))
     assert not torch.equal(before, deep[0].parametrizations.weight[0]._u)
     slope = (layer.weight @ deep.eval()[0].weight)[0].detach().numpy()
-    steps = draws_for(samples).normal(16).numpy()
+    steps = random_for(samples).normal(16).numpy()
     assert found == pytest.approx(np.mean((steps @ slope) ** 2) / 2, rel=1e-6)
 
 
@@ -309,7 +308,7 @@ def test_a_finite_difference_needs_no_second_derivative() -> None:
             return None, gradient @ ctx.saved_tensors[0]
 
     weight = torch.ones(2, requires_grad=True)
-    batch = step_of(torch.randn(4, 2), torch.randn(4, 2), lambda x, _: Once.apply(x, weight))
-    penalty.discriminator_term(batch).backward()
+    step = step_of(torch.randn(4, 2), torch.randn(4, 2), lambda x, _: Once.apply(x, weight))
+    penalty.discriminator_term(step).backward()
     assert weight.grad is not None
     assert weight.grad.abs().sum() > 0

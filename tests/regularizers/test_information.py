@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,8 @@ from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPGenerator
 from lightning_gan.regularizers import InfoGAN
 from lightning_gan.training.latents import CodePrior
-from lightning_gan.training.schedule import LinearCurve
-from lightning_gan.training.step import Player, Step
-
-PLAYERS: tuple[Player, Player] = ("discriminator", "generator")
+from lightning_gan.training.schedule import LinearCurve, values_at
+from lightning_gan.training.step import PLAYERS, PlayerName, Step
 
 
 def info_gan(part: InfoGAN, categories: tuple[int, ...] = (3, 4), continuous: int = 2) -> GAN:
@@ -28,7 +27,7 @@ def info_gan(part: InfoGAN, categories: tuple[int, ...] = (3, 4), continuous: in
     return points_gan(regularizers=[part], generator=generator, prior=prior)
 
 
-def attached(player: Player, *codes: Any, **arguments: Any) -> tuple[InfoGAN, Step]:
+def attached(player: PlayerName, *codes: Any, **arguments: Any) -> tuple[InfoGAN, Step]:
     part = InfoGAN(**arguments)
     return part, looked_at(info_gan(part, *codes), player)
 
@@ -45,22 +44,22 @@ def undecided(part: InfoGAN) -> None:
 @pytest.mark.parametrize("player", PLAYERS)
 @pytest.mark.parametrize("categories", [(10,), (3, 4)])
 def test_a_uniform_q_gives_ln_k_for_each_category(
-    player: Player, categories: tuple[int, ...]
+    player: PlayerName, categories: tuple[int, ...]
 ) -> None:
     torch.manual_seed(1)
-    part, batch = attached(player, categories, 0)
+    part, step = attached(player, categories, 0)
     undecided(part)
     expected = sum(math.log(k) for k in categories)
-    assert term(part, batch, player) == pytest.approx(expected, rel=1e-9)
+    assert term(part, step, player) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("learned", [False, True])
 def test_a_standard_normal_q_gives_half_the_squared_code_and_a_constant(learned: bool) -> None:
-    part, batch = attached("generator", (), 2, learned_variance=learned, continuous_weight=0.1)
+    part, step = attached("generator", (), 2, learned_variance=learned, continuous_weight=0.1)
     undecided(part)
-    codes = batch.z[:, :2].numpy()
+    codes = step.z[:, :2].numpy()
     expected = 0.1 * np.mean((codes**2 / 2).sum(axis=1) + math.log(2 * math.pi))
-    assert term(part, batch, "generator") == pytest.approx(expected, rel=1e-9)
+    assert term(part, step, "generator") == pytest.approx(expected, rel=1e-9)
 
 
 def log_q(part: InfoGAN, row: np.ndarray, code: np.ndarray, learned: bool) -> tuple[float, float]:
@@ -79,32 +78,32 @@ def log_q(part: InfoGAN, row: np.ndarray, code: np.ndarray, learned: bool) -> tu
 
 @pytest.mark.parametrize("learned", [False, True])
 @pytest.mark.parametrize("player", PLAYERS)
-def test_the_term_is_minus_log_q_of_the_codes(player: Player, learned: bool) -> None:
-    part, batch = attached(player, learned_variance=learned, continuous_weight=0.2)
-    pairs = zip(batch.fake_features.detach().numpy(), batch.z.detach().numpy(), strict=True)
+def test_the_term_is_minus_log_q_of_the_codes(player: PlayerName, learned: bool) -> None:
+    part, step = attached(player, learned_variance=learned, continuous_weight=0.2)
+    pairs = zip(step.fake_features.detach().numpy(), step.z.detach().numpy(), strict=True)
     found = np.array([log_q(part, *pair, learned) for pair in pairs])
     expected = -(found[:, 0] + 0.2 * found[:, 1]).mean()
-    assert term(part, batch, player) == pytest.approx(expected, rel=1e-9)
+    assert term(part, step, player) == pytest.approx(expected, rel=1e-9)
 
 
 def test_the_weight_of_continuous_codes_can_move_with_the_images_seen() -> None:
-    part, batch = attached("generator", (), 2, continuous_weight=LinearCurve(0.4, 0.0, 100))
-    before = term(part, batch, "generator")
-    object.__setattr__(batch, "images_seen", 50)
-    assert term(part, batch, "generator") == pytest.approx(before / 2)
+    part, step = attached("generator", (), 2, continuous_weight=LinearCurve(0.4, 0.0, 100))
+    before = term(part, step, "generator")
+    later = replace(step, value_of=values_at(50))
+    assert term(part, later, "generator") == pytest.approx(before / 2)
 
 
 def test_the_gradient_reaches_q_and_the_trunk_by_one_term_and_the_generator_by_the_other() -> None:
     # torchgan builds the loss anew by torch.Tensor([...]), which has no gradient at all
-    part, batch = attached("discriminator")
-    found = part.discriminator_term(batch)
+    part, step = attached("discriminator")
+    found = part.discriminator_term(step)
     assert found.requires_grad
-    trunk = batch.discriminator.layers[1].weight
+    trunk = step.discriminator.layers[1].weight
     for gradient in torch.autograd.grad(found, [*part.parameters(), trunk]):
         assert gradient.abs().sum() > 0
-    part, batch = attached("generator")
-    found = part.generator_term(batch)
-    for gradient in torch.autograd.grad(found, list(batch.generator.parameters())):
+    part, step = attached("generator")
+    found = part.generator_term(step)
+    for gradient in torch.autograd.grad(found, list(step.generator.parameters())):
         assert gradient.abs().sum() > 0
 
 

@@ -12,8 +12,8 @@ from zoo import Styled
 
 from lightning_gan.networks import MLPDiscriminator
 from lightning_gan.regularizers import R1, R2, PathLength, Regularizer
-from lightning_gan.training.game import Turn
 from lightning_gan.training.optimizers import GANAdam, correct_for_laziness
+from lightning_gan.training.step import Progress
 
 
 def rates(optimizer: torch.optim.Optimizer) -> list[tuple[float, tuple[float, float]]]:
@@ -54,9 +54,9 @@ def gradients_over(penalties: list[Regularizer], updates: int, real: Tensor) -> 
     gan = points_gan(regularizers=penalties).double()
     total = torch.zeros(())
     for update in range(updates):
-        turn = Turn("discriminator", update)
-        for batch in gan.game.batches(turn, real, torch.zeros(8, dtype=torch.long)):
-            loss, _ = gan.game.loss(turn, batch)
+        player, progress = gan.game.discriminator, Progress(discriminator_updates=update)
+        for step in gan.game.steps(player, real, torch.zeros(8, dtype=torch.long), progress):
+            loss, _ = gan.game.loss(step, player.due(update))
             weights = [p for p in gan.discriminator.parameters() if p.ndim == 2]
             found = torch.autograd.grad(loss, weights)
             total = total + torch.cat([g.flatten() for g in found])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from tiny import fit, points_gan, term
+from tiny import factor_of_term, fit, points_gan, step_of, term
 from torch import Tensor, nn
 from zoo import Styled
 
@@ -29,43 +29,41 @@ class OneLayer(Generator):
         self.matrix = nn.Parameter(torch.randn(HEIGHT * WIDTH, 3))
         self.seen: list[Tensor] = []
 
-    def styles(self, z: Tensor, labels: Tensor) -> Tensor:
+    def styles(self, z: Tensor, labels: Tensor, random: RandomStream | None = None) -> Tensor:
         self.seen.append(z)
         return self.mapping(z)[:, None]  # type: ignore[no-any-return]
 
-    def synthesise(self, styles: Tensor) -> Tensor:
+    def synthesise(self, styles: Tensor, random: RandomStream | None = None) -> Tensor:
         return (styles[:, 0] @ self.matrix.T).view(-1, 1, HEIGHT, WIDTH)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         return self.synthesise(self.styles(z, labels))
 
 
-def draws_of(rows: Shard) -> RandomStream:
-    return Seeds(0).stream("test", 0, rows, like=torch.zeros((), dtype=torch.float64))
+def random_of(shard: Shard) -> RandomStream:
+    return Seeds(0).stream("test", 0, shard, like=torch.zeros((), dtype=torch.float64))
 
 
-def step_of(generator: Generator, rows: Shard | int) -> Step:
-    """A batch of a generator, with latents that depend on the place in the global batch."""
-    rows = Shard(rows, 0, rows) if isinstance(rows, int) else rows
-    whole = torch.linspace(-1, 1, rows.total * generator.latent_dim, dtype=torch.float64)
-    z = whole.view(rows.total, -1)[rows.first : rows.first + rows.count]
-    labels = torch.zeros(rows.count, dtype=torch.long)
-    fake = generator.double()(z, labels)
-    return Step(
-        lambda x, _: x.flatten(1).sum(1),
+def sharded(generator: Generator, shard: Shard | int) -> Step:
+    """A generator's step, with latents that depend on the place in the global batch."""
+    shard = Shard(shard, 0, shard) if isinstance(shard, int) else shard
+    whole = torch.linspace(-1, 1, shard.total * generator.latent_dim, dtype=torch.float64)
+    z = whole.view(shard.total, -1)[shard.first : shard.first + shard.count]
+    fake = generator.double()(z, torch.zeros(shard.count, dtype=torch.long))
+    return step_of(
         fake.detach(),
         fake,
-        labels,
-        draws_of(rows),
+        lambda x, _: x.flatten(1).sum(1),
         z=z,
         player="generator",
         generator=generator,
+        random=random_of(shard),
     )
 
 
 def test_one_style_layer_has_the_mean_squared_length_of_the_closed_form() -> None:
     generator = OneLayer()
-    lengths = PathLength(one_in=1).lengths(step_of(generator, 20_000)).detach()
+    lengths = PathLength(one_in=1).lengths(sharded(generator, 20_000)).detach()
     assert lengths.shape == (20_000,)
     expected = float(generator.matrix.detach().square().sum()) / (HEIGHT * WIDTH)
     assert float(lengths.square().mean()) == pytest.approx(expected, rel=0.03)
@@ -74,20 +72,20 @@ def test_one_style_layer_has_the_mean_squared_length_of_the_closed_form() -> Non
 @pytest.mark.parametrize("scale", [0.1, 3.0])
 def test_a_generator_times_so_much_has_lengths_times_so_much(scale: float) -> None:
     generator = OneLayer()
-    before = PathLength(one_in=1).lengths(step_of(generator, 8)).detach()
+    before = PathLength(one_in=1).lengths(sharded(generator, 8)).detach()
     with torch.no_grad():
         generator.matrix.mul_(scale)
-    after = PathLength(one_in=1).lengths(step_of(generator, 8)).detach()
+    after = PathLength(one_in=1).lengths(sharded(generator, 8)).detach()
     assert torch.allclose(after, scale * before, rtol=1e-12)
 
 
 def test_lengths_are_of_the_mean_over_layers_of_each_samples_squared_jacobian() -> None:
     generator = Styled().double().eval()  # without noise of its layers
-    batch = step_of(generator, 5)
-    found = PathLength(one_in=1).lengths(batch).detach()
-    y = draws_of(Shard(5, 0, 5)).normal(1, 8, 8) / 8
+    step = sharded(generator, 5)
+    found = PathLength(one_in=1).lengths(step).detach()
+    y = random_of(Shard(5, 0, 5)).normal(1, 8, 8) / 8
     for i in range(5):
-        styles = generator.styles(batch.z[i : i + 1], batch.labels[:1]).detach()
+        styles = generator.styles(step.z[i : i + 1], step.labels[:1]).detach()
         jacobian = torch.autograd.functional.jacobian(generator.synthesise, styles)
         j = jacobian.reshape(64, 2, 6).numpy()
         along = np.einsum("p,pld->ld", y[i].flatten().numpy(), j)
@@ -96,22 +94,24 @@ def test_lengths_are_of_the_mean_over_layers_of_each_samples_squared_jacobian() 
 
 def test_the_mean_moves_first_and_the_term_is_the_squared_distance_from_it() -> None:
     generator, penalty = OneLayer(), PathLength(one_in=1, decay=0.25)
-    lengths = PathLength(one_in=1).lengths(step_of(generator, 6)).detach().numpy()
+    lengths = PathLength(one_in=1).lengths(sharded(generator, 6)).detach().numpy()
     mean = 0.0
     for _ in range(4):
         mean += 0.25 * (lengths.mean() - mean)
-        found = term(penalty, step_of(generator, 6), "generator")
+        found = term(penalty, sharded(generator, 6), "generator")
         assert found == pytest.approx(np.mean((lengths - mean) ** 2), rel=1e-5)
         assert float(penalty.mean_length) == pytest.approx(mean, rel=1e-6)
     default = PathLength()
-    term(default, step_of(generator, 6), "generator")
-    lengths = PathLength().lengths(step_of(generator, 6)).detach().numpy()
+    term(default, sharded(generator, 6), "generator")
+    lengths = PathLength().lengths(sharded(generator, 6)).detach().numpy()
     assert float(default.mean_length) == pytest.approx(0.01 * lengths.mean(), rel=1e-5)
-    assert default.factor(0, "generator") == 2 * 4
+    pair = {"generator": Styled(), "discriminator": MLPDiscriminator(1, 8, 8)}
+    gan = points_gan(regularizers=[PathLength()], **pair)
+    assert factor_of_term(gan, "generator") == pytest.approx(2 * 4)
 
 
 @pytest.mark.parametrize(
-    ("rows", "one_in", "expected"),
+    ("shard", "one_in", "expected"),
     [
         (Shard(8, 0, 8), 2, [0, 2, 4, 6]),
         (Shard(12, 5, 4), 3, [6]),
@@ -121,23 +121,23 @@ def test_the_mean_moves_first_and_the_term_is_the_squared_distance_from_it() -> 
     ],
 )
 def test_every_so_many_samples_of_the_global_batch_take_part(
-    rows: Shard, one_in: int, expected: list[int]
+    shard: Shard, one_in: int, expected: list[int]
 ) -> None:
     generator = OneLayer()
-    batch = step_of(generator, rows)
-    found = PathLength(one_in=one_in).lengths(batch).detach()
+    step = sharded(generator, shard)
+    found = PathLength(one_in=one_in).lengths(step).detach()
     chosen = generator.seen[-1]
-    assert torch.equal(chosen, batch.z[[i - rows.first for i in expected]])
-    whole = PathLength(one_in=1).lengths(step_of(generator, rows.total)).detach()
+    assert torch.equal(chosen, step.z[[i - shard.first for i in expected]])
+    whole = PathLength(one_in=1).lengths(sharded(generator, shard.total)).detach()
     assert torch.allclose(found, whole[expected], rtol=1e-12)
 
 
-@pytest.mark.parametrize("rows", [Shard(12, 5, 4), Shard(12, 8, 2), Shard(12, 0, 7)])
-def test_layers_that_draw_noise_draw_the_same_for_the_same_sample(rows: Shard) -> None:
+@pytest.mark.parametrize("shard", [Shard(12, 5, 4), Shard(12, 8, 2), Shard(12, 0, 7)])
+def test_layers_that_draw_noise_draw_the_same_for_the_same_sample(shard: Shard) -> None:
     generator = Styled()  # in training
-    whole = PathLength(one_in=2).lengths(step_of(generator, 12)).detach()
-    found = PathLength(one_in=2).lengths(step_of(generator, rows)).detach()
-    places = [i // 2 for i in range(rows.first, rows.first + rows.count) if i % 2 == 0]
+    whole = PathLength(one_in=2).lengths(sharded(generator, 12)).detach()
+    found = PathLength(one_in=2).lengths(sharded(generator, shard)).detach()
+    places = [i // 2 for i in range(shard.first, shard.first + shard.count) if i % 2 == 0]
     assert torch.allclose(found, whole[places], rtol=1e-12)
 
 
@@ -145,11 +145,11 @@ def test_layers_that_draw_noise_draw_the_same_for_the_same_sample(rows: Shard) -
 def test_pieces_of_any_size_have_the_term_of_the_whole_batch(sizes: tuple[int, ...]) -> None:
     generator = OneLayer()
     still = {"one_in": 2, "decay": 1e-12}  # so that the mean hardly moves
-    whole = term(PathLength(**still), step_of(generator, 7), "generator")  # type: ignore[arg-type]
+    whole = term(PathLength(**still), sharded(generator, 7), "generator")  # type: ignore[arg-type]
     total, first = 0.0, 0
     for size in sizes:
-        batch = step_of(generator, Shard(7, first, size))
-        total += size / 7 * term(PathLength(**still), batch, "generator")  # type: ignore[arg-type]
+        step = sharded(generator, Shard(7, first, size))
+        total += size / 7 * term(PathLength(**still), step, "generator")  # type: ignore[arg-type]
         first += size
     assert total == pytest.approx(whole, rel=1e-6)
 
@@ -162,7 +162,8 @@ def test_pieces_that_no_sample_is_chosen_from_leave_the_training_finite() -> Non
         accumulate=8,
     )
     fit(gan, 2)
-    terms = [float(u.terms["PathLength"]) for u in gan.updates if u.player == "generator"]
+    outputs = [output for output in gan.outputs if output.player == "generator"]
+    terms = [float(output.terms["PathLength"]) for output in outputs]
     assert terms[1::2] == [0] * 4
     assert min(terms[::2]) > 0
     assert all(torch.isfinite(p).all() for p in gan.parameters())
@@ -170,16 +171,16 @@ def test_pieces_that_no_sample_is_chosen_from_leave_the_training_finite() -> Non
 
 def test_the_term_teaches_what_the_images_are_made_with() -> None:
     generator = OneLayer()
-    found = PathLength(one_in=1).generator_term(step_of(generator, 6))
+    found = PathLength(one_in=1).generator_term(sharded(generator, 6))
     (gradient,) = torch.autograd.grad(found, generator.matrix)
-    step = 1e-6 * gradient / gradient.norm()
+    move = 1e-6 * gradient / gradient.norm()
 
     def shifted(sign: int) -> float:
         with torch.no_grad():
-            generator.matrix.add_(sign * step)
-        value = term(PathLength(one_in=1), step_of(generator, 6), "generator")
+            generator.matrix.add_(sign * move)
+        value = term(PathLength(one_in=1), sharded(generator, 6), "generator")
         with torch.no_grad():
-            generator.matrix.sub_(sign * step)
+            generator.matrix.sub_(sign * move)
         return value
 
     # the mean is fixed while the gradient is taken, so the slope is that up to 0.01 of the mean
@@ -190,7 +191,7 @@ def test_the_term_teaches_what_the_images_are_made_with() -> None:
 def test_a_generator_that_ignores_its_styles_has_a_finite_gradient() -> None:
     generator = OneLayer()
     nn.init.zeros_(generator.matrix)
-    found = PathLength(one_in=1).generator_term(step_of(generator, 4))
+    found = PathLength(one_in=1).generator_term(sharded(generator, 4))
     (gradient,) = torch.autograd.grad(found, generator.matrix)
     assert float(found.detach()) == 0
     assert not gradient.any()

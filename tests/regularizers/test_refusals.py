@@ -48,7 +48,6 @@ from lightning_gan.regularizers import (
     WassersteinDivergence,
     WeightClipping,
 )
-from lightning_gan.training.composition import check_precision
 from lightning_gan.training.latents import UniformPrior
 
 KINDS: list[type[Any]] = own(Regularizer)
@@ -105,11 +104,11 @@ def test_sixteen_bits_are_refused_by_whatever_differentiates_twice(kind: type[An
     if kind in [*SLOPES, LatentOptimisation, PathLength]:
         for precision in ("16-mixed", "16-true"):
             with pytest.raises(ConfigurationError, match=rf"^{kind.__name__} .*bf16-mixed"):
-                check_precision(precision, [part])
+                composition(regularizers=[part]).check_run(None, precision)
     else:
-        check_precision("16-mixed", [part])
+        composition(regularizers=[part]).check_run(None, "16-mixed")
     for precision in ("bf16-mixed", "32-true", "64-true"):
-        check_precision(precision, [part])
+        composition(regularizers=[part]).check_run(None, precision)
 
 
 @pytest.mark.parametrize("kind", [R1, R2])

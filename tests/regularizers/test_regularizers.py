@@ -11,23 +11,40 @@ from tiny import (
     NormedDiscriminator,
     Points,
     composition,
-    draws_for,
+    factor_of_term,
     fit,
+    looked_at,
     points_gan,
     quiet_trainer,
-    random_batch,
+    random_for,
+    random_step,
     slope_critic,
     step_of,
     term,
 )
-from torch import Tensor, nn
+from torch import Tensor
 
+from lightning_gan.augment import Augmentation
+from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.networks import DCGANDiscriminator, MLPDiscriminator
+from lightning_gan.networks import (
+    DCGANDiscriminator,
+    Discriminator,
+    MLPDiscriminator,
+    MLPGenerator,
+)
 from lightning_gan.objectives import Hinge, RelativisticPairing, Wasserstein
-from lightning_gan.regularizers import R1, R2, GradientPenalty, Regularizer, WeightClipping
-from lightning_gan.training.schedule import LinearCurve, PerBatch
-from lightning_gan.training.step import Step, scorer
+from lightning_gan.regularizers import (
+    R1,
+    R2,
+    Constraint,
+    GradientPenalty,
+    Penalty,
+    Regularizer,
+    WeightClipping,
+)
+from lightning_gan.training.schedule import LinearCurve, PerBatch, ValueOf
+from lightning_gan.training.step import Step
 
 SHAPES = [(2,), (1, 28, 28), (3, 8, 8)]
 
@@ -39,8 +56,8 @@ def test_gradient_penalty_vanishes_for_a_critic_of_unit_slope(
 ) -> None:
     # One norm over the whole batch gives 0, 1 and 49 at these sizes; one over channels only gives
     # 0.93 on 1 x 28 x 28.
-    batch = random_batch(slope_critic(1, shape), count, shape)
-    assert term(GradientPenalty(), batch) == pytest.approx(0, abs=1e-20)
+    step = random_step(slope_critic(1, shape), count, shape)
+    assert term(GradientPenalty(), step) == pytest.approx(0, abs=1e-20)
 
 
 @pytest.mark.parametrize("count", [1, 4, 64])
@@ -50,16 +67,16 @@ def test_gradient_penalty_vanishes_for_a_critic_of_unit_slope(
 def test_gradient_penalty_is_the_square_of_the_excess(
     count: int, slope: float, two_sided: float, one_sided: float
 ) -> None:
-    batch = random_batch(slope_critic(slope, (3, 8, 8)), count, (3, 8, 8))
-    assert term(GradientPenalty(), batch) == pytest.approx(two_sided, abs=1e-12)
-    assert term(GradientPenalty(one_sided=True), batch) == pytest.approx(one_sided, abs=1e-12)
+    step = random_step(slope_critic(slope, (3, 8, 8)), count, (3, 8, 8))
+    assert term(GradientPenalty(), step) == pytest.approx(two_sided, abs=1e-12)
+    assert term(GradientPenalty(one_sided=True), step) == pytest.approx(one_sided, abs=1e-12)
 
 
 @pytest.mark.parametrize("regularizer", [GradientPenalty(), R1(), R2()], ids=repr)
 def test_a_flat_critic_gives_no_nan(regularizer: Regularizer) -> None:
     weight = torch.zeros(2, dtype=torch.float64, requires_grad=True)
-    batch = random_batch(lambda samples, _: samples @ weight, 4, (2,))
-    penalty = regularizer.discriminator_term(batch)
+    step = random_step(lambda samples, _: samples @ weight, 4, (2,))
+    penalty = regularizer.discriminator_term(step)
     assert penalty is not None
     (gradient,) = torch.autograd.grad(penalty, weight)
     assert torch.isfinite(penalty)
@@ -68,16 +85,16 @@ def test_a_flat_critic_gives_no_nan(regularizer: Regularizer) -> None:
 
 def test_gradient_penalty_equals_a_reference_written_sample_by_sample() -> None:
     critic = MLPDiscriminator(2, 0, width=8, depth=2).double()
-    batch = random_batch(critic, 6, (2,))
-    alpha = draws_for(batch.real).uniform(1)
+    step = random_step(critic, 6, (2,))
+    alpha = random_for(step.real).uniform(1)
     expected = torch.tensor(0.0, dtype=torch.float64)
     for i in range(6):
-        point = (alpha[i] * batch.real[i] + (1 - alpha[i]) * batch.fake[i]).detach()
+        point = (alpha[i] * step.real[i] + (1 - alpha[i]) * step.fake[i]).detach()
         point.requires_grad_()
-        logit = critic(point[None], batch.labels[:1])
+        logit = critic(point[None], step.labels[:1])
         (slope,) = torch.autograd.grad(logit, point, create_graph=True)
         expected = expected + ((slope**2).sum() ** 0.5 - 1) ** 2 / 6
-    found = GradientPenalty().discriminator_term(batch)
+    found = GradientPenalty().discriminator_term(step)
     weights = [p for p in critic.parameters() if p.ndim == 2]
     ours, theirs = torch.autograd.grad(found, weights), torch.autograd.grad(expected, weights)
     assert torch.allclose(found, expected, rtol=1e-12)
@@ -92,9 +109,9 @@ def test_each_sample_has_one_place_of_its_own_between_real_and_fake() -> None:
         seen.append(samples.detach())
         return samples.flatten(1).sum(1)
 
-    batch = random_batch(score, 64, (3, 4, 4))
-    term(GradientPenalty(), batch)
-    alpha = ((seen[0] - batch.fake) / (batch.real - batch.fake)).detach().flatten(1)
+    step = random_step(score, 64, (3, 4, 4))
+    term(GradientPenalty(), step)
+    alpha = ((seen[-1] - step.fake) / (step.real - step.fake)).detach().flatten(1)
     assert torch.allclose(alpha, alpha[:, :1].expand_as(alpha), atol=1e-8)
     assert alpha.min() >= 0
     assert alpha.max() <= 1
@@ -103,9 +120,9 @@ def test_each_sample_has_one_place_of_its_own_between_real_and_fake() -> None:
 
 def test_gradient_penalty_reaches_the_critic_but_not_the_generator() -> None:
     critic = MLPDiscriminator(2, 0, width=4, depth=1).double()
-    batch = random_batch(critic, 4, (2,))
-    penalty = GradientPenalty().discriminator_term(batch)
-    by_fake = torch.autograd.grad(penalty, batch.fake, allow_unused=True, retain_graph=True)
+    step = random_step(critic, 4, (2,))
+    penalty = GradientPenalty().discriminator_term(step)
+    by_fake = torch.autograd.grad(penalty, step.fake, allow_unused=True, retain_graph=True)
     assert by_fake == (None,)
     penalty.backward()
     assert critic.layers[1].weight.grad.abs().sum() > 0  # type: ignore[union-attr]
@@ -117,8 +134,8 @@ def test_gradient_penalty_reaches_the_critic_but_not_the_generator() -> None:
 def test_r1_and_r2_of_a_linear_critic_are_half_its_squared_weight_for_any_data(
     regularizer: Regularizer, count: int, shape: tuple[int, ...]
 ) -> None:
-    batch = random_batch(slope_critic(3, shape), count, shape)
-    assert term(regularizer, batch) == pytest.approx(9 / 2, rel=1e-12)
+    step = random_step(slope_critic(3, shape), count, shape)
+    assert term(regularizer, step) == pytest.approx(9 / 2, rel=1e-12)
 
 
 def test_r1_looks_at_reals_and_r2_at_fakes() -> None:
@@ -126,35 +143,38 @@ def test_r1_looks_at_reals_and_r2_at_fakes() -> None:
     for sample in (real, fake):
         sample.requires_grad_()
     # the gradient of |x|^2 is 2x
-    batch = step_of(real, fake, lambda samples, _: samples.square().sum(1))
-    assert term(R1(), batch) == pytest.approx(0.5 * 4 * 2 * 1)
-    assert term(R2(), batch) == pytest.approx(0.5 * 4 * 2 * 9)
+    step = step_of(real, fake, lambda samples, _: samples.square().sum(1))
+    assert term(R1(), step) == pytest.approx(0.5 * 4 * 2 * 1)
+    assert term(R2(), step) == pytest.approx(0.5 * 4 * 2 * 9)
 
 
 def test_r1_takes_the_gradient_before_the_augmentation() -> None:
-    weight = torch.tensor([3.0, 4.0])
-
-    class Linear(nn.Module):
+    class Linear(Discriminator):
         def forward(self, samples: Tensor, labels: Tensor) -> Tensor:
-            return samples @ weight
+            return samples @ samples.new_tensor([3.0, 4.0])
 
-    real = torch.randn(4, 2, requires_grad=True)
-    random = draws_for(real)
-    score = scorer(Linear(), lambda samples, *_: 2 * samples, random, 0, precise=True)
-    batch = Step(score, real, real, torch.zeros(4, dtype=torch.long), random)
-    assert term(R1(), batch) == pytest.approx((2 * 5) ** 2 / 2)
+    class Twice(Augmentation):
+        def forward(self, samples: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:
+            return 2 * samples
+
+    gan = points_gan(regularizers=[R1()], discriminator=Linear(2, 0), augmentation=Twice())
+    step = looked_at(gan, "discriminator")
+    assert term(R1(), step) == pytest.approx((2 * 5) ** 2 / 2)
 
 
 @pytest.mark.parametrize("every", [1, 2, 5])
 def test_over_one_interval_a_lazy_penalty_weighs_as_much_as_an_eager_one(every: int) -> None:
-    lazy = R1(weight=0.3, every=every)
-    total = sum(lazy.factor(0) for update in range(20) if lazy.is_due(update))
-    assert total == pytest.approx(20 * R1(weight=0.3).factor(0))
+    lazy, eager = (points_gan(regularizers=[R1(0.3, every=k)]) for k in (every, 1))
+    times = sum(len(lazy.game.discriminator.due(update)) for update in range(20))
+    assert times == 20 // every
+    assert times * factor_of_term(lazy) == pytest.approx(20 * factor_of_term(eager))
+    assert factor_of_term(eager) == pytest.approx(0.3)
 
 
 def test_a_weight_can_move_with_the_images_seen() -> None:
-    penalty = R1(LinearCurve(1, 0, images=100), every=4)
-    assert [penalty.factor(images) for images in (0, 50, 200)] == [4, 2, 0]
+    gan = points_gan(regularizers=[R1(LinearCurve(1, 0, images=100), every=4)])
+    found = [factor_of_term(gan, images=images) for images in (0, 50, 200)]
+    assert found == pytest.approx([4, 2, 0])
 
 
 class CountingAdam(torch.optim.Adam):
@@ -177,10 +197,10 @@ def test_a_penalty_takes_no_optimizer_step_of_its_own() -> None:
 def test_every_counts_the_players_own_updates() -> None:
     due = []
 
-    class Watched(Regularizer):
-        def discriminator_term(self, batch: Step) -> Tensor:
-            due.append(batch.images_seen // 8)
-            return batch.real_logits.mean() * 0
+    class Watched(Penalty):
+        def discriminator_term(self, step: Step) -> Tensor:
+            due.append(step.value_of(float) // 8)
+            return step.real_logits.mean() * 0
 
     fit(points_gan(regularizers=[Watched(every=3)]), 8)
     assert due == [0, 3, 6]
@@ -189,18 +209,18 @@ def test_every_counts_the_players_own_updates() -> None:
 def test_a_generator_that_moves_seldom_still_counts_its_own_updates() -> None:
     due = []
 
-    class Watched(Regularizer):
-        def generator_term(self, batch: Step) -> None:
-            due.append(batch.images_seen // 8)
+    class Watched(Penalty):
+        def generator_term(self, step: Step) -> None:
+            due.append(step.value_of(float) // 8)
 
     fit(points_gan(regularizers=[Watched(every=2)], alternation=PerBatch(2)), 8)
     assert due == [1, 5]  # of batches 1, 3, 5 and 7, all odd
 
 
 def test_a_term_for_the_generator_joins_its_loss_only() -> None:
-    class Pull(Regularizer):
-        def generator_term(self, batch: Step) -> Tensor:
-            return batch.fake.square().mean()
+    class Pull(Penalty):
+        def generator_term(self, step: Step) -> Tensor:
+            return step.fake.square().mean()
 
     with_pull, without = (fit(points_gan(regularizers=r), 1) for r in ([Pull(100)], []))
     same = {
@@ -245,8 +265,11 @@ def test_penalties_on_the_slope_refuse_batch_norm(penalty: Regularizer) -> None:
 
 def test_clipping_refuses_spectral_norm() -> None:
     critic = DCGANDiscriminator(1, 8, width=4, batch_norm=False, spectral_norm=True)
+    parts = composition(
+        generator=MLPGenerator(1, 8), discriminator=critic, regularizers=[WeightClipping()]
+    )
     with pytest.raises(ConfigurationError, match="spectral"):
-        WeightClipping().check(composition(discriminator=critic))
+        parts.attach()
 
 
 @pytest.mark.parametrize("others", [[], [R1(every=1)], [WeightClipping()], [GradientPenalty()]])
@@ -274,11 +297,22 @@ def test_sixteen_bit_floats_are_refused_under_r1() -> None:
 
 
 def test_a_regularizer_that_does_nothing_is_an_error() -> None:
-    class Idle(Regularizer):
+    class Idle(Penalty):
         pass
 
-    with pytest.raises(TypeError, match="Idle must define one of discriminator_term"):
+    class Slack(Constraint):
+        pass
+
+    class Vague(Regularizer):
+        def discriminator_term(self, step: Step) -> Tensor:
+            return step.real_logits.mean()
+
+    with pytest.raises(TypeError, match="Idle must define discriminator_term or generator_term"):
         Idle()
+    with pytest.raises(TypeError, match="Slack must define attach or constrain"):
+        Slack()
+    with pytest.raises(TypeError, match="Vague must derive from Penalty, AuxiliaryTask, Constr"):
+        Vague()
 
 
 @pytest.mark.parametrize(
@@ -294,5 +328,5 @@ def test_numbers_out_of_range_are_refused(make: Callable[[], Regularizer]) -> No
 def test_relativistic_pairing_with_r1_and_r2_trains_through_second_derivatives() -> None:
     gan = points_gan(RelativisticPairing(), [R1(0.1), R2(0.1)])
     quiet_trainer(max_steps=3).fit(gan, Points(8))
-    assert gan.updates[0].terms.keys() == {"R1", "R2"}
-    assert all(math.isfinite(float(value)) for value in gan.updates[0].terms.values())
+    assert gan.outputs[0].terms.keys() == {"R1", "R2"}
+    assert all(math.isfinite(float(value)) for value in gan.outputs[0].terms.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ from lightning_gan.regularizers import (
     Regularizer,
     SpectralNormalization,
 )
+from lightning_gan.training.game import Game
 
-KINDS = [kind for kind in own(Regularizer) if kind.__module__.startswith("lightning_gan.")]
+KINDS = own(Regularizer)
 ARGUMENTS: dict[type[Any], dict[str, Any]] = {
     ConditionalContrastive: {"embedding_dim": 5},
     DataToDataCrossEntropy: {"embedding_dim": 5},
@@ -81,7 +83,7 @@ def test_a_regularizer_goes_on_bit_for_bit_from_a_checkpoint(
 def test_a_regularizer_changes_the_training(kind: type[Regularizer], tmp_path: Path) -> None:
     with_it = train(kind, tmp_path / "with", 3)
     gan = model(kind)
-    gan.game.parts.regularizers.clear()  # type: ignore[attr-defined]
+    gan.game = Game(replace(gan.game.parts, regularizers=[]), gan.game.seeds.seed)
     gan.max_images = 24
     data = Pictures(8) if gan.generator.image_size else Points(8)
     if kind not in (FreezeD, SpectralNormalization):  # those have changed the networks
