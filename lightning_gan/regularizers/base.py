@@ -44,6 +44,15 @@ class Regularizer(Part, nn.Module, base=True):
     logged: ClassVar[tuple[str, ...]] = ()
     """Names of buffers that belong in the logs."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        # The game calls the hooks of these kinds only, and others would do nothing without a word.
+        if not isinstance(self, (Penalty, Constraint)):
+            raise TypeError(
+                f"{type(self).__name__} must derive from Penalty, AuxiliaryTask, Constraint or "
+                "LatentMove."
+            )
+
     def attach(
         self, generator: Generator, discriminator: Discriminator, prior: Prior | None
     ) -> None:
@@ -176,6 +185,11 @@ class Constraint(Regularizer, base=True):
 
     bounds_weights: ClassVar[bool] = False
     """Whether it limits weights, which spectral normalisation would rescale."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        if not (self.acts_on_steps() or type(self).attach is not Regularizer.attach):
+            raise TypeError(f"{type(self).__name__} must define attach or constrain.")
 
     def constrain(self, discriminator: Discriminator) -> None:
         """Changes the discriminator in place after its step."""
