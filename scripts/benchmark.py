@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import checkout  # noqa: F401 - finds the package
 import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import checkout  # noqa: F401 - finds the package
 import torch
 from torch import Tensor
 from torchmetrics.image.fid import _compute_fid
@@ -161,4 +162,6 @@ def metrics() -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     work(*map(int, sys.argv[1:3]))

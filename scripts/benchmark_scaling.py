@@ -21,6 +21,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import checkout  # noqa: F401 - finds the package
 import torch
 from benchmark import CASES, Case
 from lightning.pytorch import Callback, Trainer
@@ -161,6 +162,8 @@ def scaling() -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 6:
+        sys.exit(__doc__)
     warnings.filterwarnings("ignore")
     case, processes, overlap = map(int, sys.argv[1:4])
     work(CASES[case], processes, sys.argv[4], bool(overlap), Path(sys.argv[5]))

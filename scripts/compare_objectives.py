@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import checkout  # noqa: F401 - finds the package
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback

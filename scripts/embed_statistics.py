@@ -3,23 +3,20 @@
     python scripts/embed_statistics.py --root data
 
 For each data set with an extractor of its own, mean and covariance of the features over the
-training split go to ``lightning_gan/weights/statistics``. The key in the name and in the file holds
-the extractor's weights and every byte of the images: with other data or weights the file is passed
-over.
+training split go to ``lightning_gan/metrics/weights/statistics``. The key in the name and in the
+file holds the extractor's weights and every byte of the images: with other data or weights the file
+is passed over.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed
+from checkout import ROOT
 
-from lightning_gan.datamodules import CIFAR10, MNIST, Digits, RealData  # noqa: E402 (after the path above)
-from lightning_gan.evaluation.panel import extractor_for  # noqa: E402
-from lightning_gan.metrics.reference import BUNDLED_FOLDER, ReferenceStatistics  # noqa: E402
+from lightning_gan.datamodules import CIFAR10, MNIST, Digits, RealData
+from lightning_gan.evaluation.panel import extractor_for
+from lightning_gan.metrics.reference import BUNDLED_FOLDER, ReferenceStatistics
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import checkout  # noqa: F401 - finds the package
 import torch
 from provenance import provenance
 from torch import Tensor

@@ -8,6 +8,7 @@ read, and nothing is trained.
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+import checkout  # noqa: F401 - finds the package
 import torch
 import yaml
 from torch import nn
@@ -280,4 +282,5 @@ def document() -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__.split("\n", 1)[0]).parse_args()
     sys.stdout.write(document())

@@ -30,6 +30,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import checkout  # noqa: F401 - finds the package
 import lightning
 import torch
 from tqdm import tqdm

@@ -2,9 +2,9 @@
 
     python scripts/train_extractors.py mnist_cnn --root data
 
-The weights go to ``lightning_gan/weights/NAME.safetensors`` in half precision; accuracy, seed,
-epochs, data, command and seconds stand in the file's header. The last line printed is the checksum
-that ``WEIGHTS`` in ``lightning_gan/metrics/bundled.py`` has to hold.
+The weights go to ``lightning_gan/metrics/weights/NAME.safetensors`` in half precision; accuracy,
+seed, epochs, data, command and seconds stand in the file's header. The last line printed is the
+checksum that ``WEIGHTS`` in ``lightning_gan/metrics/extractors/bundled.py`` has to hold.
 """
 
 from __future__ import annotations
@@ -21,17 +21,15 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from checkout import ROOT
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision import datasets
 from tqdm import tqdm
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # runs from a checkout that is not installed
-
-from lightning_gan.basics.images import from_uint8  # noqa: E402 (after the path above)
-from lightning_gan.metrics import frechet_distance  # noqa: E402
-from lightning_gan.metrics.extractors.classifiers import (  # noqa: E402
+from lightning_gan.basics.images import from_uint8
+from lightning_gan.metrics import frechet_distance
+from lightning_gan.metrics.extractors.classifiers import (
     BoundedClassifier,
     DigitNetwork,
     PictureNetwork,
@@ -269,7 +267,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("name", choices=sorted(RECIPES))
     parser.add_argument("--root", default="data", help="folder of the data, torchvision's layout")
-    parser.add_argument("--output", default=str(ROOT / "lightning_gan" / "weights"))
+    parser.add_argument("--output", default=str(ROOT / "lightning_gan" / "metrics" / "weights"))
     parser.add_argument("--epochs", type=int, help="instead of the recipe's own number")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
