@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from resuming_recipes import assert_resumes, parts_in, representatives
+from resuming_recipes import _no_files, assert_resumes, parts_in, representatives  # noqa: F401
 
 from lightning_gan.recipes import recipe_names
 from scripts.recipe_table import settings_of
