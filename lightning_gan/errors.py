@@ -66,10 +66,15 @@ def one_of(*numbers: float) -> Bound:
     return Bound(" or ".join(f"{number:g}" for number in numbers), numbers.__contains__)
 
 
-def check_range(part: object, /, *bounds: Bound, **numbers: float | None) -> None:
-    """Refuses arguments that lie outside their range, or are NaN; None was left out and passes.
+Number = float | Callable[[int], float] | None
+"""An argument that may be a number: a curve of numbers instead, or left out."""
 
-    As in ``check_range(self, above(0), at_most(1), share=share)``.
+
+def check_range(part: object, /, *bounds: Bound, **numbers: Number) -> None:
+    """Refuses arguments that lie outside their range, or are NaN.
+
+    As in ``check_range(self, above(0), at_most(1), share=share)``. None was left out and passes; so
+    does a curve, whose values are its own affair.
 
     Args:
         part: Whose arguments they are: a part, or a name.
@@ -80,15 +85,12 @@ def check_range(part: object, /, *bounds: Bound, **numbers: float | None) -> Non
         ConfigurationError: With the first that does not fit.
     """
     for name, number in numbers.items():
-        if number is not None and not all(bound.holds(number) for bound in bounds):
+        if number is None or callable(number):
+            continue
+        if not all(bound.holds(number) for bound in bounds):
             owner = part if isinstance(part, str) else type(part).__name__
             words = " and ".join(bound.words for bound in bounds)
             raise ConfigurationError(f"{owner}: {name}={number} must be {words}.")
-
-
-def at_least_one(part: object, **numbers: int) -> None:
-    """Refuses arguments of ``part`` that are smaller than one."""
-    check_range(part, at_least(1), **numbers)
 
 
 def said(error: BaseException) -> str:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gan.distributed import processes
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import above, at_least, below, check_range
 
 TRILLION = 10**12
 
@@ -46,16 +46,11 @@ class SignController(nn.Module):
         self, target: float = 0.6, kimg: float = 500, every: int = 4, start: float = 0.0
     ) -> None:
         super().__init__()
-        if not -1 < target < 1:
-            raise ConfigurationError(
-                f"Adaptive augmentation: target={target} must lie between -1 and 1, as the mean of "
-                "signs does."
-            )
-        if kimg <= 0 or every < 1 or start < 0:
-            raise ConfigurationError(
-                "Adaptive augmentation needs kimg > 0, every >= 1 and start >= 0, "
-                f"but got kimg={kimg}, every={every} and start={start}."
-            )
+        what = "Adaptive augmentation"  # whichever holds the controller
+        check_range(what, above(-1), below(1), target=target)
+        check_range(what, above(0), kimg=kimg)
+        check_range(what, at_least(1), every=every)
+        check_range(what, at_least(0), start=start)
         self.target, self.kimg, self.every = target, kimg, every
         self.register_buffer("trillionths", torch.tensor(round(start * TRILLION)))
         for name in ("signs", "scored", "images", "updates"):  # since p moved last

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from lightning_gan.augment.base import Augmentation
 from lightning_gan.basics.randomness import RandomStream
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import at_least, check_range
 from lightning_gan.training.schedule import Curve, ValueOf
 
 
@@ -25,8 +25,7 @@ class InstanceNoise(Augmentation):
 
     def __init__(self, sigma: float | Curve = 0.1) -> None:
         super().__init__()
-        if isinstance(sigma, (int, float)) and sigma < 0:
-            raise ConfigurationError(f"InstanceNoise: sigma={sigma} is negative.")
+        check_range(self, at_least(0), sigma=sigma)
         self.sigma = sigma
 
     def forward(self, samples: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, above, at_most, check_range
 from lightning_gan.objectives.base import Objective
 from lightning_gan.training.step import Step
 
@@ -28,11 +28,7 @@ class _Logistic(Objective):
 
     def __init__(self, real_label: float = 1.0) -> None:
         super().__init__()
-        if not 0.5 < real_label <= 1:
-            raise ConfigurationError(
-                f"{type(self).__name__}: real_label={real_label} is not in (0.5, 1]; take 1 for "
-                "no smoothing or 0.9 for one-sided label smoothing."
-            )
+        check_range(self, above(0.5), at_most(1), real_label=real_label)
         self.real_label = real_label
 
     @property

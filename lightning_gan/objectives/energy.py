@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from lightning_gan.distributed import processes
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, above, at_least, at_most, check_range
 from lightning_gan.objectives.base import Objective
 from lightning_gan.training.step import Step
 
@@ -44,10 +44,8 @@ class BEGAN(Objective):
 
     def __init__(self, gamma: float = 0.5, k_rate: float = 1e-3) -> None:
         super().__init__()
-        if not 0 < gamma <= 1 or k_rate <= 0:
-            raise ConfigurationError(
-                f"BEGAN: gamma={gamma} must be in (0, 1] and k_rate={k_rate} positive."
-            )
+        check_range(self, above(0), at_most(1), gamma=gamma)
+        check_range(self, above(0), k_rate=k_rate)
         self.gamma, self.k_rate = gamma, k_rate
         self.register_buffer("k", torch.zeros(()))
         self.register_buffer("convergence", torch.zeros(()))
@@ -109,10 +107,8 @@ class EBGAN(Objective):
 
     def __init__(self, margin: float = 1.0, pull_away: float = 0.1) -> None:
         super().__init__()
-        if margin <= 0 or pull_away < 0:
-            raise ConfigurationError(
-                f"EBGAN: margin={margin} must be positive and pull_away={pull_away} not negative."
-            )
+        check_range(self, above(0), margin=margin)
+        check_range(self, at_least(0), pull_away=pull_away)
         self.margin, self.pull_away = margin, pull_away
         self.looks_across = pull_away > 0
 

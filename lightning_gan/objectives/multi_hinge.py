@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import above, check_range
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.objectives.base import Objective
 from lightning_gan.training.step import Step
@@ -50,10 +50,7 @@ class MultiHinge(Objective):
 
     def __init__(self, generator_weight: float = 0.05) -> None:
         super().__init__()
-        if generator_weight <= 0:
-            raise ConfigurationError(
-                f"MultiHinge: generator_weight={generator_weight} must be positive."
-            )
+        check_range(self, above(0), generator_weight=generator_weight)
         self.generator_weight = generator_weight
 
     def attach(self, generator: Generator, discriminator: Discriminator) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, above, at_least, at_most, check_range
 from lightning_gan.networks.base import Discriminator, DiscriminatorOutput, Generator
 from lightning_gan.objectives.base import Objective
 from lightning_gan.training.optimizers import step_after
@@ -79,8 +79,7 @@ class TopK(_Around):
 
     def __init__(self, objective: Objective, share: float | Curve = 0.5) -> None:
         super().__init__(objective)
-        if isinstance(share, (int, float)) and not 0 < share <= 1:
-            raise ConfigurationError(f"TopK: share={share} must be above 0 and at most 1.")
+        check_range(self, above(0), at_most(1), share=share)
         self.share = share
         self.looks_across = isinstance(share, Curve) or share < 1
 
@@ -137,8 +136,7 @@ class Unrolled(_Around):
         whole: bool = True,
     ) -> None:
         super().__init__(objective)
-        if steps < 0:
-            raise ConfigurationError(f"Unrolled: steps={steps} must not be negative.")
+        check_range(self, at_least(0), steps=steps)
         self.steps, self.first_order, self.whole = steps, first_order, whole
         # The present discriminator is asked last, after those that are foreseen.
         if steps:

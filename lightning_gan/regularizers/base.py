@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.checkpoints.parts import Part
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import at_least, check_range
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.training.latents import Prior
 from lightning_gan.training.schedule import Curve
@@ -123,11 +123,8 @@ class Penalty(Regularizer, base=True):
             raise TypeError(
                 f"{type(self).__name__} must define discriminator_term or generator_term."
             )
-        if every < 1:
-            raise ConfigurationError(f"{type(self).__name__}: every={every} must be at least 1.")
-        for name, number in {"weight": weight, "generator_weight": generator_weight}.items():
-            if isinstance(number, (int, float)) and number < 0:
-                raise ConfigurationError(f"{type(self).__name__}: {name}={number} is negative.")
+        check_range(self, at_least(1), every=every)
+        check_range(self, at_least(0), weight=weight, generator_weight=generator_weight)
         self.weight = weight
         self.every = every
         self.generator_weight = weight if generator_weight is None else generator_weight

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_gan.basics.randomness import RandomStream
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import above, at_least, at_most, check_range
 from lightning_gan.regularizers.base import LatentMove, Penalty
 from lightning_gan.training.schedule import Curve
 from lightning_gan.training.step import Step
@@ -101,8 +101,7 @@ class LatentConsistency(Penalty):
         every: int = 1,
     ) -> None:
         super().__init__(weight, every, generator_weight)
-        if sigma < 0:
-            raise ConfigurationError(f"LatentConsistency: sigma={sigma} is negative.")
+        check_range(self, at_least(0), sigma=sigma)
         self.sigma = sigma
 
     def _beside(self, step: Step) -> Tensor:
@@ -151,11 +150,8 @@ class LatentOptimisation(LatentMove):
         clip: float | None = 1.0,
     ) -> None:
         super().__init__(weight)
-        if step <= 0 or damping <= 0 or not 0 <= share <= 1 or (clip is not None and clip <= 0):
-            raise ConfigurationError(
-                f"LatentOptimisation: step={step}, damping={damping} and clip={clip} must be "
-                f"positive, and share={share} between 0 and 1."
-            )
+        check_range(self, above(0), step=step, damping=damping, clip=clip)
+        check_range(self, at_least(0), at_most(1), share=share)
         self.step, self.damping, self.share, self.clip = step, damping, share, clip
 
     def move_latents(

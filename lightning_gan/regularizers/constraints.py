@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lightning_gan.errors import ConfigurationError, at_least_one
+from lightning_gan.errors import ConfigurationError, above, at_least, check_range
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.networks.layers import has_spectral_norm
 from lightning_gan.regularizers.base import Constraint, Penalty
@@ -37,8 +37,7 @@ class WeightClipping(Constraint):
 
     def __init__(self, bound: float = 0.01) -> None:
         super().__init__()
-        if bound <= 0:
-            raise ConfigurationError(f"WeightClipping: bound={bound} must be positive.")
+        check_range(self, above(0), bound=bound)
         self.bound = bound
 
     @torch.no_grad()
@@ -181,7 +180,7 @@ class FreezeD(Constraint):
 
     def __init__(self, layers: int = 3) -> None:
         super().__init__()
-        at_least_one(self, layers=layers)
+        check_range(self, at_least(1), layers=layers)
         self.layers = layers
 
     def attach(

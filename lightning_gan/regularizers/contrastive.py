@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from lightning_gan.errors import ConfigurationError, at_least_one
+from lightning_gan.errors import above, at_least, at_most, check_range
 from lightning_gan.regularizers.classifiers import _ClassHead
 from lightning_gan.training.schedule import Curve
 from lightning_gan.training.step import Step
@@ -27,7 +27,7 @@ class _Embedded(_ClassHead):
         every: int,
     ) -> None:
         super().__init__(weight, generator_weight, every)
-        at_least_one(self, embedding_dim=embedding_dim)
+        check_range(self, at_least(1), embedding_dim=embedding_dim)
         self.embedding_dim = embedding_dim
 
     def add_heads(self, num_features: int, num_classes: int) -> None:
@@ -89,10 +89,7 @@ class ConditionalContrastive(_Embedded):
         every: int = 1,
     ) -> None:
         super().__init__(weight, generator_weight, embedding_dim, every)
-        if temperature <= 0:
-            raise ConfigurationError(
-                f"ConditionalContrastive: temperature={temperature} must be positive."
-            )
+        check_range(self, above(0), temperature=temperature)
         self.temperature = temperature
 
     def loss(self, embeddings: Tensor, proxies: Tensor, labels: Tensor) -> Tensor:
@@ -138,11 +135,8 @@ class DataToDataCrossEntropy(_Embedded):
         every: int = 1,
     ) -> None:
         super().__init__(weight, generator_weight, embedding_dim, every)
-        if temperature <= 0 or not 0 <= margin <= 1:
-            raise ConfigurationError(
-                f"DataToDataCrossEntropy: temperature={temperature} must be positive and "
-                f"margin={margin} between 0 and 1."
-            )
+        check_range(self, above(0), temperature=temperature)
+        check_range(self, at_least(0), at_most(1), margin=margin)
         self.margin, self.temperature = margin, temperature
 
     def loss(self, embeddings: Tensor, proxies: Tensor, labels: Tensor) -> Tensor:

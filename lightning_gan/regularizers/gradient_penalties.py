@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, above, check_range
 from lightning_gan.regularizers.base import Penalty
 from lightning_gan.training.schedule import Curve
 from lightning_gan.training.step import Step
@@ -105,8 +105,7 @@ class WassersteinDivergence(_SegmentPenalty):
 
     def __init__(self, weight: float | Curve = 2.0, power: float = 6.0, every: int = 1) -> None:
         super().__init__(weight, every)
-        if power <= 0:
-            raise ConfigurationError(f"WassersteinDivergence: power={power} must be positive.")
+        check_range(self, above(0), power=power)
         self.power = power
 
     def discriminator_term(self, step: Step) -> Tensor:
@@ -189,11 +188,7 @@ class _SquaredSlope(_SlopePenalty):
         self, weight: float | Curve = 1.0, every: int = 1, difference: float | None = None
     ) -> None:
         super().__init__(weight, every)
-        if difference is not None and difference <= 0:
-            raise ConfigurationError(
-                f"{type(self).__name__}: difference={difference} must be positive, for instance "
-                "0.01, or None for the exact slope."
-            )
+        check_range(self, above(0), difference=difference)
         self.difference = difference
         self.differentiates = () if difference or self.flattens is None else (self.flattens,)
         self.differentiates_twice = difference is None

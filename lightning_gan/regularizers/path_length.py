@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_gan.errors import ConfigurationError, at_least_one
+from lightning_gan.errors import above, at_least, at_most, check_range
 from lightning_gan.regularizers.base import Penalty
 from lightning_gan.training.schedule import Curve
 from lightning_gan.training.step import Step
@@ -49,9 +49,8 @@ class PathLength(Penalty):
         one_in: int = 2,
     ) -> None:
         super().__init__(weight, every)
-        at_least_one(self, one_in=one_in)
-        if not 0 < decay <= 1:
-            raise ConfigurationError(f"PathLength: decay={decay} must be above 0 and at most 1.")
+        check_range(self, at_least(1), one_in=one_in)
+        check_range(self, above(0), at_most(1), decay=decay)
         self.decay, self.one_in = decay, one_in
         self.register_buffer("mean_length", torch.zeros(()))
 

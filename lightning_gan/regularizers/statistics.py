@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gan.distributed import processes
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, at_least, below, check_range
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.regularizers.base import Penalty
 from lightning_gan.training.latents import Prior
@@ -50,10 +50,8 @@ class LeCam(Penalty):
         one_sided: bool = False,
     ) -> None:
         super().__init__(weight)
-        if not 0 <= decay < 1 or start < 0:
-            raise ConfigurationError(
-                f"LeCam: decay={decay} must be in [0, 1) and start={start} not negative."
-            )
+        check_range(self, at_least(0), below(1), decay=decay)
+        check_range(self, at_least(0), start=start)
         self.decay, self.start, self.one_sided = decay, start, one_sided
         for name in ("mean_real", "mean_fake"):
             self.register_buffer(name, torch.zeros(()))

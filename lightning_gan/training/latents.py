@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from lightning_gan.checkpoints.parts import Part
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, above, check_range
 
 
 class Prior(Part, base=True):
@@ -111,7 +111,6 @@ def normal_latents(
     z = torch.empty(count, latent_dim)
     if truncation is None:
         return z.normal_(generator=random)
-    if not truncation > 0:
-        raise ConfigurationError(f"truncation={truncation} must be positive.")
+    check_range("normal_latents", above(0), truncation=truncation)
     edge = torch.erf(torch.tensor(truncation / 2**0.5))
     return torch.erfinv(z.uniform_(-1, 1, generator=random) * edge) * 2**0.5

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gan.basics.randomness import Seeds, Shard, block_generator
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import above, check_range
 from lightning_gan.networks.base import Generator
 from lightning_gan.training.latents import Prior, normal_latents
 
@@ -41,8 +41,7 @@ class Sampling:
     psi: float | None = None
 
     def __post_init__(self) -> None:
-        if self.truncation is not None and not self.truncation > 0:
-            raise ConfigurationError(f"truncation={self.truncation} must be positive.")
+        check_range("sample", above(0), truncation=self.truncation)
 
     @torch.no_grad()
     def generate(

@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from lightning_gan.checkpoints.parts import Part
-from lightning_gan.errors import ConfigurationError, at_least_one
+from lightning_gan.errors import above, at_least, at_most, check_range
 
 
 class Curve(Part, base=True):
@@ -33,11 +33,8 @@ class _Transition(Curve):
     """
 
     def __init__(self, start: float, end: float, images: int, delay: int = 0) -> None:
-        if images <= 0 or delay < 0:
-            raise ConfigurationError(
-                f"{type(self).__name__} needs images > 0 and delay >= 0, "
-                f"but got images={images} and delay={delay}."
-            )
+        check_range(self, above(0), images=images)
+        check_range(self, at_least(0), delay=delay)
         self.start, self.end, self.images, self.delay = start, end, images, delay
 
     def _progress(self, images: int) -> float:
@@ -75,11 +72,8 @@ class DecayCurve(Curve):
     """
 
     def __init__(self, factor: float, images: int, end: float = 0.0, start: float = 1.0) -> None:
-        if not 0 < factor <= 1 or images <= 0:
-            raise ConfigurationError(
-                f"DecayCurve: factor={factor} must be above 0 and at most 1, and images={images} "
-                "positive."
-            )
+        check_range(self, above(0), at_most(1), factor=factor)
+        check_range(self, above(0), images=images)
         self.factor, self.images, self.end, self.start = factor, images, end, start
 
     def __call__(self, images: int) -> float:
@@ -134,8 +128,9 @@ class PerBatch(Alternation):
     """
 
     def __init__(self, discriminator_updates: int = 1, generator_updates: int = 1) -> None:
-        at_least_one(
+        check_range(
             self,
+            at_least(1),
             discriminator_updates=discriminator_updates,
             generator_updates=generator_updates,
         )
@@ -160,8 +155,11 @@ class Phases(Alternation):
     """
 
     def __init__(self, discriminator_epochs: int = 1, generator_epochs: int = 1) -> None:
-        at_least_one(
-            self, discriminator_epochs=discriminator_epochs, generator_epochs=generator_epochs
+        check_range(
+            self,
+            at_least(1),
+            discriminator_epochs=discriminator_epochs,
+            generator_epochs=generator_epochs,
         )
         self.discriminator_epochs = discriminator_epochs
         self.generator_epochs = generator_epochs

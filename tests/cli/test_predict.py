@@ -100,7 +100,7 @@ def test_points_are_written_as_numbers_and_drawn(points: Path, tmp_path: Path) -
         ("--n 0", "--n=0 must be at least 1"),
         ("--n many", "invalid int value: 'many'"),
         ("--class 7", "knows classes 0 to 1"),
-        ("--truncation -1", "truncation=-1.0 must be positive"),
+        ("--truncation -1", "truncation=-1.0 must be above 0"),
         ("--device nowhere", "--device nowhere cannot be used here"),
         ("--colour red", "unrecognized arguments: --colour red"),
     ],

@@ -232,5 +232,5 @@ def test_the_scores_of_classes_learn_with_the_discriminator_alone() -> None:
 
 @pytest.mark.parametrize("weight", [0.0, -0.05])
 def test_the_generator_needs_a_share(weight: float) -> None:
-    with pytest.raises(ConfigurationError, match=rf"generator_weight={weight} must be positive"):
+    with pytest.raises(ConfigurationError, match=rf"generator_weight={weight} must be above 0"):
         MultiHinge(weight)

@@ -306,11 +306,11 @@ def test_they_train_on_pictures_with_a_convolutional_autoencoder(
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: BEGAN(gamma=0), "gamma=0 must be in"),
-        (lambda: BEGAN(gamma=1.1), "gamma=1.1 must be in"),
-        (lambda: BEGAN(k_rate=0), "k_rate=0 positive"),
-        (lambda: EBGAN(margin=0), "margin=0 must be positive"),
-        (lambda: EBGAN(pull_away=-1), "pull_away=-1 not negative"),
+        (lambda: BEGAN(gamma=0), "gamma=0 must be above 0 and at most 1"),
+        (lambda: BEGAN(gamma=1.1), "gamma=1.1 must be above 0 and at most 1"),
+        (lambda: BEGAN(k_rate=0), "k_rate=0 must be above 0"),
+        (lambda: EBGAN(margin=0), "margin=0 must be above 0"),
+        (lambda: EBGAN(pull_away=-1), "pull_away=-1 must be at least 0"),
     ],
 )
 def test_numbers_out_of_range_are_refused(make: Callable[[], Objective], words: str) -> None:

@@ -298,5 +298,5 @@ def test_steps_ahead_need_the_optimizer() -> None:
 
 
 def test_there_are_no_steps_back() -> None:
-    with pytest.raises(ConfigurationError, match="steps=-1 must not be negative"):
+    with pytest.raises(ConfigurationError, match="steps=-1 must be at least 0"):
         Unrolled(NonSaturating(), steps=-1)
