@@ -16,7 +16,7 @@ from lightning_gan.datamodules import RealData, Split
 from lightning_gan.gan import GAN
 from lightning_gan.networks import Generator, MLPDiscriminator
 from lightning_gan.objectives import NonSaturating, Objective
-from lightning_gan.regularizers import Regularizer
+from lightning_gan.regularizers import Penalty, Regularizer
 from lightning_gan.training.optimizers import GANAdam
 from lightning_gan.training.step import Step
 
@@ -142,7 +142,7 @@ class Collapse(Callback):
                 means.copy_(means[:1].expand_as(means).clone())
 
 
-class Spoil(Regularizer):
+class Spoil(Penalty):
     """Turns the discriminator's loss into NaN at some batches of 8.
 
     Args:
@@ -153,9 +153,10 @@ class Spoil(Regularizer):
         super().__init__()
         self.at = at
 
-    def discriminator_term(self, batch: Step) -> Tensor:
-        spoilt = batch.images_seen // 8 in self.at
-        return batch.real_logits.mean() * (float("nan") if spoilt else 0.0)
+    def discriminator_term(self, step: Step) -> Tensor:
+        images = int(step.value_of(lambda images: images))
+        spoilt = images // 8 in self.at
+        return step.real_logits.mean() * (float("nan") if spoilt else 0.0)
 
 
 def train(

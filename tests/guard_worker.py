@@ -49,9 +49,10 @@ class SpoiltOnOne(NonSaturating):
         super().__init__()
         self.at = at
 
-    def generator_loss(self, batch: Step) -> Tensor:
-        spoilt = batch.images_seen // 8 == self.at and group.rank() == group.count() - 1
-        return super().generator_loss(batch) * (float("nan") if spoilt else 1.0)
+    def generator_loss(self, step: Step) -> Tensor:
+        images = int(step.value_of(lambda images: images))
+        spoilt = images // 8 == self.at and group.rank() == group.count() - 1
+        return super().generator_loss(step) * (float("nan") if spoilt else 1.0)
 
 
 def held_out(processes: int, trainer: dict[str, Any]) -> dict[str, dict[str, float]]:

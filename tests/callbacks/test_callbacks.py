@@ -30,20 +30,20 @@ from lightning_gan.errors import ConfigurationError
 from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.objectives import NonSaturating, Wasserstein
-from lightning_gan.regularizers import R1, GradientPenalty, Regularizer
+from lightning_gan.regularizers import R1, GradientPenalty, Penalty
 from lightning_gan.training.schedule import PerBatch, Phases
 from lightning_gan.training.step import PLAYERS, Step
 
 
-class Logits(Regularizer):
+class Logits(Penalty):
     """Keeps the logits of the discriminator's updates."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seen: list[tuple[Tensor, Tensor]] = []
 
-    def discriminator_term(self, batch: Step) -> None:
-        self.seen.append((batch.real_logits.detach(), batch.fake_logits.detach()))
+    def discriminator_term(self, step: Step) -> None:
+        self.seen.append((step.real_logits.detach(), step.fake_logits.detach()))
 
 
 def expected_balance(pairs: list[tuple[Tensor, Tensor]]) -> dict[str, float]:

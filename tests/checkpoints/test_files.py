@@ -15,9 +15,8 @@ from tiny import Points, distance, fit, points_gan, quiet_trainer, weights
 import lightning_gan
 from lightning_gan.augment import InstanceNoise
 from lightning_gan.callbacks import LastCheckpoint
-from lightning_gan.checkpoints.parts import describe
 from lightning_gan.datamodules import Digits, RealData, Ring
-from lightning_gan.errors import DivergenceError, WeightsError
+from lightning_gan.errors import ConfigurationError, DivergenceError, WeightsError
 from lightning_gan.gan import GAN
 from lightning_gan.networks import (
     DCGANDiscriminator,
@@ -27,6 +26,7 @@ from lightning_gan.networks import (
 )
 from lightning_gan.objectives import NonSaturating, Wasserstein
 from lightning_gan.regularizers import R1, GradientPenalty
+from lightning_gan.training.optimizers import GANAdam
 from lightning_gan.training.schedule import LinearCurve, PerBatch
 
 Edit = Callable[[dict[str, Any]], object]
@@ -55,8 +55,54 @@ def test_a_checkpoint_alone_is_enough_to_sample_from(saved: tuple[GAN, Path]) ->
     assert torch.equal(loaded.sample(5), gan.sample(5))
     assert loaded.progress == gan.progress
     assert not loaded.training
-    for name in ("objective", "regularizers", "alternation", "augmentation", "learning_rate"):
-        assert describe(getattr(loaded, name)) == describe(getattr(gan, name))
+    assert loaded.hparams == gan.hparams
+
+
+OPTIMIZERS: dict[str, Any] = {
+    "the default": lambda p: GANAdam(p),
+    "a lambda with settings": lambda p: GANAdam(p, lr=3e-4, betas=(0.0, 0.9)),
+    "another class": lambda p: torch.optim.RMSprop(p, lr=5e-5, alpha=0.9),
+}
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_a_gan_comes_back_with_all_that_it_was_built_with(make: Any, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {
+        "ema_half_life": 123.0,
+        "ema_rampup": 0.5,
+        "gradient_clip": 0.7,
+        "accumulate": 2,
+        "seed": 3,
+        "max_images": 32,
+        "channels_last": True,
+    }
+    gan = points_gan(**settings, generator_optimizer=make, discriminator_optimizer=make)
+    quiet_trainer(tmp_path).fit(gan, Points(8))
+    gan.trainer.save_checkpoint(tmp_path / "checkpoints" / "last.ckpt")
+    loaded = GAN.load_from_checkpoint(tmp_path)  # the folder of the run will do
+    assert loaded.hparams == gan.hparams
+    assert {name: loaded.hparams[name] for name in settings} == settings
+    for ours, theirs in zip(loaded.configure_optimizers(), gan.configure_optimizers(), strict=True):
+        assert type(ours) is type(theirs)
+        assert ours.defaults == theirs.defaults
+
+
+def test_an_optimizer_that_refuses_an_option_is_named_when_the_model_is_built() -> None:
+    with pytest.raises(ConfigurationError, match="generator's optimizer refuses an option"):
+        points_gan(generator_optimizer=lambda p: GANAdam(p, lr=-1.0))
+
+
+def test_a_class_can_move_to_another_file_and_its_checkpoints_load(
+    saved: tuple[GAN, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = torch.load(saved[1], weights_only=True)["hyper_parameters"]
+    assert described["generator"]["class_path"] == "lightning_gan.networks.MLPGenerator"
+    assert described["objective"]["class_path"] == "lightning_gan.objectives.NonSaturating"
+    assert described["alternation"]["class_path"] == "lightning_gan.PerBatch"
+    assert described["generator_optimizer"]["class_path"] == "lightning_gan.GANAdam"
+    for kind in (MLPGenerator, NonSaturating, R1):
+        monkeypatch.setattr(kind, "__module__", f"{kind.__module__}_moved.deeper")
+    assert distance(weights(lightning_gan.load(saved[1])), weights(saved[0])) == 0
 
 
 def test_a_checkpoint_holds_plain_data_only(saved: tuple[GAN, Path]) -> None:
@@ -110,12 +156,14 @@ def test_a_missing_checkpoint_is_refused(tmp_path: Path) -> None:
 FOREIGN: dict[str, tuple[Edit, str]] = {
     "another program's": (lambda c: c.pop("lightning_gan"), "not written by lightning-gan"),
     "without progress": (lambda c: c["lightning_gan"].pop("progress"), "progress is missing"),
+    "without arguments": (lambda c: c.pop("hyper_parameters"), "its parts are missing"),
+    "of a later version": (lambda c: c["lightning_gan"].update(format=99), "newer lightning-gan"),
     "with unknown parts": (
-        lambda c: c["lightning_gan"]["parts"]["generator"].update(class_path="os.system"),
+        lambda c: c["hyper_parameters"]["generator"].update(class_path="os.system"),
         "import its module first",
     ),
     "with other weights": (
-        lambda c: c["lightning_gan"]["parts"]["generator"]["init_args"].update(width=9),
+        lambda c: c["hyper_parameters"]["generator"]["init_args"].update(width=9),
         "do not fit the parts",
     ),
     "without weights": (lambda c: c.pop("state_dict"), "do not fit the parts"),

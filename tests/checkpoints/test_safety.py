@@ -15,16 +15,16 @@ from torch import Tensor
 
 from lightning_gan.callbacks import Interrupted, LastCheckpoint, StopOnDivergence
 from lightning_gan.errors import ConfigurationError, DivergenceError
-from lightning_gan.regularizers import Regularizer
+from lightning_gan.regularizers import Penalty
 from lightning_gan.training.step import Step
 
 
-class Spoil(Regularizer):
+class Spoil(Penalty):
     """Turns the discriminator's loss into NaN after some images."""
 
-    def discriminator_term(self, batch: Step) -> Tensor:
-        spoilt = batch.images_seen >= 24
-        return batch.real_logits.mean() * (float("nan") if spoilt else 0.0)
+    def discriminator_term(self, step: Step) -> Tensor:
+        spoilt = step.value_of(lambda images: images) >= 24
+        return step.real_logits.mean() * (float("nan") if spoilt else 0.0)
 
 
 def test_a_loss_that_is_not_finite_ends_the_training() -> None:

@@ -10,22 +10,22 @@ from tiny import Points, fit, points_gan, quiet_trainer
 from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.regularizers import Regularizer
+from lightning_gan.regularizers import Penalty
 from lightning_gan.training.schedule import Alternation, PerBatch, Phases, UpdateCounts
 from lightning_gan.training.step import Step
 
 
 def test_one_each_by_default() -> None:
-    assert [PerBatch().moves(batch, 0) for batch in range(3)] == [UpdateCounts(1, 1)] * 3
+    assert [PerBatch().updates(batch, 0) for batch in range(3)] == [UpdateCounts(1, 1)] * 3
 
 
 def test_the_generator_moves_after_every_kth_batch() -> None:
-    moves = [PerBatch(3, 2).moves(batch, 0) for batch in range(6)]
+    moves = [PerBatch(3, 2).updates(batch, 0) for batch in range(6)]
     assert moves == [(1, 0), (1, 0), (1, 2)] * 2
 
 
 def test_phases_take_whole_epochs_in_turn() -> None:
-    moves = [Phases(2, 1).moves(0, epoch) for epoch in range(6)]
+    moves = [Phases(2, 1).updates(0, epoch) for epoch in range(6)]
     assert moves == [(1, 0), (1, 0), (0, 1)] * 2
 
 
@@ -38,7 +38,7 @@ def test_nobody_can_be_left_out(make: Callable[[], Alternation]) -> None:
         make()
 
 
-class Reals(Regularizer):
+class Reals(Penalty):
     """Keeps the reals and fakes of every update of the discriminator, and the generator's fakes."""
 
     def __init__(self) -> None:
@@ -47,12 +47,12 @@ class Reals(Regularizer):
         self.fakes: list[Tensor] = []
         self.generated: list[Tensor] = []
 
-    def discriminator_term(self, batch: Step) -> None:
-        self.reals.append(batch.real.clone())
-        self.fakes.append(batch.fake.detach().clone())
+    def discriminator_term(self, step: Step) -> None:
+        self.reals.append(step.real.clone())
+        self.fakes.append(step.fake.detach().clone())
 
-    def generator_term(self, batch: Step) -> None:
-        self.generated.append(batch.fake.detach().clone())
+    def generator_term(self, step: Step) -> None:
+        self.generated.append(step.fake.detach().clone())
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_codes_are_read_from_latents_as_they_were_put_in() -> None:
 
 def test_a_latent_may_be_codes_and_nothing_else() -> None:
     prior = CodePrior((3,), 1)
-    assert prior.least == 4
+    assert prior.min_latent_dim == 4
     categories, continuous = prior.codes(prior(normal(4)))
     assert (len(categories), continuous.shape) == (1, (COUNT, 1))
     only_numbers = CodePrior((), 2)

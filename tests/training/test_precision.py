@@ -11,9 +11,10 @@ from tiny import distance, fit, picture_gan, points_gan, weights
 from torch import Tensor
 
 from lightning_gan.augment import InstanceNoise
+from lightning_gan.callbacks import Balance
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.objectives import NonSaturating, Objective, RelativisticPairing, Wasserstein
-from lightning_gan.regularizers import R1, R2, GradientPenalty, Regularizer
+from lightning_gan.regularizers import R1, R2, GradientPenalty, Penalty, Regularizer
 from lightning_gan.training.schedule import PerBatch
 from lightning_gan.training.step import PLAYERS, Step
 
@@ -23,15 +24,17 @@ PENALISED: dict[str, tuple[Objective, list[Regularizer]]] = {
 }
 
 
-class Types(Regularizer):
+class Types(Penalty):
     """Notes the types that losses and penalties see."""
+
+    generator_reads = ("real", "fake")
 
     def __init__(self) -> None:
         super().__init__()
         self.seen: set[torch.dtype] = set()
 
-    def discriminator_term(self, batch: Step) -> None:
-        tensors = (batch.real, batch.fake, batch.real_logits, batch.fake_logits)
+    def discriminator_term(self, step: Step) -> None:
+        tensors = (step.real, step.fake, step.real_logits, step.fake_logits)
         self.seen.update(tensor.dtype for tensor in tensors)
 
     generator_term = discriminator_term
