@@ -1,6 +1,7 @@
 """Generative adversarial networks for PyTorch Lightning."""
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -69,6 +70,13 @@ __all__ = [
     "__version__",
     "load",
 ]
+
+if Path(__file__).with_name("datamodules").is_file():  # how git on Windows writes links by default
+    raise ImportError(
+        "lightning_gan/datamodules is a text file and must be a link to the folder datamodules: "
+        "allow symbolic links (Windows: developer mode), run `git config core.symlinks true` and "
+        "`git checkout -- lightning_gan/datamodules`, or install the wheel instead."
+    )
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 (whatever is asked for)
