@@ -260,6 +260,9 @@ def test_quarters_depend_on_the_place_in_the_global_batch_and_not_on_the_process
 
     together = targets(Shard(6, 0, 6))
     assert torch.equal(torch.cat([targets(Shard(6, 0, 2)), targets(Shard(6, 2, 4))]), together)
+    other = Seeds(3).stream("quarters", 5, Shard(6, 0, 4), images)
+    with pytest.raises(ConfigurationError, match="sees 6 rows and its random numbers are for 4"):
+        network.reconstructions(images, other)
 
 
 def test_reconstructions_reach_trunk_and_decoders_and_logits_do_not_touch_decoders() -> None:

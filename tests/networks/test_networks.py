@@ -11,8 +11,9 @@ import pytest
 import torch
 from small_networks import SMALL
 from torch import Tensor, nn
+from zoo import own
 
-from lightning_gan.checkpoints.parts import subclasses
+from lightning_gan.basics.randomness import RandomStream, Seeds, Shard
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import (
     AutoencoderDiscriminator,
@@ -35,21 +36,16 @@ from lightning_gan.networks.layers import (
 from lightning_gan.networks.r3gan import ResidualBlock
 
 
-def own(base: type[Generator] | type[Discriminator]) -> list[Any]:
-    return [
-        kind
-        for kind in subclasses(base)
-        if kind.__module__.startswith("lightning_gan.")
-        and not kind.__name__.startswith("_")
-        and "image_size" in inspect.signature(kind).parameters  # wrappers are tested elsewhere
-    ]
+def sized(base: type[Generator] | type[Discriminator]) -> list[Any]:
+    """All but wrappers, which are tested elsewhere."""
+    return [kind for kind in own(base) if "image_size" in inspect.signature(kind).parameters]
 
 
 def with_classes(kinds: list[Any]) -> list[tuple[Any, int]]:
     return [(kind, n) for kind in kinds for n in (0, 3) if n == 0 or kind not in UNCONDITIONAL]
 
 
-GENERATORS, DISCRIMINATORS = own(Generator), own(Discriminator)
+GENERATORS, DISCRIMINATORS = sized(Generator), sized(Discriminator)
 UNCONDITIONAL = (AutoencoderDiscriminator, MLPAutoencoderDiscriminator)
 LABELS = torch.tensor([0, 1, 2, 2, 1])
 
@@ -64,6 +60,39 @@ def test_a_generator_makes_images_of_the_size_it_was_given(
     images = generator(torch.randn(5, 4), LABELS)
     assert images.shape == (5, channels, 8, 8)
     assert torch.isfinite(images).all()
+
+
+def stream(shard: Shard, like: Tensor) -> RandomStream:
+    return Seeds(0).stream("layers", 0, shard, like)
+
+
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_a_generator_takes_a_random_stream_exactly_where_it_says_so(kind: type[Generator]) -> None:
+    generator, z = kind(channels=1, image_size=8, **SMALL[kind]), torch.randn(5, 4)
+    assert ("random" in inspect.signature(generator.forward).parameters) == kind.draws_noise
+    shard = Shard(5, 0, 5)
+    before, random = stream(shard, z).normal(), stream(shard, z)
+    generator.generate(z, LABELS, random)
+    assert torch.equal(random.normal(), before) != kind.draws_noise
+    still = stream(shard, z)
+    generator.eval().generate(z, LABELS, still)
+    assert torch.equal(still.normal(), before)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in GENERATORS if kind.draws_noise])
+@pytest.mark.parametrize("shard", [Shard(6, 0, 6), Shard(8, 2, 4), Shard(5, 0, 1)])
+def test_a_stream_for_another_number_of_rows_is_refused(
+    kind: type[Generator], shard: Shard
+) -> None:
+    # its numbers would fit a mean or be spread over all rows, and no run could be repeated
+    generator, z = kind(channels=1, image_size=8, **SMALL[kind]), torch.randn(5, 4)
+    words = rf"^A layer sees 5 rows and its random numbers are for {shard.count}: give the network"
+    for call in (generator, generator.generate):
+        with pytest.raises(ConfigurationError, match=words):
+            call(z, LABELS, stream(shard, z))
+    some = stream(Shard(8, 0, 8), z).subset(slice(0, 5))
+    generator.generate(z, LABELS, some)
+    generator.eval().generate(z, LABELS, stream(shard, z))  # in evaluation nothing is drawn
 
 
 @pytest.mark.parametrize(("kind", "num_classes"), with_classes(DISCRIMINATORS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,15 @@ from tiny import (
     weights,
 )
 from torch import Tensor, nn
+from zoo import Styled
 
 from lightning_gan.basics.randomness import RandomStream
-from lightning_gan.networks import Generator
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.networks import Generator, MLPDiscriminator
 from lightning_gan.regularizers import Consistency, LatentConsistency, LatentOptimisation
 from lightning_gan.regularizers.consistency import flipped_and_shifted
 from lightning_gan.training.latents import UniformPrior
-from lightning_gan.training.step import Progress, Step
+from lightning_gan.training.step import PLAYERS, Progress, Step
 
 # ------------------------------------------------------------------ mirrored and shifted images
 
@@ -191,6 +194,17 @@ def test_the_discriminators_term_makes_its_second_fakes_without_a_graph() -> Non
     found = LatentConsistency().discriminator_term(step)
     by = torch.autograd.grad(found, list(gan.generator.parameters()), allow_unused=True)
     assert by == (None,) * len(by)
+
+
+def test_samples_of_fewer_latents_need_the_stream_of_their_rows() -> None:
+    gan = points_gan(generator=Styled(), discriminator=MLPDiscriminator(1, 8, 8))
+    for player in PLAYERS:
+        step = looked_at(gan, player)
+        assert step.generate(step.z).requires_grad == (player == "generator")
+        few = replace(step, labels=step.labels[:3])
+        with pytest.raises(ConfigurationError, match="3 rows and its random numbers are for 8"):
+            few.generate(step.z[:3])
+        replace(few, random=step.random.subset(slice(3))).generate(step.z[:3])
 
 
 # ------------------------------------------------------------------------------ latents that move

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -139,6 +140,13 @@ def test_layers_that_draw_noise_draw_the_same_for_the_same_sample(shard: Shard) 
     found = PathLength(one_in=2).lengths(sharded(generator, shard)).detach()
     places = [i // 2 for i in range(shard.first, shard.first + shard.count) if i % 2 == 0]
     assert torch.allclose(found, whole[places], rtol=1e-12)
+
+
+def test_the_stream_of_another_number_of_rows_is_refused() -> None:
+    step = sharded(Styled(), 12)  # in training
+    others = replace(step, random=random_of(Shard(12, 0, 8)))
+    with pytest.raises(ConfigurationError, match="sees 6 rows and its random numbers are for 4"):
+        PathLength(one_in=2).lengths(others)
 
 
 @pytest.mark.parametrize("sizes", [(3, 4), (1, 1, 5), (1,) * 7])

@@ -1,0 +1,547 @@
+"""What may live with whom follows from what parts say of themselves, whoever wrote them."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import pytest
+from small_networks import network_of
+from tiny import NormedDiscriminator, composition
+from torch import Tensor
+from zoo import Decoding, Styled
+
+from lightning_gan.augment import AdaptivePseudo, InstanceNoise
+from lightning_gan.errors import ConfigurationError, UnstableWarning
+from lightning_gan.networks import (
+    Discriminator,
+    MLPAutoencoderDiscriminator,
+    MLPDiscriminator,
+    MLPGenerator,
+    Packed,
+    StyleGAN2Discriminator,
+)
+from lightning_gan.objectives import (
+    BEGAN,
+    NonSaturating,
+    Objective,
+    RelativisticPairing,
+    TopK,
+)
+from lightning_gan.regularizers import (
+    R1,
+    AuxiliaryTask,
+    Constraint,
+    FeatureMatching,
+    Penalty,
+    Regularizer,
+    SpectralNormalization,
+    WeightClipping,
+)
+from lightning_gan.training.latents import CodePrior, UniformPrior
+
+Parts = dict[str, Any]
+
+
+def perceptron(channels: int = 2, size: int = 0, classes: int = 0) -> MLPDiscriminator:
+    return MLPDiscriminator(channels, size, width=4, depth=1, num_classes=classes)
+
+
+def generating(channels: int = 2, size: int = 0, classes: int = 0) -> MLPGenerator:
+    return MLPGenerator(channels, size, width=4, depth=1, num_classes=classes)
+
+
+def packed() -> Packed:
+    return Packed(perceptron(4), pack=2)
+
+
+def autoencoder() -> MLPAutoencoderDiscriminator:
+    return MLPAutoencoderDiscriminator(2, 0, width=4, code_dim=3)
+
+
+def said(parts: Parts) -> str:
+    """The refusal of parts, or their warnings; nothing where they can live together."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UnstableWarning)
+        try:
+            composition(**parts).attach()
+        except ConfigurationError as error:
+            return str(error)
+    return " ".join(str(w.message) for w in caught if w.category is UnstableWarning)
+
+
+class Mine(NonSaturating):
+    """An objective that says nothing of itself."""
+
+    has_sign = False  # type: ignore[assignment]
+
+
+class MyPenalty(Penalty):
+    """A penalty that says nothing of itself."""
+
+    def discriminator_term(self, step: Any) -> Tensor:
+        return step.real_logits.mean()  # type: ignore[no-any-return]
+
+
+class MyTask(AuxiliaryTask):
+    """A task that says nothing of itself."""
+
+    def discriminator_term(self, step: Any) -> Tensor:
+        return step.real_logits.mean()  # type: ignore[no-any-return]
+
+
+class MyConstraint(Constraint):
+    """A constraint that says nothing of itself."""
+
+    def attach(self, *parts: Any) -> None:
+        pass
+
+
+def flagged(kind: type[Any], *arguments: Any, **flags: Any) -> Any:
+    """A part of a class that says something more of itself, under the same name."""
+    made = type(kind.__name__, (kind,), flags)
+    return made(1.0, *arguments) if arguments else made()
+
+
+class Rule(NamedTuple):
+    """Where an attribute is refused or warned of."""
+
+    kind: type[Objective | Regularizer]
+    value: Any
+    words: str
+    parts: Callable[[], Parts] = dict
+    """What else is there."""
+    mends: tuple[Callable[[], Parts], ...] = ()
+    """What else there may be instead."""
+
+
+def pictures() -> Parts:
+    return {"generator": generating(1, 8), "discriminator": perceptron(1, 8)}
+
+
+def oblong() -> Parts:
+    size = (8, 16)
+    return {
+        "generator": MLPGenerator(1, size, width=4),
+        "discriminator": network_of(MLPDiscriminator, 1, size),
+    }
+
+
+RULES: dict[str, list[Rule]] = {
+    # objectives
+    "reads_labels": [
+        Rule(Mine, True, "Mine tells classes apart and the generator has none: set its num_cl"),
+        Rule(
+            Mine,
+            True,
+            "Mine has the classes in its own scores.*num_classes of the discriminator to 0",
+            lambda: {"generator": generating(classes=3), "discriminator": perceptron(classes=3)},
+            (lambda: {"generator": generating(classes=3)},),
+        ),
+    ],
+    "wants_reconstruction": [
+        Rule(
+            Mine,
+            True,
+            "Mine judges by the error of a reconstruction, and MLPDiscriminator makes none: take",
+            mends=(lambda: {"discriminator": autoencoder()},),
+        ),
+    ],
+    "foresees": [
+        Rule(
+            Mine,
+            True,
+            "Mine foresees a discriminator without augmentation: leave the augmentation out",
+            lambda: {"augmentation": InstanceNoise()},
+            (dict,),
+        ),
+        Rule(
+            Mine,
+            True,
+            "Mine cannot see through WeightClipping, which has no gradient: bound the slope by Gr",
+            lambda: {"regularizers": [WeightClipping()]},
+            (lambda: {"regularizers": [SpectralNormalization()]},),
+        ),
+    ],
+    "needs_lipschitz": [
+        Rule(
+            Mine,
+            True,
+            "Mine needs a critic of bounded slope: add GradientPenalty or WeightClipping",
+            mends=(
+                lambda: {"regularizers": [WeightClipping()]},
+                lambda: {"regularizers": [SpectralNormalization()]},
+                lambda: {"regularizers": [flagged(MyPenalty, bounds_lipschitz=True)]},
+            ),
+        ),
+    ],
+    "unbounded": [
+        Rule(
+            Mine,
+            True,
+            "Mine: the generator's loss has no lower bound, and nothing bounds the slope",
+            mends=(lambda: {"regularizers": [SpectralNormalization()]},),
+        ),
+    ],
+    "generator_reads": [
+        Rule(
+            Mine,
+            ("real", "fake"),
+            "Mine compares reals with fakes, but batch norm in NormedDiscriminator.*batch_norm to",
+            lambda: {"discriminator": NormedDiscriminator("batch")},
+            (lambda: {"discriminator": NormedDiscriminator("layer")},),
+        ),
+    ],
+    "paired": [
+        Rule(
+            Mine,
+            True,
+            "Mine with R1 alone diverges.*add R2",
+            lambda: {"regularizers": [R1()]},
+            (lambda: {"regularizers": [R1(), flagged(MyPenalty, flattens="fake")]},),
+        ),
+        Rule(
+            Mine,
+            True,
+            "Mine with a penalty at every 4th update fails to converge.*take every=1",
+            lambda: {"regularizers": [R1(), flagged(MyPenalty, 4, flattens="fake")]},
+        ),
+    ],
+    # both
+    "looks_across": [
+        Rule(
+            kind,
+            True,
+            f"{kind.__name__} looks at a batch as a whole, and accumulate=2 shows it pieces; take",
+            lambda: {"accumulate": 2},
+            (dict,),
+        )
+        for kind in (Mine, MyPenalty)
+    ],
+    "per_sample": [
+        Rule(
+            Mine,
+            True,
+            "Mine needs one logit for each sample, and a pack has one for several: leave Packed",
+            lambda: {"discriminator": packed()},
+            (dict,),
+        ),
+        *(
+            Rule(
+                kind,
+                True,
+                f"{kind.__name__} needs the logits and features of single samples, and Packed has "
+                "one set for 2: leave one of the two out",
+                lambda: {"discriminator": packed()},
+                (dict,),
+            )
+            for kind in (MyPenalty, MyConstraint)
+        ),
+    ],
+    # regularizers
+    "images_only": [
+        Rule(
+            kind,
+            True,
+            f"{kind.__name__} changes images, and the data are points: leave it out",
+            mends=(pictures,),
+        )
+        for kind in (MyPenalty, MyTask)
+    ],
+    "penalises_slope": [
+        Rule(
+            MyPenalty,
+            True,
+            "MyPenalty penalises the slope of each sample, but batch norm in NormedDiscriminator",
+            lambda: {"discriminator": NormedDiscriminator("batch")},
+            (lambda: {"discriminator": NormedDiscriminator("layer")},),
+        ),
+    ],
+    "looks_twice": [
+        Rule(
+            MyPenalty,
+            True,
+            "MyPenalty by finite differences looks twice at a sample, which the augmentation chan",
+            lambda: {"augmentation": InstanceNoise()},
+            (dict,),
+        ),
+    ],
+    "needs_styles": [
+        Rule(
+            MyPenalty,
+            True,
+            "MyPenalty measures the way in style space, and MLPGenerator has no styles: take Sty",
+            pictures,
+            (lambda: pictures() | {"generator": Styled()},),
+        ),
+    ],
+    "needs_decoders": [
+        Rule(
+            MyPenalty,
+            True,
+            "MyPenalty needs a discriminator with decoders, such as FastGANDiscriminator, and MLP",
+            mends=(lambda: {"discriminator": Decoding(2, 0)},),
+        ),
+    ],
+    "anchors_logits": [
+        Rule(
+            MyPenalty,
+            True,
+            "MyPenalty holds logits in their places.*to RelativisticPairing: take Hinge or NonSat",
+            lambda: {"objective": RelativisticPairing()},
+            (dict,),
+        ),
+    ],
+    "flattens": [
+        Rule(
+            MyPenalty,
+            "real",
+            "RelativisticPairing with R1 alone diverges",
+            lambda: {"objective": RelativisticPairing()},
+            (dict,),
+        ),
+    ],
+    "needs_classes": [
+        Rule(
+            MyTask,
+            True,
+            "MyTask needs classes and the generator has none: set its num_classes to the data's",
+            mends=(lambda: {"generator": generating(classes=3)},),
+        ),
+    ],
+    "needs_codes": [
+        Rule(
+            MyTask,
+            True,
+            "MyTask looks for the codes of the latents, and the prior has none: set prior to Code",
+            lambda: {"prior": UniformPrior()},
+            (lambda: {"prior": CodePrior((3,), 1), "generator": MLPGenerator(2, 0, 6)},),
+        ),
+    ],
+    "needs_square": [
+        Rule(
+            MyTask,
+            True,
+            "MyTask turns images by a right angle, and 8 x 16 pixels do not stay what they are",
+            oblong,
+            (pictures,),
+        ),
+    ],
+    "bounds_weights": [
+        Rule(
+            MyConstraint,
+            True,
+            "MyConstraint does nothing under spectral normalisation, which rescales the clipped",
+            lambda: {"regularizers": [SpectralNormalization()]},
+            (dict,),
+        ),
+    ],
+}
+
+ELSEWHERE = {
+    "discriminator_reads": "the order of passes, which test_step.py follows",
+    "differentiates": "which inputs need a gradient, which the terms themselves need",
+    "differentiates_twice": "refused by the precision of a run, below",
+    "bounds_lipschitz": "lifts a refusal, that of needs_lipschitz",
+    "logged": "names for the logs",
+}
+
+
+def with_part(part: Objective | Regularizer, others: Parts) -> Parts:
+    if isinstance(part, Objective):
+        return others | {"objective": part}
+    return others | {"regularizers": [part, *others.get("regularizers", [])]}
+
+
+def test_every_attribute_has_a_rule_or_a_reason() -> None:
+    kinds = (Objective, Regularizer, Penalty, AuxiliaryTask, Constraint)
+    attributes = {name for kind in kinds for name in kind.__annotations__}
+    assert attributes == RULES.keys() | ELSEWHERE.keys()
+    assert not RULES.keys() & ELSEWHERE.keys()
+
+
+@pytest.mark.parametrize(
+    ("attribute", "rule"),
+    [(attribute, rule) for attribute, rules in RULES.items() for rule in rules],
+    ids=lambda value: value if isinstance(value, str) else value.kind.__name__,
+)
+def test_a_part_is_refused_or_warned_of_for_what_it_says_of_itself_alone(
+    attribute: str, rule: Rule
+) -> None:
+    found = said(with_part(flagged(rule.kind, **{attribute: rule.value}), rule.parts()))
+    assert re.match(rule.words, found), found
+    assert found.endswith(".")
+    assert said(with_part(rule.kind(), rule.parts())) == ""
+    for mend in rule.mends:
+        part = flagged(rule.kind, **{attribute: rule.value})
+        assert said(with_part(part, mend())) == ""
+
+
+class Clipping(MyConstraint):
+    """Acts after each of the discriminator's steps."""
+
+    def constrain(self, discriminator: Discriminator) -> None:
+        pass
+
+
+def test_what_is_foreseen_must_have_no_constraint_that_acts_on_steps() -> None:
+    assert Clipping.acts_on_steps()
+    assert not MyConstraint.acts_on_steps()
+    ahead = flagged(Mine, foresees=True)
+    assert "Mine cannot see through Clipping" in said(with_part(Clipping(), {"objective": ahead}))
+    assert said(with_part(MyConstraint(), {"objective": ahead})) == ""
+
+
+@pytest.mark.parametrize(
+    "attribute", ["paired", "looks_across", "reads_labels", "wants_reconstruction"]
+)
+def test_a_wrapper_refuses_an_inner_loss_that_is_not_of_single_samples(attribute: str) -> None:
+    parts = {"objective": TopK(flagged(Mine, **{attribute: True})), "generator": generating()}
+    assert said(parts).startswith("TopK needs a loss of single samples, and Mine looks at pairs")
+    assert said({"objective": TopK(Mine())}) == ""
+
+
+def test_an_augmentation_that_reads_signs_needs_logits_that_have_one() -> None:
+    found = said({"objective": Mine(), "augmentation": AdaptivePseudo()})
+    words = "AdaptivePseudo adapts to the sign of logits, which means nothing under Mine: take NonS"
+    assert found.startswith(words)
+    signed = flagged(Mine, has_sign=True)
+    assert said({"objective": signed, "augmentation": AdaptivePseudo()}) == ""
+    assert said({"objective": Mine(), "augmentation": InstanceNoise()}) == ""
+
+
+def test_the_same_kind_twice_is_refused_and_two_kinds_are_not() -> None:
+    twice = said({"regularizers": [MyPenalty(), MyPenalty()]})
+    assert twice == "MyPenalty is there twice: give it once, with one weight."
+    assert said({"regularizers": [MyPenalty(), MyTask()]}) == ""
+
+
+# --------------------------------------------------------------------------- networks and priors
+
+
+@pytest.mark.parametrize(
+    ("name", "discriminator"),
+    [
+        ("channels=2 but the discriminator has channels=3", lambda: perceptron(3)),
+        ("image_size=0 but the discriminator has image_size=8", lambda: perceptron(2, 8)),
+        ("num_classes=0 but the discriminator has num_classes=3", lambda: perceptron(classes=3)),
+    ],
+)
+def test_networks_of_different_data_are_refused(
+    name: str, discriminator: Callable[[], Discriminator]
+) -> None:
+    found = said({"discriminator": discriminator()})
+    assert found == f"The generator has {name}: give both the same."
+
+
+def test_a_discriminator_without_classes_needs_a_part_that_reads_them() -> None:
+    parts: Parts = {"generator": generating(classes=3)}
+    assert said(parts) == (
+        "The generator has num_classes=3 but the discriminator has num_classes=0: give both the "
+        "same."
+    )
+    assert said(with_part(flagged(MyTask, needs_classes=True), parts)) == ""
+    assert said(with_part(flagged(Mine, reads_labels=True), parts)) == ""
+    assert said(parts | {"discriminator": perceptron(classes=3)}) == ""
+
+
+def test_an_autoencoder_is_for_losses_of_reconstructions_only() -> None:
+    found = said({"discriminator": autoencoder()})
+    assert found.startswith("NonSaturating wants logits, and MLPAutoencoderDiscriminator gives the")
+    assert said({"discriminator": autoencoder(), "objective": BEGAN()}) == ""
+
+
+def test_a_prior_must_fit_into_the_latent() -> None:
+    parts: Parts = {"prior": CodePrior((10,), 2), "generator": MLPGenerator(2, 0, latent_dim=11)}
+    assert said(parts) == (
+        "CodePrior makes 12 entries and the generator has latent_dim=11: set it to at least 12."
+    )
+    assert said(parts | {"generator": MLPGenerator(2, 0, latent_dim=12)}) == ""
+
+
+def test_batch_norm_in_pieces_is_warned_of() -> None:
+    found = said({"discriminator": NormedDiscriminator("batch"), "accumulate": 2})
+    assert found.startswith("Batch norm looks at a batch as a whole, and accumulate=2 shows it pie")
+    assert said({"discriminator": NormedDiscriminator("layer"), "accumulate": 2}) == ""
+    across = said({"regularizers": [FeatureMatching()], "accumulate": 3})
+    assert across.startswith("FeatureMatching looks at a batch as a whole, and accumulate=3 shows ")
+
+
+# ----------------------------------------------------------------------------------------- a run
+
+
+def refused(data: object = None, precision: str = "32-true", **parts: Any) -> str:
+    """Why a run is refused; nothing if it is not."""
+    try:
+        composition(**parts).check_run(data, precision)
+    except ConfigurationError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("data", "classes", "words"),
+    [
+        ({"channels": 3}, 0, "The data have channels=3 but the networks have channels=2: set chan"),
+        ({"image_size": 8}, 0, "The data have image_size=8 but the networks have image_size=0: se"),
+        ({"num_classes": 3}, 4, "The networks are conditioned on 4 classes but the data have 3: s"),
+        ({"num_classes": 3}, 2, "The networks know 2 classes but the data have 3: set num_classes"),
+        ({"num_classes": 3}, 3, ""),
+        ({"num_classes": 3}, 0, ""),
+        ({"channels": 2, "image_size": 0}, 0, ""),
+        ({}, 5, ""),
+    ],
+)
+def test_data_of_another_size_are_refused(data: Parts, classes: int, words: str) -> None:
+    pair = {"generator": generating(classes=classes), "discriminator": perceptron(classes=classes)}
+    found = refused(SimpleNamespace(**data), **pair)
+    assert found.startswith(words)
+    assert bool(found) == bool(words)
+
+
+def grouped() -> StyleGAN2Discriminator:
+    return StyleGAN2Discriminator(1, 8, width=4, minibatch_std=4)
+
+
+@pytest.mark.parametrize(
+    ("judge", "size", "pieces", "near"),
+    [
+        (perceptron, 7, 2, None),
+        (packed, 8, 1, None),
+        (packed, 7, 1, 8),
+        (packed, 8, 2, None),
+        (packed, 6, 2, 8),
+        (grouped, 8, 1, None),
+        (grouped, 6, 1, 8),
+        (grouped, 9, 2, 16),
+    ],
+)
+def test_batches_that_cannot_be_shared_out_are_refused_with_the_next_size(
+    judge: Callable[[], Discriminator], size: int, pieces: int, near: int | None
+) -> None:
+    discriminator = judge()
+    found = refused(
+        SimpleNamespace(batch_size=size), discriminator=discriminator, accumulate=pieces
+    )
+    if near is None:
+        assert found == ""
+        return
+    what = "packs of 2" if discriminator.pack > 1 else "groups of 4 samples"
+    shown = f" in {pieces} pieces" if pieces > 1 else ""
+    assert found == (
+        f"The discriminator judges {what}, and batches of {size}{shown} cannot be shared out so: "
+        f"set --data.batch_size to {near}."
+    )
+
+
+@pytest.mark.parametrize("precision", ["16-mixed", "16-true", "bf16-mixed", "32-true", "64-true"])
+def test_sixteen_bits_are_refused_under_a_penalty_that_differentiates_twice(precision: str) -> None:
+    twice = flagged(MyPenalty, differentiates_twice=True)
+    found = refused(precision=precision, regularizers=[twice])
+    assert bool(found) == precision.startswith("16")
+    if found:
+        assert found.startswith("MyPenalty does not survive 16-bit floating point")
+    assert refused(precision=precision, regularizers=[MyPenalty(), Clipping()]) == ""
