@@ -31,6 +31,13 @@ class Digits(RealData):
 
     Raises:
         ConfigurationError: If ``batch_size`` or ``image_size`` is out of range.
+
+    Example:
+        >>> images, labels = next(iter(Digits(batch_size=32).train_dataloader()))
+        >>> images.shape, labels.shape
+        (torch.Size([32, 1, 28, 28]), torch.Size([32]))
+        >>> images.amin().item(), images.amax().item()
+        (-1.0, 1.0)
     """
 
     name = "digits"

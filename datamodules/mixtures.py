@@ -64,6 +64,15 @@ class Ring(Mixture):
 
     Raises:
         ConfigurationError: If ``batch_size`` is not positive.
+
+    Example:
+        >>> data = Ring(batch_size=512)
+        >>> points, modes = next(iter(data.train_dataloader()))
+        >>> points.shape, modes.unique().tolist()
+        (torch.Size([512, 2]), [0, 1, 2, 3, 4, 5, 6, 7])
+        >>> farthest = (points - data.means[modes]).norm(dim=1).amax().item()
+        >>> farthest < 5 * data.sigma
+        True
     """
 
     name = "ring8"
@@ -85,6 +94,13 @@ class Grid(Mixture):
 
     Raises:
         ConfigurationError: If ``batch_size`` is not positive.
+
+    Example:
+        >>> data = Grid()
+        >>> data.split("train").images.shape
+        torch.Size([100000, 2])
+        >>> data.class_names[24], data.means[24]
+        ('mode 24', tensor([4., 4.]))
     """
 
     name = "grid25"

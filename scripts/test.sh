@@ -2,7 +2,7 @@
 # Runs the tests in the quickstart's environment, which gets the test packages first (once).
 #
 #   bash scripts/test.sh                          the whole suite, on several processes where there are cores
-#   bash scripts/test.sh tests/test_layers.py -x  anything that pytest takes, as it is
+#   bash scripts/test.sh tests/datamodules -x     anything that pytest takes, as it is
 #
 # PYTHON=... chooses the interpreter, LIGHTNING_GAN_VENV=... the place of the environment.
 set -euo pipefail

@@ -15,6 +15,10 @@ def from_uint8(images: Tensor) -> Tensor:
 
     The same bits on every device: on a GPU, torch divides by a tensor but multiplies by the rounded
     reciprocal of a number.
+
+    Example:
+        >>> from_uint8(torch.tensor([0, 51, 255], dtype=torch.uint8))
+        tensor([-1.0000, -0.6000,  1.0000])
     """
     half = torch.full((), 127.5, device=images.device)
     return images.to(torch.float32, copy=True).div_(half).sub_(1)
