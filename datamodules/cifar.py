@@ -10,7 +10,7 @@ import torch
 from torchvision import datasets
 from torchvision.datasets.utils import check_integrity
 
-from lightning_gan.basics.class_names import CIFAR10 as CIFAR10_NAMES
+from lightning_gan.basics.class_names import CIFAR10_NAMES
 from lightning_gan.datamodules.downloaded import DownloadedData
 from lightning_gan.datamodules.memory import Split
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from lightning_gan.basics.class_names import DIGITS
+from lightning_gan.basics.class_names import DIGIT_NAMES
 from lightning_gan.datamodules.base import RealData, rows_of, shuffled_rows
 from lightning_gan.datamodules.memory import Split
 from lightning_gan.errors import at_least, check_range
@@ -43,7 +43,7 @@ class Digits(RealData):
     name = "digits"
     channels = 1
     num_classes = 10
-    class_names = DIGITS
+    class_names = DIGIT_NAMES
 
     def __init__(
         self, batch_size: int = 64, image_size: int = 28, seed: int = 0, flip: bool = False

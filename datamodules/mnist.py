@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchvision import datasets
 
-from lightning_gan.basics.class_names import DIGITS
+from lightning_gan.basics.class_names import DIGIT_NAMES
 from lightning_gan.datamodules.downloaded import DownloadedData
 from lightning_gan.datamodules.memory import Split
 
@@ -43,7 +43,7 @@ class MNIST(DownloadedData):
     channels = 1
     image_size = 28
     num_classes = 10
-    class_names = DIGITS
+    class_names = DIGIT_NAMES
 
     @property
     def folder(self) -> Path:

@@ -210,6 +210,16 @@ def test_a_file_of_cifar_with_a_wrong_checksum_is_named(tmp_path: Path) -> None:
         CIFAR10(str(tmp_path), download=False).setup()
 
 
+class OwnDigits(MNIST):
+    """A subclass under a name that torchvision does not know."""
+
+
+def test_a_subclass_reads_the_files_of_its_parent(write_idx: WriteIdx) -> None:
+    data = OwnDigits(str(write_idx()), val_size=50, download=False)
+    data.prepare_data()
+    assert len(data.split("train").labels) == 250
+
+
 def skip_unless_whole(data: DownloadedData) -> None:
     fault = data.fault()
     if fault is not None:

@@ -18,6 +18,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from lightning_gan.__main__ import main
+
 ROOT = Path(__file__).parents[2]
 MODULES = {path.name for path in (ROOT / "lightning_gan" / "datamodules").glob("*.py")}
 FILES = ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md")
@@ -235,3 +237,10 @@ def test_a_checkout_without_links_says_so_in_a_sentence(checkout: Path, tmp_path
     (tmp_path / "lightning_gan" / "datamodules").write_text("../datamodules")
     done = run(sys.executable, "-c", "import lightning_gan", cwd=tmp_path)
     assert "must be a link" in done.stderr.splitlines()[-1]
+
+
+def test_a_configuration_names_data_by_their_public_path(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["fit", "--config", "dcgan_digits", "--print_config"]) == 0
+    assert "class_path: lightning_gan.datamodules.Digits\n" in capsys.readouterr().out

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lightning_gan.basics.class_names import CIFAR10, DIGITS
+from lightning_gan.basics.class_names import CIFAR10_NAMES, DIGIT_NAMES
 from lightning_gan.errors import ConfigurationError, WeightsError
 from lightning_gan.metrics.extractors.bundled import load_bundled
 from lightning_gan.metrics.extractors.classifiers import (
@@ -218,7 +218,7 @@ class DigitsCNN(BundledClassifier):
 
     name = "digits_cnn"
     network_class = DigitNetwork
-    class_names = DIGITS
+    class_names = DIGIT_NAMES
 
 
 class MnistCNN(BundledClassifier):
@@ -226,7 +226,7 @@ class MnistCNN(BundledClassifier):
 
     name = "mnist_cnn"
     network_class = DigitNetwork
-    class_names = DIGITS
+    class_names = DIGIT_NAMES
 
 
 class Cifar10CNN(BundledClassifier):
@@ -234,7 +234,7 @@ class Cifar10CNN(BundledClassifier):
 
     name = "cifar10_cnn"
     network_class = PictureNetwork
-    class_names = CIFAR10
+    class_names = CIFAR10_NAMES
     channels = 3
     image_size = 32
 
