@@ -15,7 +15,7 @@ from lightning_gan.training.schedule import ValueOf
 class Augmentation(Part, nn.Module):
     """What happens to a batch on its way to the discriminator.
 
-    Subclasses define ``forward(samples, draws, images_seen)``, which keeps shape and type. State
+    Subclasses define ``forward(samples, random, value_of)``, which keeps shape and type. State
     that adapts lies in buffers: these travel in checkpoints and are equal on all processes.
     """
 

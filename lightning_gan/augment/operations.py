@@ -1,4 +1,4 @@
-"""What augmentations of images share: drawing lots, moving pixels, edges that mirror."""
+"""What augmentations of images share: choosing samples, moving pixels, edges that mirror."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class OperationSampler:
     """Random parameters (N,) of operations, each applied to a sample with a probability.
 
     Args:
-        draws: Random numbers of the update.
+        random: Random numbers of the update.
         p: Probability of every operation, in [0, 1].
         like: Samples (N, ...) whose type, float32 at least, the numbers have.
     """

@@ -44,7 +44,7 @@ def test_nothing_happens_while_p_is_zero() -> None:
     assert augmented(AdaptiveAugmentation(**EVERYTHING), x) is x
 
 
-def test_images_that_no_lot_falls_on_are_left_alone_bit_for_bit() -> None:
+def test_images_that_no_operation_falls_on_are_left_alone_bit_for_bit() -> None:
     x = pictures(200, 3, 8, 8)
     y = augmented(AdaptiveAugmentation(start=0.1, **EVERYTHING), x)
     same = (x == y).flatten(1).all(1).double().mean()
@@ -116,7 +116,7 @@ def test_processes_augment_their_shares_as_one_would_the_whole(make: Any) -> Non
         assert torch.allclose(share, whole[first : first + count], atol=1e-6)
 
 
-def test_reals_and_fakes_of_one_update_get_one_law_and_lots_of_their_own() -> None:
+def test_reals_and_fakes_of_one_update_get_one_law_and_numbers_of_their_own() -> None:
     x = pictures(1, 3, 8, 8).expand(1000, -1, -1, -1)
     random = random_for(x)
     for group in GROUPS:
