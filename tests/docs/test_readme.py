@@ -17,7 +17,9 @@ COMMANDS = [shlex.split(line, comments=True) for line in SHELL if "lightning-gan
 
 
 @pytest.mark.parametrize(
-    "command", [c for c in COMMANDS if "fit" in c or "test" in c], ids=" ".join
+    "command",
+    [c for c in COMMANDS if ("fit" in c or "test" in c) and not c[-1].endswith("help")],
+    ids=" ".join,
 )
 def test_every_command_of_the_readme_is_understood(
     command: list[str], capsys: pytest.CaptureFixture[str]
@@ -46,6 +48,22 @@ def test_every_recipe_stands_in_the_readme_or_in_the_table_that_it_names() -> No
     text = README + table.read_text(encoding="utf-8")
     for name in recipe_names():
         assert f"`{name}`" in text, f"neither the README nor {table} mentions the recipe {name}"
+
+
+def test_the_first_line_counts_recipes_papers_and_runs() -> None:
+    table = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    papers = set(re.findall(r"^\| `\w+` \| ([^|]+) \|", table, flags=re.MULTILINE))
+    results = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)`", results, flags=re.MULTILINE)
+    run = {name for name in rows if name in recipe_names()}
+    said = " ".join(README.split("\n\n")[1].split())
+    assert f"{len(recipe_names())} recipes from {len(papers)} papers, of which {len(run)} " in said
+
+
+def test_the_readme_is_short_and_narrow() -> None:
+    lines = README.splitlines()
+    assert len(lines) <= 150
+    assert max(map(len, lines)) <= 110
 
 
 def test_every_page_that_the_readme_links_exists() -> None:
