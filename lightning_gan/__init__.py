@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from lightning_gan.gan import GAN, load
     from lightning_gan.training.composition import Composition
-    from lightning_gan.training.game import Game, Place, Player
+    from lightning_gan.training.game import Game, Player
     from lightning_gan.training.latents import CodePrior, Prior, UniformPrior
     from lightning_gan.training.optimizers import GANAdam
     from lightning_gan.training.schedule import (
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
         LinearCurve,
         PerBatch,
         Phases,
+        Progress,
     )
-    from lightning_gan.training.step import Progress, Step, StepOutput
+from lightning_gan.training.step import Step, StepOutput
 
 HOMES = {
     "GAN": "gan",
     "load": "gan",
     "Composition": "training.composition",
     "Game": "training.game",
-    "Place": "training.game",
     "Player": "training.game",
     "CodePrior": "training.latents",
     "Prior": "training.latents",
@@ -41,7 +41,7 @@ HOMES = {
     "LinearCurve": "training.schedule",
     "PerBatch": "training.schedule",
     "Phases": "training.schedule",
-    "Progress": "training.step",
+    "Progress": "training.schedule",
     "Step": "training.step",
     "StepOutput": "training.step",
 }
@@ -60,7 +60,6 @@ __all__ = [
     "LinearCurve",
     "PerBatch",
     "Phases",
-    "Place",
     "Player",
     "Prior",
     "Progress",

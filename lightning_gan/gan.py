@@ -14,42 +14,33 @@ from torch.optim import Optimizer
 
 from lightning_gan.augment import Augmentation
 from lightning_gan.basics.randomness import Shard
-from lightning_gan.checkpoints.files import checkpoint_in, read_checkpoint
-from lightning_gan.checkpoints.parts import (
-    MakeOptimizer,
-    Part,
-    Plain,
-    build,
-    build_optimizer,
-    describe,
-    describe_optimizer,
-)
+from lightning_gan.checkpoints import record
+from lightning_gan.checkpoints.loading import build_model
+from lightning_gan.checkpoints.parts import MakeOptimizer, Part, Plain, describe
 from lightning_gan.checkpoints.plugin import write_whole_files
-from lightning_gan.checkpoints.record import (
-    ARGUMENTS,
-    KEY,
-    check_finite,
-    fitting_state,
-    own_state,
-    state_of,
-    warn_if_moved,
-)
 from lightning_gan.checkpoints.warm_start import warm_start
 from lightning_gan.distributed import strategy
-from lightning_gan.errors import ConfigurationError, WeightsError, at_least, check_range
+from lightning_gan.errors import at_least, check_range
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.objectives import Objective
 from lightning_gan.regularizers import Regularizer
+from lightning_gan.training import validation
 from lightning_gan.training.composition import Composition
-from lightning_gan.training.game import Game, Place, Player
+from lightning_gan.training.game import Game, Player
 from lightning_gan.training.latents import Prior
 from lightning_gan.training.optimizers import GANAdam
 from lightning_gan.training.sampling import Sampling
-from lightning_gan.training.schedule import Alternation, Curve, PerBatch, value_at
-from lightning_gan.training.step import PLAYERS, PlayerName, Progress, StepOutput
+from lightning_gan.training.schedule import (
+    PLAYERS,
+    Alternation,
+    Curve,
+    PerBatch,
+    PlayerName,
+    Progress,
+)
+from lightning_gan.training.step import StepOutput
 
 Batch = tuple[Tensor, Tensor]
-OPTIMIZERS = ("generator_optimizer", "discriminator_optimizer")
 
 
 class GAN(Part, LightningModule):
@@ -132,10 +123,7 @@ class GAN(Part, LightningModule):
         self.alternation = alternation or PerBatch()
         self.augmentation = augmentation
         self.prior = prior
-        self.make_optimizer = {
-            "discriminator": discriminator_optimizer,
-            "generator": generator_optimizer,
-        }
+        self.make_optimizer = {PLAYERS[0]: discriminator_optimizer, PLAYERS[1]: generator_optimizer}
         self.learning_rate = learning_rate
         self.ema_half_life = ema_half_life
         self.ema_rampup = ema_rampup
@@ -161,15 +149,8 @@ class GAN(Part, LightningModule):
         # Not a module: it holds the parts that this model has registered by their own names.
         self.game = Game(parts, seed)
         self.generator_ema = copy.deepcopy(generator).requires_grad_(False)
-        self.save_hyperparameters(self._arguments_in_plain_form())
-
-    def _arguments_in_plain_form(self) -> dict[str, Plain]:
-        """The one record of how this model was built: for checkpoints, loggers and ``hparams``."""
-        arguments: dict[str, Plain] = describe(self)["init_args"]
-        for player in PLAYERS:
-            make = self.make_optimizer[player]
-            arguments[f"{player}_optimizer"] = describe_optimizer(make, player)
-        return arguments
+        # The one record of how this model was built: for checkpoints, loggers and hparams.
+        self.save_hyperparameters(describe(self)["init_args"])
 
     # ------------------------------------------------------------------------------- the step
 
@@ -184,11 +165,13 @@ class GAN(Part, LightningModule):
         if self.channels_last and real.ndim == 4:
             real = real.contiguous(memory_format=torch.channels_last)
         self.outputs = []
+        # An alternation, not an if: k critic updates, one each, or whole epochs of one player.
         counts = self.alternation.updates(self.progress.batches, self._epoch())
         for _ in range(counts.discriminator):
             self._update(self.game.discriminator, real, labels)
         for _ in range(counts.generator):
             self._update(self.game.generator, real, labels)
+        # Everything that moves in time is counted in images, which no choice of devices changes.
         self.progress.count_batch(len(real) * self.trainer.world_size)
         if counts.generator:
             self._update_ema()
@@ -202,16 +185,17 @@ class GAN(Part, LightningModule):
         # still flows through the discriminator, to the samples and on to their maker.
         with self.toggled_optimizer(optimizer):
             optimizer.zero_grad()
-            place = Place(self.trainer.global_rank, self.trainer.world_size)
+            place = self.trainer.global_rank, self.trainer.world_size
             foreseen = self.optimizer_of("discriminator").optimizer
             due = player.due(self.progress.updates(player.name))
-            for step in self.game.steps(player, real, labels, self.progress, place, foreseen):
+            # Each piece has its backward pass before the next is made, so that memory holds one.
+            for step in self.game.steps(player, real, labels, self.progress, *place, foreseen):
                 loss, output = self.game.loss(step, due)
                 outputs.append(output)
                 if step.is_last and isinstance(self.trainer.strategy, strategy.GANStrategy):
                     # Gradients are then averaged over processes while others are still computed.
                     self.trainer.strategy.last_backward_comes(optimizer.optimizer)
-                # A mean over the batch, from means over its pieces.
+                # One backward pass for loss and penalties; pieces add up to the batch's mean.
                 self.manual_backward(loss * (len(step.real) / len(real)))
         self._step_optimizer(player.name, optimizer)
         self.progress.count_update(player.name)
@@ -221,7 +205,7 @@ class GAN(Part, LightningModule):
 
     def _step_optimizer(self, player: PlayerName, optimizer: LightningOptimizer) -> None:
         if self.learning_rate is not None:
-            factor = value_at(self.learning_rate, self.progress.images)
+            factor = self.learning_rate(self.progress.images)
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
         if player == "generator":
@@ -242,13 +226,13 @@ class GAN(Part, LightningModule):
         # Short at first, or the untrained weights would stay in it for long.
         half_life = min(self.ema_half_life, self.ema_rampup * self.images_in_average)
         keep = 0.5 ** (images / half_life) if half_life > 0 else 0.0
-        averaged: list[Tensor] = list(self.generator_ema.parameters())
-        torch._foreach_lerp_(averaged, list[Tensor](self.generator.parameters()), 1 - keep)
+        ema, moving = self.generator_ema, self.generator
+        # One call for all weights instead of one each, which would cost more than the arithmetic.
+        weights: tuple[list[Tensor], list[Tensor]] = [*ema.parameters()], [*moving.parameters()]
+        torch._foreach_lerp_(*weights, 1 - keep)
         # Buffers, such as batch norm's statistics and counters, are averages already.
-        for into, buffer in zip(
-            self.generator_ema.buffers(), self.generator.buffers(), strict=True
-        ):
-            into.copy_(buffer)
+        for buffer, source in zip(ema.buffers(), moving.buffers(), strict=True):
+            buffer.copy_(source)
         self.images_in_average = self.progress.images
 
     def _stop_if_spent(self) -> None:
@@ -263,10 +247,8 @@ class GAN(Part, LightningModule):
 
     def configure_optimizers(self) -> list[Optimizer]:
         """One optimizer for each player, the discriminator's first."""
-        return [
-            self.game.player(player).make_optimizer(self.make_optimizer[player])
-            for player in PLAYERS
-        ]
+        game = self.game
+        return [game.player(name).make_optimizer(self.make_optimizer[name]) for name in PLAYERS]
 
     def optimizer_of(self, player: PlayerName) -> LightningOptimizer:
         """A player's optimizer; there is one once training has begun."""
@@ -286,8 +268,9 @@ class GAN(Part, LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Judges held-out reals and as many fakes, for callbacks to read from ``outputs``."""
-        real, labels, place = self._shard(batch)
-        self.outputs = self.game.validate(real, labels, batch_idx, place, self.progress.images)
+        real, labels, shard = self._shard(batch)
+        images = self.progress.images
+        self.outputs = validation.validate(self.game, real, labels, batch_idx, shard, images)
 
     test_step = validation_step
 
@@ -298,12 +281,13 @@ class GAN(Part, LightningModule):
             batch: Samples (N, C, H, W) or (N, D), N being 0 or more, and class indices (N,).
             batch_idx: Number of the batch.
         """
-        real, labels, place = self._shard(batch)
-        return self.game.validation_logits(real, labels, batch_idx, place)
+        real, labels, shard = self._shard(batch)
+        return validation.validation_logits(self.game, real, labels, batch_idx, shard)
 
     def _shard(self, batch: Batch) -> tuple[Tensor, Tensor, Shard]:
         """Whole packs, and where they stand: a last batch may be shared out unevenly."""
-        real, labels = self.game.trim_to_packs(*batch)
+        real, labels = validation.trim_to_packs(self.discriminator, *batch)
+        # All processes have to ask: the exchange below is one of all, even where one has nothing.
         counts = strategy.on_all_processes(len(real), real.device)
         first = sum(counts[: self.trainer.global_rank])
         return real, labels, Shard(sum(counts), first, len(real))
@@ -351,6 +335,7 @@ class GAN(Part, LightningModule):
 
     def setup(self, stage: str) -> None:
         """Checks that the data fit the networks; a model that was sampled from trains again."""
+        # Lightning restores modes, but sampling beforehand has left the whole model in evaluation.
         self.train(stage == "fit")
         strategy.check_strategy(self.trainer)
         write_whole_files(self.trainer)
@@ -382,8 +367,9 @@ class GAN(Part, LightningModule):
             DivergenceError: If a weight is NaN or infinite, so that no good checkpoint is
                 overwritten by a bad one.
         """
-        check_finite(self.named_parameters(), self.progress.images)
-        checkpoint[KEY] = state_of(self.progress, self.images_in_average, self.trainer)
+        record.check_finite(self.named_parameters(), self.progress.images)
+        state = record.state_of(self.progress, self.images_in_average, self.trainer)
+        checkpoint[record.KEY] = state
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes up the progress, after checking that the checkpoint fits.
@@ -392,11 +378,12 @@ class GAN(Part, LightningModule):
             WeightsError: If it was made by something else, or with other networks.
         """
         players = {player: self.hparams[player] for player in PLAYERS}
-        state = fitting_state(checkpoint, players, self.state_dict(), self.training)
-        warn_if_moved(state, self.trainer)
-        self._resume(state)
+        state = record.fitting_state(checkpoint, players, self.state_dict(), self.training)
+        record.warn_if_moved(state, self.trainer)
+        self.take_up(state)
 
-    def _resume(self, state: dict[str, Plain]) -> None:
+    def take_up(self, state: dict[str, Plain]) -> None:
+        """Goes on from the progress of a checkpoint."""
         self.progress = Progress(**state["progress"])
         self.images_in_average = state["images_in_average"]
 
@@ -415,25 +402,9 @@ class GAN(Part, LightningModule):
         Raises:
             WeightsError: If the file is missing, damaged, unsafe, or not a checkpoint of a GAN.
         """
-        path = checkpoint_in(checkpoint_path)
-        checkpoint = read_checkpoint(path, map_location)
-        state = own_state(checkpoint, str(path))
-        try:
-            arguments: dict[str, Any] = {
-                name: build_optimizer(value) if name in OPTIMIZERS else build(value)
-                for name, value in checkpoint[ARGUMENTS].items()
-            }
-            model = cls(**arguments)
-            model.load_state_dict(checkpoint["state_dict"])
-            model._resume(state)
-        except (ConfigurationError, WeightsError):
-            raise
-        except Exception as error:  # whatever a description that was changed makes a part do
-            raise WeightsError(
-                f"The weights in {path} do not fit the parts that it names "
-                f"({type(error).__name__}): take another checkpoint of the run."
-            ) from error
-        return model.to(map_location).eval()
+        model, state = build_model(cls, checkpoint_path, map_location)
+        model.take_up(state)
+        return model
 
 
 def load(path: str | Path, map_location: str | torch.device = "cpu") -> GAN:

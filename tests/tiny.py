@@ -27,8 +27,8 @@ from lightning_gan.networks.base import DiscriminatorOutput
 from lightning_gan.objectives import NonSaturating, Objective
 from lightning_gan.regularizers import Regularizer
 from lightning_gan.training.composition import Composition
-from lightning_gan.training.schedule import values_at
-from lightning_gan.training.step import Kind, PlayerName, Progress, Step
+from lightning_gan.training.schedule import PlayerName, Progress, values_at
+from lightning_gan.training.step import Kind, Step
 
 
 class Points(RealData):

@@ -6,6 +6,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -77,68 +78,59 @@ def public_path(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def describe(value: object) -> Plain:
-    """``value`` in plain form: every part as its public path and arguments."""
+def describe(value: object, name: str = "") -> Plain:
+    """``value`` in plain form: parts and optimizers by their public paths and arguments.
+
+    Args:
+        value: A part, a list of parts, a plain value, or a function that makes an optimizer.
+        name: Of the argument that it is, for errors.
+
+    Raises:
+        ConfigurationError: If a function makes no optimizer, since an option is refused.
+    """
     if isinstance(value, Part):
-        arguments = {name: describe(item) for name, item in own_arguments(value).items()}
+        arguments = {key: describe(item, key) for key, item in own_arguments(value).items()}
         return {"class_path": public_path(type(value)), "init_args": arguments}
     if isinstance(value, (list, tuple, nn.ModuleList)):
-        return [describe(item) for item in value]
+        return [describe(item, name) for item in value]
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    return repr(value)
+    return _describe_optimizer(value, name) if callable(value) else repr(value)
 
 
-def build(description: Plain) -> Any:  # noqa: ANN401 (the inverse of describe)
-    """Builds what :func:`describe` described, from parts that are already imported and no others.
-
-    Raises:
-        WeightsError: If a class is not an imported part; nothing is imported on a file's word.
-    """
-    if isinstance(description, list):
-        return [build(item) for item in description]
-    if isinstance(description, dict):
-        kind = _known(description["class_path"], Part)
-        arguments = {name: build(item) for name, item in description["init_args"].items()}
-        return kind(**arguments)
-    return description
-
-
-def describe_optimizer(make: MakeOptimizer, player: str) -> Plain:
-    """What a function makes optimizers of: the class and its settings, as it makes one now.
-
-    Raises:
-        ConfigurationError: If it makes none, because an option is refused or for another reason.
-    """
+def _describe_optimizer(make: MakeOptimizer, name: str) -> Plain:
+    """The class and settings of what a function makes, since a function itself has no name."""
     try:
         optimizer = make([nn.Parameter(torch.zeros(1))])
     except (TypeError, ValueError) as error:
         said = " ".join(str(error).split()).rstrip(".")
-        raise ConfigurationError(f"The {player}'s optimizer refuses an option: {said}.") from error
+        raise ConfigurationError(f"The {name} refuses an option: {said}.") from error
     names = inspect.signature(type(optimizer)).parameters.keys() & optimizer.defaults.keys()
     arguments = {name: describe(optimizer.defaults[name]) for name in sorted(names)}
     return {"class_path": public_path(type(optimizer)), "init_args": arguments}
 
 
-def build_optimizer(description: Plain) -> MakeOptimizer:
-    """The function that makes such optimizers.
+def build(description: Plain) -> Any:  # noqa: ANN401 (the inverse of describe)
+    """Builds what :func:`describe` described, from classes that are imported and no others.
 
     Raises:
-        WeightsError: If their class is not known here.
+        WeightsError: If a class is not known here; nothing is imported on a file's word.
     """
-    kind: Callable[..., Optimizer] = _known(description["class_path"], Optimizer)
-    arguments = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in description["init_args"].items()
-    }
-    return functools.partial(kind, **arguments)
+    if isinstance(description, list):
+        return [build(item) for item in description]
+    if isinstance(description, dict):
+        kind = _known(description["class_path"])
+        arguments = {name: build(item) for name, item in description["init_args"].items()}
+        return partial(kind, **arguments) if issubclass(kind, Optimizer) else kind(**arguments)
+    return description
 
 
-def _known(path: str, base: type[Any]) -> type[Any]:
-    """The class of that path among the imported subclasses of ``base``."""
-    for kind in subclasses(base):
-        if public_path(kind) == path:
-            return kind
+def _known(path: str) -> type[Any]:
+    """The part or optimizer of that path among those that are imported."""
+    for base in (Part, Optimizer):
+        for kind in subclasses(base):
+            if public_path(kind) == path:
+                return kind
     raise WeightsError(
         f"The checkpoint needs {path}, which is not known here: import its module first (predict: "
         "--import MODULE)."

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lightning_gan.checkpoints.parts import Plain
 from lightning_gan.errors import DivergenceError, WeightsError
-from lightning_gan.training.step import PlayerName, Progress
+from lightning_gan.training.schedule import PlayerName, Progress
 
 FORMAT = 1
 """Of what stands under ``KEY``; read are this one and earlier ones."""

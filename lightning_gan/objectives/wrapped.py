@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import functional_call
 
 from lightning_gan.errors import ConfigurationError, above, at_least, at_most, check_range
 from lightning_gan.networks.base import Discriminator, DiscriminatorOutput, Generator
@@ -164,7 +165,7 @@ class Unrolled(_Around):
         weights = {name: weight.detach().requires_grad_() for name, weight in present.items()}
         advance = step_after(optimizer, present)
         for _ in range(self.steps):
-            now = step.with_weights(weights).judged(*self.objective.discriminator_reads)
+            now = with_weights(step, weights).judged(*self.objective.discriminator_reads)
             loss = self.objective.discriminator_loss(now)
             gradients = torch.autograd.grad(
                 loss, list(weights.values()), create_graph=not self.first_order, allow_unused=True
@@ -176,4 +177,29 @@ class Unrolled(_Around):
                     for weight, gradient in zip(weights.values(), gradients, strict=True)
                 ],
             )
-        return step.with_weights(weights)
+        return with_weights(step, weights)
+
+
+class _Output(nn.Module):
+    """A discriminator whose forward pass gives features too, for ``functional_call``."""
+
+    def __init__(self, network: Discriminator) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, samples: Tensor, labels: Tensor) -> DiscriminatorOutput:
+        return self.network.output(samples, labels)
+
+
+def with_weights(step: Step, weights: dict[str, Tensor]) -> Step:
+    """The same step before a discriminator with other weights, by name; its buffers rest."""
+    # Copies, or this look would move the statistics of the discriminator that there is.
+    buffers = {name: b.detach().clone() for name, b in step.discriminator.named_buffers()}
+    state = {f"network.{name}": value for name, value in (weights | buffers).items()}
+    network = _Output(step.discriminator)
+
+    def discriminate(samples: Tensor, labels: Tensor) -> DiscriminatorOutput:
+        output: DiscriminatorOutput = functional_call(network, state, (samples, labels))
+        return output
+
+    return replace(step, discriminate=discriminate, real_output=None, fake_output=None)

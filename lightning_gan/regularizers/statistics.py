@@ -12,8 +12,8 @@ from lightning_gan.errors import ConfigurationError, at_least, below, check_rang
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.regularizers.base import Penalty
 from lightning_gan.training.latents import Prior
-from lightning_gan.training.schedule import Curve
-from lightning_gan.training.step import PLAYERS, PlayerName, Step
+from lightning_gan.training.schedule import PLAYERS, Curve, PlayerName
+from lightning_gan.training.step import Step
 
 
 class LeCam(Penalty):

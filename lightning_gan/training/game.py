@@ -7,7 +7,7 @@ in a plain PyTorch loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -17,19 +17,11 @@ from torch.optim import Optimizer
 from lightning_gan.basics.randomness import RandomStream, Seeds, Shard
 from lightning_gan.checkpoints.parts import MakeOptimizer
 from lightning_gan.networks.base import DiscriminatorOutput
-from lightning_gan.networks.layers import batch_statistics
 from lightning_gan.regularizers import Constraint, Penalty
 from lightning_gan.training.composition import Composition
 from lightning_gan.training.optimizers import correct_for_laziness
-from lightning_gan.training.schedule import Moving, ValueOf, values_at
-from lightning_gan.training.step import (
-    Discriminate,
-    Kind,
-    PlayerName,
-    Progress,
-    Step,
-    StepOutput,
-)
+from lightning_gan.training.schedule import Moving, PlayerName, Progress, ValueOf, values_at
+from lightning_gan.training.step import Discriminate, Kind, Step, StepOutput
 
 
 @dataclass(frozen=True)
@@ -47,10 +39,6 @@ class Term:
     compute: Callable[[Step], Tensor | None]
     weight: Moving
     reads: tuple[Kind, ...]
-
-    def is_due(self, update: int) -> bool:
-        """Whether it joins the player's update of that number."""
-        return update % self.penalty.every == 0
 
 
 @dataclass(frozen=True)
@@ -74,28 +62,15 @@ class Player:
     def make_optimizer(self, make: MakeOptimizer) -> Optimizer:
         """The player's optimizer, adapted to penalties that are not due at every update."""
         optimizer = make([weight for weight in self.weights.parameters() if weight.requires_grad])
-        every = max((term.penalty.every for term in self.terms), default=1)
-        correct_for_laziness(optimizer, every)
+        correct_for_laziness(optimizer, max((t.penalty.every for t in self.terms), default=1))
         for group in optimizer.param_groups:
-            group["initial_lr"] = group["lr"]
+            group["initial_lr"] = group["lr"]  # what a curve of the learning rate multiplies
         return optimizer
 
     def due(self, update: int) -> tuple[Term, ...]:
-        """The terms that join the update of that number."""
-        return tuple(term for term in self.terms if term.is_due(update))
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a process stands among all, each with as many samples.
-
-    Args:
-        rank: Number of the process, from 0.
-        processes: How many there are.
-    """
-
-    rank: int = 0
-    processes: int = 1
+        """The terms that join the player's update of that number."""
+        # Lazy penalties skip updates of their own player: the other one may move more often.
+        return tuple(term for term in self.terms if update % term.penalty.every == 0)
 
 
 class Game:
@@ -108,9 +83,11 @@ class Game:
 
     def __init__(self, parts: Composition, seed: int = 0) -> None:
         self.parts, self.seeds = parts, Seeds(seed)
-        objective, penalties = parts.objective, parts.penalties
+        objective = parts.objective
+        # By the time that terms are computed the discriminator's loss has had both kinds judged.
         both: tuple[Kind, Kind] = ("real", "fake")
-        # Weights of objectives and regularizers, such as classifiers, learn to discriminate.
+        # Classifiers and other heads belong to objective and regularizers. They learn with the
+        # discriminator, whose features they read, and are frozen with it.
         learning: list[nn.Module] = [parts.discriminator, objective, *parts.regularizers]
         self.discriminator = Player(
             "discriminator",
@@ -118,9 +95,9 @@ class Game:
             objective.discriminator_loss,
             objective.discriminator_reads,
             tuple(
-                Term(penalty, penalty.discriminator_term, penalty.weight, both)
-                for penalty in penalties
-                if penalty.has_term("discriminator")
+                Term(p, p.discriminator_term, p.weight, both)
+                for p in parts.penalties
+                if p.has_term("discriminator")
             ),
         )
         self.generator = Player(
@@ -129,14 +106,9 @@ class Game:
             objective.generator_loss,
             objective.generator_reads,
             tuple(
-                Term(
-                    penalty,
-                    penalty.generator_term,
-                    penalty.generator_weight,
-                    penalty.generator_reads,
-                )
-                for penalty in penalties
-                if penalty.has_term("generator")
+                Term(p, p.generator_term, p.generator_weight, p.generator_reads)
+                for p in parts.penalties
+                if p.has_term("generator")
             ),
         )
 
@@ -150,7 +122,8 @@ class Game:
         real: Tensor,
         labels: Tensor,
         progress: Progress,
-        place: Place = Place(),
+        rank: int = 0,
+        processes: int = 1,
         discriminator_optimizer: Optimizer | None = None,
     ) -> Iterator[Step]:
         """What a player's next update sees: the reals with as many fakes, piece by piece.
@@ -160,7 +133,8 @@ class Game:
             real: Reals (N, C, H, W) in [-1, 1], or points (N, D), of this process.
             labels: Their class indices (N,).
             progress: What has been done so far.
-            place: Which process this is.
+            rank: Number of this process, from 0.
+            processes: How many there are, each with as many samples.
             discriminator_optimizer: For objectives that foresee its steps.
         """
         update, value_of = progress.updates(player.name), values_at(progress.images)
@@ -171,16 +145,18 @@ class Game:
         for first in range(0, len(real), size):
             piece, classes = real[first : first + size], labels[first : first + size]
             # Where these samples lie among those of all processes: what is drawn depends on it.
-            start = len(real) * place.rank + first
-            shard = Shard(len(real) * place.processes, start, len(piece))
+            start = len(real) * rank + first
+            shard = Shard(len(real) * processes, start, len(piece))
             random = self.seeds.stream(player.name, update, shard, like=real)
             # bfloat16 logits would make the gradient of a gradient useless.
             discriminate = self._discriminate(random, value_of, precise=bool(by_input))
             drawn, z, fake = self._fakes(player, classes, random, discriminate, real.dtype)
+            # Pseudo augmentation passes some fakes off as reals, in the discriminator's update.
             if self.parts.augmentation is not None and player is self.discriminator:
                 piece = self.parts.augmentation.reals(piece, fake.detach(), random, value_of)
             if "real" in by_input:
                 piece = piece.detach().requires_grad_()
+            # Fakes of moved latents are part of a graph already.
             if "fake" in by_input and not fake.requires_grad:
                 fake = fake.requires_grad_()
             yield Step(
@@ -234,6 +210,7 @@ class Game:
         def logits(z: Tensor) -> Tensor:
             return discriminate(generate(z), labels).logits
 
+        # Such a move goes up the discriminator's own gradient, before anything is judged.
         for part in self.parts.latent_moves:
             z = part.move_latents(z, logits, random)
         # The discriminator's update needs no gradient of the generator, unless latents have moved
@@ -243,15 +220,7 @@ class Game:
             return drawn, z, generate(z)
 
     def loss(self, step: Step, due: Sequence[Term]) -> tuple[Tensor, StepOutput]:
-        """A player's loss with its penalties, a function of the step's tensors.
-
-        Args:
-            step: What the update sees.
-            due: The terms that join it.
-
-        Returns:
-            The loss, and what the update shows.
-        """
+        """A player's loss with the terms that are due, and what the update shows."""
         player = self.player(step.player)
         # Explicitly and in this order: each pass through the discriminator may draw and may move
         # statistics. Reals are scored in the generator's update only where something reads them.
@@ -266,93 +235,23 @@ class Game:
                 factor = step.value_of(term.weight) * term.penalty.every
                 loss = loss + factor * value
                 terms[type(term.penalty).__name__] = value.detach()
+        # Unrolled objectives have looked at other discriminators only.
         step = step.judged("fake")
         real = step.real_logits.detach() if player is self.discriminator else None
         return loss, StepOutput(player.name, bare, real, step.fake_logits.detach(), terms)
 
     def observe(self, step: Step, outputs: Sequence[StepOutput]) -> None:
-        """Lets the parts learn from an update, and the constraints act, after its step.
-
-        Args:
-            step: What the player saw last.
-            outputs: What all pieces of the update showed.
-        """
+        """Lets the parts learn from an update, and the constraints act, after its step."""
+        # Of all pieces, so that what adapts does not depend on how a batch was worked through.
         fake = torch.cat([output.fake_logits for output in outputs])
         reals = [output.real_logits for output in outputs if output.real_logits is not None]
         real = torch.cat(reals) if reals else fake[:0]
         for part in self.parts.regularizers:
             part.observe(step, real, fake)
+            # In the order of the list, since a clipped weight may be averaged after or before.
             if step.player == "discriminator" and isinstance(part, Constraint):
                 part.constrain(self.parts.discriminator)
         if step.player == "discriminator":
             self.parts.objective.observe(real, fake)
             if self.parts.augmentation is not None:
                 self.parts.augmentation.observe(real, step.random.shard.total)
-
-    def trim_to_packs(self, real: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """As many of the samples as make whole packs for the discriminator."""
-        count = len(real) // self.parts.discriminator.pack * self.parts.discriminator.pack
-        return real[:count], labels[:count]
-
-    @torch.no_grad()
-    def validate(
-        self, real: Tensor, labels: Tensor, batch: int, shard: Shard, images: int
-    ) -> list[StepOutput]:
-        """What reals that nobody trains on, and as many fakes, show; nothing without reals.
-
-        Args:
-            real: Reals (N, ...) in whole packs.
-            labels: Their classes (N,).
-            batch: Number of the batch.
-            shard: Which of all processes' samples these are.
-            images: Images seen in training before.
-        """
-        if not len(real):
-            return []
-        random = self.seeds.stream("held-out", batch, shard, like=real)
-        with self._batch_statistics(len(real)):
-            z = self.latents(random)
-            fake = self.parts.generator.generate(z, labels, random).to(real.dtype)
-            step = self._plain_step(real, fake, labels, z, random, images)
-            step = step.judged(*self.discriminator.reads)
-            loss = self.discriminator.loss(step)
-        return [StepOutput("discriminator", loss, step.real_logits, step.fake_logits)]
-
-    @torch.no_grad()
-    def validation_logits(self, real: Tensor, labels: Tensor, batch: int, shard: Shard) -> Tensor:
-        """Logits of reals alone, judged as :meth:`validate` does; its arguments."""
-        if not len(real):
-            return real.new_zeros(0)
-        random = self.seeds.stream("scored", batch, shard, like=real)
-        with self._batch_statistics(len(real)):
-            step = self._plain_step(real, real, labels, real, random, 0)
-            return step.judged("real").real_logits
-
-    def _plain_step(
-        self,
-        real: Tensor,
-        fake: Tensor,
-        labels: Tensor,
-        z: Tensor,
-        random: RandomStream,
-        images: int,
-    ) -> Step:
-        """A step without augmentation, in which losses see the samples of this process only."""
-        return Step(
-            player="discriminator",
-            real=real,
-            fake=fake,
-            labels=labels,
-            z=z,
-            drawn_z=z,
-            random=random,
-            generator=self.parts.generator,
-            discriminator=self.parts.discriminator,
-            discriminate=self.parts.discriminator.output,
-            value_of=values_at(images),
-            all_processes=False,
-        )
-
-    def _batch_statistics(self, count: int) -> AbstractContextManager[None]:
-        """Lets the discriminator's batch norm standardise by the batch, unless it is of one."""
-        return batch_statistics(self.parts.discriminator) if count > 1 else nullcontext()

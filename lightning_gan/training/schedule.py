@@ -1,14 +1,19 @@
-"""Whose turn it is, and numbers that move with the images seen."""
+"""Whose turn it is, what has been done so far, and numbers that move with the images seen."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from lightning_gan.checkpoints.parts import Part
 from lightning_gan.errors import above, at_least, at_most, check_range
+
+PlayerName = Literal["discriminator", "generator"]
+PLAYERS: tuple[PlayerName, PlayerName] = ("discriminator", "generator")
+"""In the order in which they move."""
 
 
 class Curve(Part, base=True):
@@ -168,3 +173,32 @@ class Phases(Alternation):
         """One update of the player whose phase it is."""
         place = epoch % (self.discriminator_epochs + self.generator_epochs)
         return UpdateCounts(1, 0) if place < self.discriminator_epochs else UpdateCounts(0, 1)
+
+
+@dataclass
+class Progress:
+    """What has been done so far, over all processes; saved in checkpoints.
+
+    Lightning's ``global_step`` equals ``generator_updates``.
+    """
+
+    images: int = 0
+    batches: int = 0
+    discriminator_updates: int = 0
+    generator_updates: int = 0
+
+    def count_batch(self, images: int) -> None:
+        """Counts a batch of so many images over all processes."""
+        self.batches += 1
+        self.images += images
+
+    def count_update(self, player: PlayerName) -> None:
+        """Counts one more update of a player."""
+        if player == "discriminator":
+            self.discriminator_updates += 1
+        else:
+            self.generator_updates += 1
+
+    def updates(self, player: PlayerName) -> int:
+        """Updates that a player has made."""
+        return self.discriminator_updates if player == "discriminator" else self.generator_updates

@@ -8,19 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import Tensor
 from torch.optim import Optimizer
 
 from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks.base import Discriminator, DiscriminatorOutput, Generator
-from lightning_gan.training.schedule import ValueOf
-
-PlayerName = Literal["discriminator", "generator"]
-PLAYERS: tuple[PlayerName, PlayerName] = ("discriminator", "generator")
-"""In the order in which they move."""
+from lightning_gan.training.schedule import PlayerName, ValueOf
 
 Kind = Literal["real", "fake"]
 
@@ -55,6 +50,7 @@ class Step:
         fake_output: What it made of the generated samples, likewise.
     """
 
+    # Tensors that are new at every update: all that a compiled or captured loss would be given.
     player: PlayerName
     real: Tensor
     fake: Tensor
@@ -62,6 +58,7 @@ class Step:
     z: Tensor
     drawn_z: Tensor
     random: RandomStream
+    # What judges and makes them, the same at every update.
     generator: Generator
     discriminator: Discriminator
     discriminate: Discriminate
@@ -69,6 +66,7 @@ class Step:
     discriminator_optimizer: Optimizer | None = None
     is_last: bool = True
     all_processes: bool = True
+    # Filled in by judged(), in the order that objective and penalties declare.
     real_output: DiscriminatorOutput | None = None
     fake_output: DiscriminatorOutput | None = None
 
@@ -78,6 +76,7 @@ class Step:
         The order counts: augmentation draws random numbers at every pass, and spectral
         normalisation moves its vectors.
         """
+        # Explicit instead of on first access, so that a loss is a function without side effects.
         step = self
         for kind in kinds:
             if kind == "real" and step.real_output is None:
@@ -109,17 +108,16 @@ class Step:
     def _present(self, output: DiscriminatorOutput | None, kind: Kind) -> DiscriminatorOutput:
         if output is None:
             raise ConfigurationError(
-                f"A part reads the discriminator's output for {kind} samples in the update of the "
-                f"{self.player} without saying so: name {kind!r} in its {self.player}_reads."
+                f"A part reads the logits of {kind} samples in the {self.player}'s update without "
+                f"saying so: name {kind!r} in its {self.player}_reads."
             )
         return output
 
     def _features(self, output: DiscriminatorOutput) -> Tensor:
         if output.features is None:
             raise ConfigurationError(
-                f"A part reads the features behind the logits, which "
-                f"{type(self.discriminator).__name__} does not give, since it defines forward: "
-                "define features and logits_from, or logits_and_features."
+                f"A part reads features, which {type(self.discriminator).__name__} does not give, "
+                "since it defines forward: define features and logits_from instead."
             )
         return output.features
 
@@ -133,6 +131,7 @@ class Step:
 
     def precise_logits(self, samples: Tensor) -> Tensor:
         """Logits (N,) computed outside autocast, as penalties on gradients need them."""
+        # A gradient through bfloat16 logits has lost what the penalty is about.
         with torch.autocast(samples.device.type, enabled=False):
             return self.logits(samples)
 
@@ -144,6 +143,7 @@ class Step:
 
     def gather(self, rows: Tensor) -> Tensor:
         """The rows (W * N, ...) of all W processes, with gradients; the own ones in evaluation."""
+        # There processes may have different numbers of samples, or none, and must not wait.
         return processes.gather(rows) if self.all_processes else rows
 
     def own_rows(self, rows: Tensor) -> Tensor:
@@ -153,30 +153,6 @@ class Step:
     def mean(self, value: Tensor) -> Tensor:
         """The mean of a tensor over processes, with gradients; the own one in evaluation."""
         return processes.mean(value) if self.all_processes else value
-
-    def with_weights(self, weights: dict[str, Tensor]) -> Step:
-        """The same step before a discriminator with other weights, by name; its buffers rest."""
-        # Copies, or this look would move the statistics of the discriminator that there is.
-        buffers = {name: b.detach().clone() for name, b in self.discriminator.named_buffers()}
-        state = {f"network.{name}": value for name, value in (weights | buffers).items()}
-        network = _Output(self.discriminator)
-
-        def discriminate(samples: Tensor, labels: Tensor) -> DiscriminatorOutput:
-            output: DiscriminatorOutput = functional_call(network, state, (samples, labels))
-            return output
-
-        return replace(self, discriminate=discriminate, real_output=None, fake_output=None)
-
-
-class _Output(nn.Module):
-    """A discriminator whose forward pass gives features too, for ``functional_call``."""
-
-    def __init__(self, network: Discriminator) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, samples: Tensor, labels: Tensor) -> DiscriminatorOutput:
-        return self.network.output(samples, labels)
 
 
 @dataclass(frozen=True)
@@ -196,32 +172,3 @@ class StepOutput:
     real_logits: Tensor | None
     fake_logits: Tensor
     terms: dict[str, Tensor] = field(default_factory=dict)
-
-
-@dataclass
-class Progress:
-    """What has been done so far, over all processes; saved in checkpoints.
-
-    Lightning's ``global_step`` equals ``generator_updates``.
-    """
-
-    images: int = 0
-    batches: int = 0
-    discriminator_updates: int = 0
-    generator_updates: int = 0
-
-    def count_batch(self, images: int) -> None:
-        """Counts a batch of so many images over all processes."""
-        self.batches += 1
-        self.images += images
-
-    def count_update(self, player: PlayerName) -> None:
-        """Counts one more update of a player."""
-        if player == "discriminator":
-            self.discriminator_updates += 1
-        else:
-            self.generator_updates += 1
-
-    def updates(self, player: PlayerName) -> int:
-        """Updates that a player has made."""
-        return self.discriminator_updates if player == "discriminator" else self.generator_updates

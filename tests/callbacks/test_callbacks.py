@@ -31,8 +31,8 @@ from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.objectives import NonSaturating, Wasserstein
 from lightning_gan.regularizers import R1, GradientPenalty, Penalty
-from lightning_gan.training.schedule import PerBatch, Phases
-from lightning_gan.training.step import PLAYERS, Step
+from lightning_gan.training.schedule import PLAYERS, PerBatch, Phases
+from lightning_gan.training.step import Step
 
 
 class Logits(Penalty):

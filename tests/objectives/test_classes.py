@@ -15,8 +15,8 @@ from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.objectives import MultiHinge
 from lightning_gan.objectives.multi_hinge import multi_hinge
-from lightning_gan.training.schedule import PerBatch
-from lightning_gan.training.step import PLAYERS, PlayerName, Step
+from lightning_gan.training.schedule import PLAYERS, PerBatch, PlayerName
+from lightning_gan.training.step import Step
 
 CLASSES, FEATURES = 3, 5
 

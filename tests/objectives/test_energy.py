@@ -29,8 +29,8 @@ from lightning_gan.gan import GAN
 from lightning_gan.networks import AutoencoderDiscriminator, MLPAutoencoderDiscriminator
 from lightning_gan.objectives import BEGAN, EBGAN, Objective
 from lightning_gan.objectives.energy import pull_away
-from lightning_gan.training.schedule import PerBatch
-from lightning_gan.training.step import PLAYERS, Step
+from lightning_gan.training.schedule import PLAYERS, PerBatch
+from lightning_gan.training.step import Step
 
 
 def autoencoding_gan(objective: Objective, **arguments: Any) -> GAN:

@@ -25,7 +25,7 @@ from lightning_gan.objectives import (
     SoftmaxGAN,
 )
 from lightning_gan.training.game import Game
-from lightning_gan.training.step import PLAYERS, PlayerName, Progress
+from lightning_gan.training.schedule import PLAYERS, PlayerName, Progress
 
 PAIRINGS: list[type[Objective]] = [
     RelativisticPairing,

@@ -26,7 +26,8 @@ from lightning_gan.objectives import (
 )
 from lightning_gan.regularizers import R1, SpectralNormalization
 from lightning_gan.training.game import Game
-from lightning_gan.training.step import PLAYERS, PlayerName, Progress, Step
+from lightning_gan.training.schedule import PLAYERS, PlayerName, Progress
+from lightning_gan.training.step import Step
 
 SMOOTH: list[Objective] = [Minimax(), NonSaturating(0.9), LeastSquares(), Wasserstein()]
 for_smooth_objectives = pytest.mark.parametrize("objective", SMOOTH, ids=repr)

@@ -17,8 +17,7 @@ from lightning_gan.checkpoints.parts import describe
 from lightning_gan.cli import program
 from lightning_gan.datamodules import CIFAR10, MNIST, ImageFolder, RealData, Split
 from lightning_gan.recipes import RECIPES, recipe_names
-from lightning_gan.training.schedule import PerBatch
-from lightning_gan.training.step import PLAYERS
+from lightning_gan.training.schedule import PLAYERS, PerBatch
 from scripts.recipe_table import assembled
 
 NAMES = recipe_names()

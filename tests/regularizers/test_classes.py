@@ -34,7 +34,8 @@ from lightning_gan.regularizers import (
     Rotation,
     TwinAuxiliaryClassifier,
 )
-from lightning_gan.training.step import PLAYERS, PlayerName, Step
+from lightning_gan.training.schedule import PLAYERS, PlayerName
+from lightning_gan.training.step import Step
 
 CLASSES = 3
 CONDITIONAL: list[Callable[[], Regularizer]] = [

@@ -29,7 +29,8 @@ from lightning_gan.networks import Generator, MLPDiscriminator
 from lightning_gan.regularizers import Consistency, LatentConsistency, LatentOptimisation
 from lightning_gan.regularizers.consistency import flipped_and_shifted
 from lightning_gan.training.latents import UniformPrior
-from lightning_gan.training.step import PLAYERS, Progress, Step
+from lightning_gan.training.schedule import PLAYERS, Progress
+from lightning_gan.training.step import Step
 
 # ------------------------------------------------------------------ mirrored and shifted images
 

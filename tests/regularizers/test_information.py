@@ -16,8 +16,8 @@ from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPGenerator
 from lightning_gan.regularizers import InfoGAN
 from lightning_gan.training.latents import CodePrior
-from lightning_gan.training.schedule import LinearCurve, values_at
-from lightning_gan.training.step import PLAYERS, PlayerName, Step
+from lightning_gan.training.schedule import PLAYERS, LinearCurve, PlayerName, values_at
+from lightning_gan.training.step import Step
 
 
 def info_gan(part: InfoGAN, categories: tuple[int, ...] = (3, 4), continuous: int = 2) -> GAN:

@@ -13,7 +13,7 @@ from zoo import Styled
 from lightning_gan.networks import MLPDiscriminator
 from lightning_gan.regularizers import R1, R2, PathLength, Regularizer
 from lightning_gan.training.optimizers import GANAdam, correct_for_laziness
-from lightning_gan.training.step import Progress
+from lightning_gan.training.schedule import Progress
 
 
 def rates(optimizer: torch.optim.Optimizer) -> list[tuple[float, tuple[float, float]]]:

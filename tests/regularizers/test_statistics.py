@@ -23,7 +23,8 @@ from lightning_gan.regularizers import (
     Reconstruction,
     SpectralNormalization,
 )
-from lightning_gan.training.step import PLAYERS, Step
+from lightning_gan.training.schedule import PLAYERS
+from lightning_gan.training.step import Step
 
 # --------------------------------------------------------------------------------------- LeCam
 

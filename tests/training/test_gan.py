@@ -24,8 +24,8 @@ from lightning_gan.objectives import (
 )
 from lightning_gan.regularizers import R1, R2, GradientPenalty, Regularizer
 from lightning_gan.training.game import Player
-from lightning_gan.training.schedule import LinearCurve, PerBatch
-from lightning_gan.training.step import PLAYERS, Step
+from lightning_gan.training.schedule import PLAYERS, LinearCurve, PerBatch
+from lightning_gan.training.step import Step
 
 
 class Watched(GAN):

@@ -15,8 +15,8 @@ from lightning_gan.callbacks import Balance
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.objectives import NonSaturating, Objective, RelativisticPairing, Wasserstein
 from lightning_gan.regularizers import R1, R2, GradientPenalty, Penalty, Regularizer
-from lightning_gan.training.schedule import PerBatch
-from lightning_gan.training.step import PLAYERS, Step
+from lightning_gan.training.schedule import PLAYERS, PerBatch
+from lightning_gan.training.step import Step
 
 PENALISED: dict[str, tuple[Objective, list[Regularizer]]] = {
     "gradient penalty": (Wasserstein(), [GradientPenalty()]),

@@ -38,7 +38,7 @@ from lightning_gan.training.composition import Composition
 from lightning_gan.training.game import Game
 from lightning_gan.training.latents import CodePrior
 from lightning_gan.training.optimizers import GANAdam, step_after
-from lightning_gan.training.step import PLAYERS, Progress
+from lightning_gan.training.schedule import PLAYERS, Progress
 
 STEPS, BATCH, SIZE = 3, 4, 8
 OBJECTIVES = own(Objective)

@@ -19,8 +19,17 @@ from lightning_gan.networks import MLPDiscriminator
 from lightning_gan.objectives import NonSaturating, Objective, TopK
 from lightning_gan.regularizers import R1, FeatureMatching, LatentConsistency, Penalty
 from lightning_gan.training.game import Place
-from lightning_gan.training.schedule import DecayCurve, LinearCurve, Moving, ValueOf, value_at
-from lightning_gan.training.step import PLAYERS, PlayerName, Progress, Step
+from lightning_gan.training.schedule import (
+    PLAYERS,
+    DecayCurve,
+    LinearCurve,
+    Moving,
+    PlayerName,
+    Progress,
+    ValueOf,
+    value_at,
+)
+from lightning_gan.training.step import Step
 
 for_both_players = pytest.mark.parametrize("player", PLAYERS)
 

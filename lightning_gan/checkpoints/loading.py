@@ -1,0 +1,48 @@
+"""A model from its checkpoint alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from lightning_gan.checkpoints.files import checkpoint_in, read_checkpoint
+from lightning_gan.checkpoints.parts import Plain, build
+from lightning_gan.checkpoints.record import ARGUMENTS, own_state
+from lightning_gan.errors import LightningGANError, WeightsError
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def build_model(
+    kind: type[Model], path: str | Path, map_location: str | torch.device
+) -> tuple[Model, dict[str, Plain]]:
+    """Builds the model of a checkpoint, of which no code is run.
+
+    Args:
+        kind: Class of the model.
+        path: A checkpoint, or the folder of a run.
+        map_location: Device to put it on.
+
+    Returns:
+        The model with its weights, in evaluation mode, and what was recorded besides.
+
+    Raises:
+        WeightsError: If the file is missing, damaged, unsafe, or not a checkpoint of a GAN.
+    """
+    path = checkpoint_in(path)
+    checkpoint = read_checkpoint(path, map_location)
+    state = own_state(checkpoint, str(path))
+    try:
+        model = kind(**{name: build(value) for name, value in checkpoint[ARGUMENTS].items()})
+        model.load_state_dict(checkpoint["state_dict"])
+    except LightningGANError:
+        raise
+    except Exception as error:  # whatever a description that was changed makes a part do
+        raise WeightsError(
+            f"The weights in {path} do not fit the parts that it names "
+            f"({type(error).__name__}): take another checkpoint of the run."
+        ) from error
+    return model.to(map_location).eval(), state

@@ -1,0 +1,90 @@
+"""What held-out data show: the discriminator on reals that nobody trains on, and on fresh fakes."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+from lightning_gan.basics.randomness import RandomStream, Shard
+from lightning_gan.networks.base import Discriminator
+from lightning_gan.networks.layers import batch_statistics
+from lightning_gan.training.game import Game
+from lightning_gan.training.schedule import values_at
+from lightning_gan.training.step import Step, StepOutput
+
+
+def trim_to_packs(
+    discriminator: Discriminator, real: Tensor, labels: Tensor
+) -> tuple[Tensor, Tensor]:
+    """As many of the samples as make whole packs for the discriminator."""
+    count = len(real) // discriminator.pack * discriminator.pack
+    return real[:count], labels[:count]
+
+
+@torch.no_grad()
+def validate(
+    game: Game, real: Tensor, labels: Tensor, batch: int, shard: Shard, images: int
+) -> list[StepOutput]:
+    """What held-out reals, and as many fakes, show; nothing without reals.
+
+    Args:
+        game: The parts at play.
+        real: Reals (N, ...) in whole packs.
+        labels: Their classes (N,).
+        batch: Number of the batch.
+        shard: Which of all processes' samples these are.
+        images: Images seen in training before.
+    """
+    if not len(real):
+        return []
+    random = game.seeds.stream("held-out", batch, shard, like=real)
+    with _as_in_training(game, len(real)):
+        z = game.latents(random)
+        fake = game.parts.generator.generate(z, labels, random).to(real.dtype)
+        step = _plain_step(game, real, fake, labels, z, random, images)
+        step = step.judged(*game.discriminator.reads)
+        loss = game.discriminator.loss(step)
+    return [StepOutput("discriminator", loss, step.real_logits, step.fake_logits)]
+
+
+@torch.no_grad()
+def validation_logits(game: Game, real: Tensor, labels: Tensor, batch: int, shard: Shard) -> Tensor:
+    """Logits of reals alone, judged as :func:`validate` does; its arguments."""
+    if not len(real):
+        return real.new_zeros(0)
+    random = game.seeds.stream("scored", batch, shard, like=real)
+    with _as_in_training(game, len(real)):
+        return _plain_step(game, real, real, labels, real, random).judged("real").real_logits
+
+
+def _plain_step(
+    game: Game,
+    real: Tensor,
+    fake: Tensor,
+    labels: Tensor,
+    z: Tensor,
+    random: RandomStream,
+    images: int = 0,
+) -> Step:
+    """A step without augmentation, in which losses see the samples of this process only."""
+    return Step(
+        player="discriminator",
+        real=real,
+        fake=fake,
+        labels=labels,
+        z=z,
+        drawn_z=z,
+        random=random,
+        generator=game.parts.generator,
+        discriminator=game.parts.discriminator,
+        discriminate=game.parts.discriminator.output,
+        value_of=values_at(images),
+        all_processes=False,
+    )
+
+
+def _as_in_training(game: Game, count: int) -> AbstractContextManager[None]:
+    """Lets the discriminator's batch norm standardise by the batch, unless it is of one."""
+    return batch_statistics(game.parts.discriminator) if count > 1 else nullcontext()
