@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -218,6 +219,25 @@ def test_the_slope_of_a_sample_is_that_under_its_own_label(
     step = step_of(real, fake, score, labels=labels)
     slopes = np.linalg.norm(weights[labels].numpy(), axis=1)
     assert term(penalty, step) == pytest.approx(of_slope(slopes).mean(), rel=1e-12)
+
+
+@pytest.mark.parametrize("penalty", [*BETWEEN, DRAGAN()], ids=repr)
+def test_the_samples_of_a_pack_move_by_one_factor(penalty: Regularizer) -> None:
+    # a pack is one sample of the packed discriminator, so its points lie on one segment
+    spy, shape, pack = Spy(), (3, 16, 16), 3
+    real, fake = torch.randn(2, 6 * pack, *shape, dtype=torch.float64)
+
+    def judge(samples: Tensor, labels: Tensor) -> Tensor:
+        return spy(samples, labels).view(-1, pack).sum(1)
+
+    term(penalty, step_of(real, fake, judge, discriminator=SimpleNamespace(pack=pack)))
+    if isinstance(penalty, DRAGAN):  # the largest of 768 uniform numbers is nearly one
+        factors = (spy.seen - real).flatten(1).max(dim=1).values / (0.5 * real.numpy().std())
+    else:
+        factors = ((spy.seen - fake) / (real - fake)).flatten(1).median(dim=1).values
+    packs = factors.view(-1, pack)
+    assert float((packs - packs[:, :1]).abs().max()) < 0.02
+    assert float(packs[:, 0].max() - packs[:, 0].min()) > 0.2
 
 
 # --------------------------------------------------------------------------- finite differences
