@@ -90,6 +90,12 @@ def test_numbers_with_other_stamps_do_not_compare() -> None:
     check_comparable(report(), other, ["samples"])
 
 
+def test_a_difference_taken_upon_oneself_covers_whole_names_only() -> None:
+    first, other = ({"samples": {"count": n, "counted": n, "seed": 0}} for n in (1, 2))
+    with pytest.raises(ConfigurationError, match=r"compare: samples\.counted is 1 and 2"):
+        check_comparable(report(**first), report(**other), ["samples.count"])
+
+
 def test_what_was_measured_and_when_may_differ() -> None:
     check_comparable(report(), Report({}, STAMP, {"checkpoint": "best.ckpt"}))
 
