@@ -19,7 +19,8 @@ from lightning_gan.checkpoints.loading import build_model
 from lightning_gan.checkpoints.parts import MakeOptimizer, Part, Plain, describe
 from lightning_gan.checkpoints.plugin import write_whole_files
 from lightning_gan.checkpoints.warm_start import warm_start
-from lightning_gan.distributed import strategy
+from lightning_gan.distributed import processes
+from lightning_gan.distributed.strategy import GANStrategy, check_strategy
 from lightning_gan.errors import at_least, check_range
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.objectives import Objective
@@ -192,7 +193,7 @@ class GAN(Part, LightningModule):
             for step in self.game.steps(player, real, labels, self.progress, *place, foreseen):
                 loss, output = self.game.loss(step, due)
                 outputs.append(output)
-                if step.is_last and isinstance(self.trainer.strategy, strategy.GANStrategy):
+                if step.is_last and isinstance(self.trainer.strategy, GANStrategy):
                     # Gradients are then averaged over processes while others are still computed.
                     self.trainer.strategy.last_backward_comes(optimizer.optimizer)
                 # One backward pass for loss and penalties; pieces add up to the batch's mean.
@@ -288,7 +289,7 @@ class GAN(Part, LightningModule):
         """Whole packs, and where they stand: a last batch may be shared out unevenly."""
         real, labels = validation.trim_to_packs(self.discriminator, *batch)
         # All processes have to ask: the exchange below is one of all, even where one has nothing.
-        counts = strategy.on_all_processes(len(real), real.device)
+        counts = processes.gathered_ints(len(real), real.device)
         first = sum(counts[: self.trainer.global_rank])
         return real, labels, Shard(sum(counts), first, len(real))
 
@@ -337,7 +338,7 @@ class GAN(Part, LightningModule):
         """Checks that the data fit the networks; a model that was sampled from trains again."""
         # Lightning restores modes, but sampling beforehand has left the whole model in evaluation.
         self.train(stage == "fit")
-        strategy.check_strategy(self.trainer)
+        check_strategy(self.trainer)
         write_whole_files(self.trainer)
         data = getattr(self.trainer, "datamodule", None)
         self.game.parts.check_run(data, self.trainer.precision)
@@ -356,7 +357,7 @@ class GAN(Part, LightningModule):
 
     def on_validation_start(self) -> None:
         """Gives all processes the same statistics of batch norm, those that are saved."""
-        strategy.share_buffers(self)
+        processes.share_buffers(self)
 
     on_test_start = on_validation_start
 

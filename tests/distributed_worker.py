@@ -28,10 +28,10 @@ from lightning_gan.callbacks import (
     SampleGrid,
     StopOnDivergence,
 )
-from lightning_gan.distributed.reduction import average_gradients
+from lightning_gan.distributed.batch_norm import share_batch_norm
+from lightning_gan.distributed.reduction import Reducer
 from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
-from lightning_gan.networks.shared_norm import share_batch_norm
 from lightning_gan.objectives import (
     Hinge,
     LeastSquares,
@@ -234,7 +234,7 @@ def averaged() -> list[torch.Tensor]:
     for parameter, value in zip(parameters, values, strict=True):
         number = value[rank]
         parameter.grad = None if number is None else torch.full((3, 2), number).t()
-    average_gradients(torch.optim.SGD(parameters))
+    Reducer(torch.optim.SGD(parameters)).finish()
     return [torch.empty(0) if p.grad is None else p.grad for p in parameters]
 
 

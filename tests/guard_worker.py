@@ -51,7 +51,7 @@ class SpoiltOnOne(NonSaturating):
 
     def generator_loss(self, step: Step) -> Tensor:
         images = int(step.value_of(lambda images: images))
-        spoilt = images // 8 == self.at and group.rank() == group.count() - 1
+        spoilt = images // 8 == self.at and group.rank() == group.world_size() - 1
         return super().generator_loss(step) * (float("nan") if spoilt else 1.0)
 
 

@@ -83,7 +83,7 @@ class SignController(nn.Module):
             self._updates = int(self.updates)
         signs = (real_logits > 0).sum() - (real_logits < 0).sum()
         self.signs += processes.gather(signs[None]).sum().to(self.signs.device)
-        self.scored += len(real_logits) * processes.count()
+        self.scored += len(real_logits) * processes.world_size()
         self.images += images
         self.updates += 1
         self._updates += 1

@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
 
 from lightning_gan.callbacks.run import data_of, of_gan
-from lightning_gan.distributed.strategy import on_all_processes
+from lightning_gan.distributed.processes import gathered_ints
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.balance import DiscriminatorBalance, HeldOutBalance
 from lightning_gan.training.step import StepOutput
@@ -194,7 +194,7 @@ def _held_out(trainer: Trainer, gan: GAN, updates: list[StepOutput]) -> dict[str
     none = torch.zeros(0, device=gan.device)
     real = torch.cat([none, *(u.real_logits for u in updates if u.real_logits is not None)])
     fake = torch.cat([none, *(update.fake_logits for update in updates)])
-    count = sum(on_all_processes(len(real), gan.device)) * gan.discriminator.pack
+    count = sum(gathered_ints(len(real), gan.device)) * gan.discriminator.pack
     objective = gan.objective
     metric = HeldOutBalance(objective.probability, single=not objective.relative).to(gan.device)
     metric.update(real, fake, _of_training(trainer, gan, min(count, MOST)))

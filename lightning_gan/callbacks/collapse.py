@@ -19,12 +19,12 @@ from lightning_gan.callbacks.alarms import (
     watched,
 )
 from lightning_gan.callbacks.balance import Balance
-from lightning_gan.callbacks.divergence import StopOnDivergence, losses_finite, on_every_process
+from lightning_gan.callbacks.divergence import StopOnDivergence, losses_finite
 from lightning_gan.callbacks.readings import conclude, draws_conclusions, readings
 from lightning_gan.callbacks.rollback import roll_back
 from lightning_gan.callbacks.run import is_dry, of_gan, run_folder
 from lightning_gan.checkpoints.record import check_finite
-from lightning_gan.distributed.strategy import on_all_processes
+from lightning_gan.distributed.processes import all_true, gathered_ints
 from lightning_gan.errors import (
     ConfigurationError,
     DivergenceError,
@@ -154,7 +154,7 @@ class CollapseGuard(Callback):
                 self._best = improved(self._best, {GRADIENT: self._read.get(GRADIENT, 0.0)})
         if is_dry(trainer) or not self._may_return or not pl_module.outputs:
             return
-        if not on_every_process(trainer, losses_finite(pl_module.outputs))[0]:
+        if not all_true(losses_finite(pl_module.outputs)[None])[0]:
             self._return(trainer, of_gan(pl_module), "a loss is not finite")
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
@@ -212,7 +212,7 @@ class CollapseGuard(Callback):
 
     def _is_there(self, trainer: Trainer) -> bool:
         device = trainer.strategy.root_device
-        return all(on_all_processes(int(self.path(trainer).is_file()), device))
+        return all(gathered_ints(int(self.path(trainer).is_file()), device))
 
     def _keep(
         self, trainer: Trainer, gan: GAN, key: str, value: float, values: dict[str, float]

@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
+from lightning_gan.distributed.processes import all_true
 from lightning_gan.errors import DivergenceError
 from lightning_gan.training.step import StepOutput
 
@@ -40,9 +41,9 @@ class StopOnDivergence(Callback):
         every = self.every or trainer.log_every_n_steps  # type: ignore[attr-defined]
         if pl_module.progress.batches % every != 0 or not pl_module.outputs:
             return
-        flags = losses_finite(pl_module.outputs), torch.isfinite(self._samples)
+        flags = torch.stack([losses_finite(pl_module.outputs), self._samples.isfinite()])
         self._samples = None
-        finite, samples_finite = on_every_process(trainer, *flags)
+        finite, samples_finite = all_true(flags)
         if not samples_finite:
             raise DivergenceError(
                 f"A sample among the last {every} batches, before image "
@@ -64,9 +65,3 @@ class StopOnDivergence(Callback):
 def losses_finite(updates: Sequence[StepOutput]) -> Tensor:
     """Whether all losses of some updates are finite, a bool () that stays on the device."""
     return torch.isfinite(torch.stack([update.loss.double() for update in updates])).all()
-
-
-def on_every_process(trainer: Trainer, *flags: Tensor) -> list[bool]:
-    """Which flags are set on all processes; waits for the device."""
-    shares = trainer.strategy.reduce(torch.stack(flags).double(), reduce_op="mean")
-    return [bool(share == 1) for share in shares]

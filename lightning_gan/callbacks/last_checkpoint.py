@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
@@ -22,7 +21,7 @@ from lightning_gan.callbacks.preemption import (
     stop_signals,
 )
 from lightning_gan.callbacks.run import is_dry, run_folder
-from lightning_gan.distributed.strategy import on_all_processes
+from lightning_gan.distributed.processes import any_true
 from lightning_gan.errors import above, check_range
 
 STRIDE = 10
@@ -99,10 +98,7 @@ class LastCheckpoint(Checkpoint):
         """The first of the signals that any process received, and whether it is time to save."""
         due = time.monotonic() - self._saved_at > 60 * self.every_minutes
         flags = [number in self._signals.received for number in self._numbers] + [due]
-        if trainer.world_size > 1:
-            shared = torch.tensor(flags, dtype=torch.int32, device=trainer.strategy.root_device)
-            torch.distributed.all_reduce(shared, op=torch.distributed.ReduceOp.MAX)
-            flags = [bool(flag) for flag in shared.tolist()]
+        flags = any_true(flags, trainer.strategy.root_device)
         numbers = [number for number, came in zip(self._numbers, flags, strict=False) if came]
         return (numbers[0] if numbers else 0), flags[-1]
 
@@ -111,8 +107,7 @@ class LastCheckpoint(Checkpoint):
         path = self.path(trainer)
         job = slurm_job() if self.requeue and number == self._numbers[0] else ""
         failure = requeue(job) if job and trainer.is_global_zero else ""
-        device = trainer.strategy.root_device
-        if on_all_processes(int(bool(failure)), device)[0]:
+        if any_true([bool(failure)], trainer.strategy.root_device)[0]:
             failure = failure or "as rank zero says"
         return Interrupted(number, path, images, job, failure)
 

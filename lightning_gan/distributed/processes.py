@@ -1,74 +1,80 @@
-"""What several processes know together: gathered batches, with their gradients, and means.
+"""What several processes know together: their rows in one batch, means, numbers and flags.
 
 A loss that looks across the batch sees all of it through :func:`gather`. Gradients are averaged
 over processes at the step, so that a loss of the whole batch, computed on every process, has the
-gradient that one process would compute.
+gradient that one process would compute. A process alone gets back what it gave.
+
+The sums are our own, since torch 2.14 deprecates ``torch.distributed.nn.functional``, which was
+found equal, in favour of a private module.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
 
-def several() -> bool:
+def is_distributed() -> bool:
     """Whether this is one process of several."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
-def count() -> int:
+def world_size() -> int:
     """Number of processes."""
-    return dist.get_world_size() if several() else 1
+    return dist.get_world_size() if is_distributed() else 1
 
 
-class _Gather(torch.autograd.Function):
-    """All rows on every process; the gradients that all of them have for a row are added.
-
-    Keeping the own slice of the own gradient instead gives 1/W of it for W processes.
-    """
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, rows: Tensor) -> Tensor:
-        parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
-        dist.all_gather(parts, rows.contiguous())
-        return torch.cat(parts)
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
-        own: Tensor = _AddAndScatter.apply(gradients[0])
-        return own
+def rank() -> int:
+    """Number of this process, from 0."""
+    return dist.get_rank() if is_distributed() else 0
 
 
-class _AddAndScatter(torch.autograd.Function):
-    """The transpose of gathering, and gathering is its: so both can be differentiated again."""
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, rows: Tensor) -> Tensor:
-        total = rows.contiguous().clone()
-        dist.all_reduce(total)
-        return total.chunk(dist.get_world_size())[dist.get_rank()].clone()
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
-        whole: Tensor = _Gather.apply(gradients[0])
-        return whole
-
-
-class _Mean(torch.autograd.Function):
-    """The mean over processes, whose gradient is the mean of their gradients."""
+class _Sum(torch.autograd.Function):
+    """The sum over processes; its gradient is the sum of their gradients, at every order."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, value: Tensor) -> Tensor:
         total = value.contiguous().clone()
         dist.all_reduce(total)
-        return total / dist.get_world_size()
+        return total
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
+        total: Tensor = _Sum.apply(gradients[0])
+        return total
+
+
+class _Mean(torch.autograd.Function):
+    """The mean over processes; its gradient is the mean of their gradients, at every order."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, value: Tensor) -> Tensor:
+        return _Sum.forward(ctx, value) / dist.get_world_size()
 
     @staticmethod
     def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
         mean: Tensor = _Mean.apply(gradients[0])
         return mean
+
+
+def total(value: Tensor) -> Tensor:
+    """The sum over processes of a tensor of one shape, with gradients to each of them."""
+    if not is_distributed():
+        return value
+    found: Tensor = _Sum.apply(value)
+    return found
+
+
+def mean(value: Tensor) -> Tensor:
+    """The mean over processes of a tensor of one shape, with gradients to each of them."""
+    if not is_distributed():
+        return value
+    found: Tensor = _Mean.apply(value)
+    return found
 
 
 def gather(rows: Tensor) -> Tensor:
@@ -77,25 +83,43 @@ def gather(rows: Tensor) -> Tensor:
     Args:
         rows: As many rows (N, ...) on every process.
     """
-    if not several():
+    if not is_distributed():
         return rows
-    gathered: Tensor = _Gather.apply(rows)
-    return gathered
-
-
-def mean(value: Tensor) -> Tensor:
-    """The mean over processes of a tensor of one shape, with gradients to each of them."""
-    if not several():
-        return value
-    found: Tensor = _Mean.apply(value)
-    return found
-
-
-def rank() -> int:
-    """Number of this process, from 0."""
-    return dist.get_rank() if several() else 0
+    # Each process adds zeros to the rows of the others, so that the sum is exact.
+    places = range(world_size())
+    return total(torch.cat([rows if r == rank() else torch.zeros_like(rows) for r in places]))
 
 
 def own_rows(rows: Tensor) -> Tensor:
     """The rows of this process among gathered ones (W * N, ...)."""
-    return torch.chunk(rows, count())[rank()]
+    return torch.chunk(rows, world_size())[rank()]
+
+
+def gathered_ints(number: int, device: torch.device) -> list[int]:
+    """What ``number`` is on each process, by rank; several processes wait for the device."""
+    if not is_distributed():
+        return [number]
+    numbers: list[int] = gather(torch.tensor([number], device=device)).tolist()
+    return numbers
+
+
+def any_true(flags: Sequence[bool], device: torch.device) -> list[bool]:
+    """Which flags are set on at least one process; several processes wait for the device."""
+    if not is_distributed():
+        return list(flags)
+    counts: list[int] = total(torch.tensor(flags, dtype=torch.long, device=device)).tolist()
+    return [count > 0 for count in counts]
+
+
+def all_true(flags: Tensor) -> list[bool]:
+    """Which flags (F,) on the device are set on every process; even one alone waits for it."""
+    counts: list[int] = total(flags.long()).tolist()
+    return [count == world_size() for count in counts]
+
+
+@torch.no_grad()
+def share_buffers(module: nn.Module) -> None:
+    """Gives all processes the buffers of rank zero, such as batch norm's statistics."""
+    if is_distributed():
+        for buffer in module.buffers():
+            dist.broadcast(buffer, src=0)

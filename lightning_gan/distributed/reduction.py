@@ -77,11 +77,6 @@ class Reducer:
             _spread(flat.div_(dist.get_world_size()), bucket)
 
 
-def average_gradients(optimizer: Optimizer) -> None:
-    """Replaces the gradients of ``optimizer`` by their means over all processes, at once."""
-    Reducer(optimizer).finish()
-
-
 def _spread(flat: Tensor, bucket: list[Tensor]) -> None:
     """Makes the numbers the gradients of the parameters, where any process has one."""
     *means, there = torch.split(flat, [*(p.numel() for p in bucket), len(bucket)])

@@ -8,18 +8,18 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from pathlib import Path
 from subprocess import Popen
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import torch
 import torch.distributed as dist
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
 from torch import nn
 from torch.optim import Optimizer
 
-from lightning_gan.distributed.processes import several
+from lightning_gan.distributed.processes import any_true, is_distributed, share_buffers
 from lightning_gan.distributed.reduction import Reducer
 from lightning_gan.errors import ConfigurationError, ProcessLostError, WeightsError
 
@@ -83,16 +83,16 @@ class GANStrategy(DDPStrategy):
         self,
         optimizer: Optimizer,
         closure: Callable[[], Any],
-        model: Any = None,  # noqa: ANN401 (as the base class has it)
+        model: nn.Module | None = None,
         **kwargs: Any,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
+    ) -> object:
         """Averages the gradients over all processes, then steps.
 
         Raises:
             ProcessLostError: If another process has died or does not answer.
         """
 
-        def averaged() -> Any:  # noqa: ANN401
+        def averaged() -> object:
             result = closure()
             try:
                 self._reducer(optimizer).finish()
@@ -112,8 +112,8 @@ class GANStrategy(DDPStrategy):
     def save_checkpoint(
         self,
         checkpoint: dict[str, Any],
-        filepath: Any,  # noqa: ANN401 (as the base class has it)
-        storage_options: Any = None,  # noqa: ANN401
+        filepath: str | Path,
+        storage_options: object = None,
     ) -> None:
         """Writes on process zero; if that fails, all learn of it, so that they end together.
 
@@ -125,7 +125,7 @@ class GANStrategy(DDPStrategy):
             super().save_checkpoint(checkpoint, filepath, storage_options)
         except WeightsError as error:
             failure = error
-        if any(on_all_processes(int(failure is not None), self.root_device)):
+        if any_true([failure is not None], self.root_device)[0]:
             raise failure or WeightsError("Process 0 could not write the checkpoint; it says why.")
 
     def on_exception(self, exception: BaseException) -> None:
@@ -154,12 +154,6 @@ def check_strategy(trainer: Trainer) -> None:
         )
 
 
-def expect_last_backward(trainer: Trainer, optimizer: Optimizer) -> None:
-    """Tells our strategy, where that is the Trainer's, that the last backward pass comes."""
-    if isinstance(trainer.strategy, GANStrategy):
-        trainer.strategy.last_backward_comes(optimizer)
-
-
 def _let_speak(started: Sequence[Popen[bytes]]) -> None:
     """Gives this process time to say that one of those it started has died.
 
@@ -183,33 +177,15 @@ def lost_process(error: BaseException) -> ProcessLostError | None:
     """What an exception of an exchange between processes means; None if it is another one."""
     if isinstance(error, ProcessLostError):
         return error
-    says_so = several() and type(error) is RuntimeError and LOST.search(str(error))
+    says_so = is_distributed() and type(error) is RuntimeError and LOST.search(str(error))
     if not says_so and not isinstance(error, getattr(dist, "DistError", ())):
         return None
-    me = f"Process {dist.get_rank()}" if several() else "This process"
+    me = f"Process {dist.get_rank()}" if is_distributed() else "This process"
     reason = re.sub(r"^\[.*?\]\s*", "", " ".join(str(error).split())).rstrip(".")[:200]
     return ProcessLostError(
         f"{me} lost another one ({reason}): that one has died or hangs, so see what it said last, "
         "and go on from the last checkpoint (--ckpt_path last)."
     )
-
-
-def on_all_processes(number: int, device: torch.device) -> list[int]:
-    """What ``number`` is on each process, by rank."""
-    if not several():
-        return [number]
-    numbers = torch.zeros(dist.get_world_size(), dtype=torch.long, device=device)
-    numbers[dist.get_rank()] = number
-    dist.all_reduce(numbers)
-    return [int(each) for each in numbers]
-
-
-@torch.no_grad()
-def share_buffers(module: nn.Module) -> None:
-    """Gives all processes the buffers of rank zero, such as batch norm's statistics."""
-    if several():
-        for buffer in module.buffers():
-            dist.broadcast(buffer, src=0)
 
 
 if "gan_ddp" not in StrategyRegistry:

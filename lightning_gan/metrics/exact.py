@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torchmetrics import Metric
 
+from lightning_gan.distributed import processes
 from lightning_gan.metrics.samples import SampleBatch
 
 TOLERATED = 1e-3  # share of samples that are not finite, above which a value is no value
@@ -94,10 +95,8 @@ class SampleMetric(ExactMetric):
 
     def counted(self) -> dict[str, int]:
         """Samples seen, not finite, and out of range, over all processes; all have to ask."""
-        shared = self.tally.clone()
-        if distributed.is_available() and distributed.is_initialized():
-            distributed.all_reduce(shared)
-        return dict(zip(("n", "nonfinite", "out_of_range"), shared.tolist(), strict=True))
+        counts = processes.total(self.tally).tolist()
+        return dict(zip(("n", "nonfinite", "out_of_range"), counts, strict=True))
 
     def unusable(self, least: int = 1) -> bool:
         """Whether too few samples, or too many that are not finite, leave no value; warns once."""

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from lightning_gan.augment import Augmentation
+from lightning_gan.distributed.batch_norm import share_batch_norm
 from lightning_gan.errors import ConfigurationError, UnstableWarning
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.networks.layers import has_batch_norm, has_spectral_norm
 from lightning_gan.networks.minibatch import MinibatchStd
-from lightning_gan.networks.shared_norm import share_batch_norm
 from lightning_gan.objectives import Objective
 from lightning_gan.regularizers import (
     AuxiliaryTask,

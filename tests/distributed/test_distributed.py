@@ -30,13 +30,12 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from tiny import distance
 from torch import nn
 
+from lightning_gan.distributed.processes import all_true, any_true, gathered_ints, share_buffers
 from lightning_gan.distributed.reduction import buckets
 from lightning_gan.distributed.strategy import (
     GANStrategy,
     check_strategy,
     lost_process,
-    on_all_processes,
-    share_buffers,
 )
 from lightning_gan.errors import ConfigurationError, ProcessLostError
 
@@ -192,7 +191,10 @@ def test_gradients_are_averaged_where_some_are_missing_or_not_finite(
 
 
 def test_alone_there_is_nothing_to_share() -> None:
-    assert on_all_processes(3, torch.device("cpu")) == [3]
+    device = torch.device("cpu")
+    assert gathered_ints(3, device) == [3]
+    assert any_true([True, False], device) == [True, False]
+    assert all_true(torch.tensor([True, False])) == [True, False]
     share_buffers(nn.BatchNorm1d(2))
 
 
@@ -214,7 +216,8 @@ def test_a_process_that_is_lost_ends_the_run_with_one_sentence(
     """SIGSTOP stands for one that hangs: it is waited for 12 seconds, as the option says."""
     arguments = ["fit", "--config", "mlp_ring", "--data.batch_size", "32", "--trainer.devices", "2"]
     quiet = ["--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu"]
-    strategy = ["--trainer.strategy", "GANStrategy", "--trainer.strategy.timeout_minutes", "0.2"]
+    minutes = "0.2" if how == "SIGSTOP" else "30"
+    strategy = ["--trainer.strategy", "GANStrategy", "--trainer.strategy.timeout_minutes", minutes]
     fails = f"--trainer.callbacks+=distributed_worker.Fails --trainer.callbacks.how {how}".split()
     process = subprocess.Popen(
         [sys.executable, "-m", "lightning_gan", *arguments, *quiet, *strategy, *fails],

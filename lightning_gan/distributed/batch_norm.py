@@ -17,7 +17,7 @@ class _SharedStatistics(nn.modules.batchnorm._BatchNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """Standardised maps (N, C, ...)."""
-        if not (self.training and self.track_running_stats and processes.several()):
+        if not (self.training and self.track_running_stats and processes.is_distributed()):
             plain: Tensor = super().forward(input)
             return plain
         dims = [0, *range(2, input.ndim)]
@@ -41,7 +41,7 @@ class _SharedStatistics(nn.modules.batchnorm._BatchNorm):
         share = self.momentum
         if share is None:
             share = 1 / float(self.num_batches_tracked)
-        total = numbers * processes.count()
+        total = numbers * processes.world_size()
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
         unbiased = variance * (total / max(total - 1, 1))
         self.running_var.lerp_(unbiased.to(self.running_var.dtype), share)
