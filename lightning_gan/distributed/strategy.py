@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from subprocess import Popen
@@ -15,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 import torch.distributed as dist
 from lightning.pytorch import Trainer
-from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
+from lightning.pytorch.strategies import DDPStrategy, Strategy, StrategyRegistry
 from torch import nn
 from torch.optim import Optimizer
 
@@ -25,6 +26,12 @@ from lightning_gan.errors import ConfigurationError, ProcessLostError, WeightsEr
 
 PATIENCE = 20.0
 """Seconds that a process has to end by itself after another one has died."""
+
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+"""Ends a process that hangs; Windows has SIGTERM alone."""
+
+SHARDED = ("FSDP", "DeepSpeed", "ModelParallel")
+"""Beginnings of the names of strategies that cut networks into pieces."""
 
 LOST = re.compile(r"gloo|nccl|connection (closed|reset)|timed out|timeout|broken pipe", re.I)
 """What a RuntimeError says whose cause is another process."""
@@ -61,9 +68,15 @@ class GANStrategy(DDPStrategy):
         self._reducers: WeakKeyDictionary[Optimizer, Reducer] = WeakKeyDictionary()
 
     def setup_environment(self) -> None:
-        """Joins the group of processes."""
+        """Joins the group of processes, and watches those that this one has started."""
         super().setup_environment()
-        _let_speak(getattr(self.launcher, "procs", []))
+        launcher: Any = self.launcher
+        if started := getattr(launcher, "procs", None):
+            # Every five seconds Lightning looks through this list for one that has died, and then
+            # kills all before they could say why; it stops looking once the list is empty.
+            launcher.procs = list(started)
+            started.clear()
+            threading.Thread(target=_end_together, args=[launcher.procs], daemon=True).start()
 
     def configure_ddp(self) -> None:
         """Broadcasts the weights of rank zero; no wrapper."""
@@ -131,46 +144,55 @@ class GANStrategy(DDPStrategy):
     def on_exception(self, exception: BaseException) -> None:
         """Ends the processes started here if one is lost, since a hanging one would stay."""
         if lost_process(exception) is not None and self.launcher is not None:
-            self.launcher.kill(getattr(signal, "SIGKILL", signal.SIGTERM))
+            self.launcher.kill(KILL)
+
+
+def _end_together(started: list[Popen[bytes]]) -> None:
+    """Kills this process and those it started, some time after one of them has died."""
+    while not any(codes := [process.poll() for process in started]):
+        if None not in codes:  # all have ended well
+            return
+        time.sleep(1)
+    time.sleep(PATIENCE)
+    for process in started:
+        process.send_signal(KILL)
+    os.kill(os.getpid(), KILL)
+
+
+def refuse_strategy(
+    kind: type[Strategy], arguments: Mapping[str, Any], name: str, instead: str
+) -> None:
+    """Refuses strategies under which two players that move in turns would fail or be torn apart.
+
+    Args:
+        kind: The strategy.
+        arguments: What it is built with.
+        name: How the user has asked for it.
+        instead: How to ask for another one.
+
+    Raises:
+        ConfigurationError: With the reason.
+    """
+    plain = issubclass(kind, DDPStrategy) and not issubclass(kind, GANStrategy)
+    if kind.__name__.startswith(SHARDED):
+        raise ConfigurationError(
+            f"{name} cuts networks into pieces, which go astray when one player is frozen while "
+            f"the other moves, and a GAN fits one device: {instead}"
+        )
+    if plain and not arguments.get("find_unused_parameters"):
+        raise ConfigurationError(
+            f"{name} waits for gradients of the player that is frozen and fails: {instead}"
+        )
 
 
 def check_strategy(trainer: Trainer) -> None:
-    """Refuses strategies under which two players that move in turns would fail or be torn apart.
+    """Refuses a Trainer whose strategy cannot train two players.
 
     Raises:
         ConfigurationError: With the strategy to take instead.
     """
-    strategy, name = trainer.strategy, type(trainer.strategy).__name__
-    if name.startswith(("FSDP", "DeepSpeed", "ModelParallel")):
-        raise ConfigurationError(
-            f"{name} cuts networks into pieces, which go astray when one player is frozen while "
-            'the other moves, and a GAN fits one device: take Trainer(strategy="gan_ddp").'
-        )
-    plain = isinstance(strategy, DDPStrategy) and not isinstance(strategy, GANStrategy)
-    if plain and not getattr(strategy, "_ddp_kwargs", {}).get("find_unused_parameters"):
-        raise ConfigurationError(
-            f"{name} waits for gradients of the player that is frozen and fails: take "
-            'Trainer(strategy="gan_ddp").'
-        )
-
-
-def _let_speak(started: Sequence[Popen[bytes]]) -> None:
-    """Gives this process time to say that one of those it started has died.
-
-    Lightning looks every five seconds and then kills all with SIGKILL. If its names change, what
-    is said may be cut off.
-    """
-    for thread in threading.enumerate():
-        look = getattr(thread, "_run", None)
-        if thread.name != "child-process-observer" or look is None:
-            continue
-
-        def patiently(look: Callable[[], bool] = look) -> bool:
-            if any(process.poll() for process in started):
-                time.sleep(PATIENCE)
-            return look()
-
-        thread._run = patiently  # type: ignore[attr-defined]  # Lightning's own name
+    kind, arguments = type(trainer.strategy), getattr(trainer.strategy, "_ddp_kwargs", {})
+    refuse_strategy(kind, arguments, kind.__name__, 'take Trainer(strategy="gan_ddp").')
 
 
 def lost_process(error: BaseException) -> ProcessLostError | None:
