@@ -29,15 +29,12 @@ needs_backend = pytest.mark.skipif(
 )
 
 MINE = """
+import sys
+import lightning_gan
 from lightning_gan.datamodules import Digits
 class Mine(Digits): pass
-"""
-BESIDE = """if True:
-    import datamodules.mine
-    import lightning_gan.datamodules
-    assert datamodules.mine.__file__.startswith({foreign!r}), datamodules.mine.__file__
-    assert lightning_gan.__file__.startswith({ours!r}), lightning_gan.__file__
-    assert len(lightning_gan.datamodules.Digits().split("test").labels) == 300
+assert len(Digits().split("test").labels) == 300
+sys.stderr.write(f"{__file__} has found {lightning_gan.__file__}\\n")
 """
 
 
@@ -164,11 +161,11 @@ def test_a_package_has_the_version_of_the_module(checkout: Path, wheel: Path, sd
 
 @pytest.mark.slow
 def test_a_checkout_beside_another_projects_data_modules(checkout: Path, foreign: Path) -> None:
-    program = BESIDE.format(foreign=str(foreign), ours=str(checkout))
-    done = run(sys.executable, "-c", program, cwd=foreign, path=checkout)
+    command = (sys.executable, "-m", "lightning_gan")
     if (foreign / "datamodules" / "__init__.py").exists():
-        assert done.returncode == 0, done.stderr
+        use_mine(*command, project=foreign, package=checkout, path=checkout)
     else:  # wherever they lie, Python takes packages before folders that are none
+        done = run(sys.executable, "-c", "import datamodules.mine", cwd=foreign, path=checkout)
         assert "give it an __init__.py" in done.stderr.splitlines()[-1]
 
 
@@ -177,13 +174,11 @@ def test_a_checkout_beside_another_projects_data_modules(checkout: Path, foreign
 def test_a_wheel_beside_another_projects_data_modules(
     wheel: Path, foreign: Path, tmp_path: Path
 ) -> None:
-    site_packages = tmp_path / "site"
-    words = ("install", "--no-deps", "--no-index", "--target", site_packages, wheel)
+    place = tmp_path / "site"
+    words = ("install", "--no-deps", "--no-index", "--target", place, wheel)
     pip(sys.executable, *words, cwd=tmp_path)
-    program = BESIDE.format(foreign=str(foreign), ours=str(site_packages))
-    succeed(sys.executable, "-c", program, cwd=foreign, path=site_packages)
-    script = site_packages / "bin" / "lightning-gan"
-    use_mine(sys.executable, script, cwd=foreign, path=site_packages)
+    script = place / "bin" / "lightning-gan"
+    use_mine(sys.executable, script, project=foreign, package=place, path=place)
 
 
 @needs_backend
@@ -195,8 +190,17 @@ def test_an_editable_install_beside_another_projects_data_modules(
     python = environment(tmp_path / "venv")
     words = ("install", "--no-deps", "--no-index", "--no-build-isolation", "--editable", checkout)
     pip(python, *words, cwd=tmp_path)
-    succeed(python, "-c", BESIDE.format(foreign=str(foreign), ours=str(checkout)), cwd=foreign)
-    use_mine(python.with_name("lightning-gan"), cwd=foreign)
+    use_mine(python.with_name("lightning-gan"), project=foreign, package=checkout)
+
+
+def use_mine(*command: str | Path, project: Path, package: Path, path: Path | None = None) -> None:
+    """The command takes a class of the other project, which finds ours, by its path."""
+    words = ("fit", "--config", "dcgan_digits", "--data", "datamodules.mine.Mine", "--print_config")
+    done = run(*command, *words, cwd=project, path=path)
+    assert done.returncode == 0, done.stderr
+    assert "class_path: datamodules.mine.Mine" in done.stdout
+    mine, ours = project / "datamodules" / "mine.py", package / "lightning_gan" / "__init__.py"
+    assert f"{mine} has found {ours}" in done.stderr
 
 
 def environment(folder: Path) -> Path:
@@ -215,12 +219,6 @@ def pip(python: str | Path, *words: str | Path, cwd: Path) -> None:
     if importlib.util.find_spec("pip") is None:
         pytest.skip("needs pip")
     succeed(python, "-m", "pip", "--disable-pip-version-check", "--quiet", *words, cwd=cwd)
-
-
-def use_mine(*program: str | Path, cwd: Path, path: Path | None = None) -> None:
-    """The command takes a class of the other project by its path."""
-    words = ("fit", "--config", "dcgan_digits", "--data", "datamodules.mine.Mine", "--print_config")
-    assert "class_path: datamodules.mine.Mine" in succeed(*program, *words, cwd=cwd, path=path)
 
 
 @pytest.mark.parametrize("module", ["datamodules", "datamodules.mnist"])
