@@ -6,35 +6,31 @@ import os
 import sys
 
 from lightning_gan import __version__
-from lightning_gan.recipes import RECIPES, recipe_names
+from lightning_gan.cli.commands import COMMANDS
+from lightning_gan.recipes import recipe_file, recipe_names
 
-USAGE = """usage: lightning-gan {fit,validate,test,predict,evaluate,compare} [options]
+USAGE = """usage: lightning-gan {{{commands}}} [options]
 
-  fit        train:                 lightning-gan fit --config dcgan_digits
-  validate   measure on held-out:   lightning-gan validate --config dcgan_digits --ckpt_path last
-  test       measure on test data:  lightning-gan test --config dcgan_digits --ckpt_path last
-  predict    draw samples:          lightning-gan predict --ckpt_path runs/dcgan_digits --n 64
-  evaluate   measure any pictures:  lightning-gan evaluate --samples FOLDER --data MNIST
-  compare    two measurements:      lightning-gan compare first.json second.json
-
+{examples}
 Options of a command:  lightning-gan fit --help
 Parts and their own:   lightning-gan fit --model.objective.help Hinge
 Any option of a recipe can be overridden:
   lightning-gan fit --config dcgan_mnist --model.objective Hinge --data.batch_size 128
 
 Recipes (--config NAME, or a YAML file of your own):
-"""
+{recipes}"""
 
 
 def usage() -> str:
     """The help of the command as a whole, with the first line of every recipe."""
-    lines = []
-    names = recipe_names()
-    width = max(map(len, names))
-    for name in names:
-        first = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8").split("\n", 1)[0]
-        lines.append(f"  {name:<{width}} {first.lstrip('# ')}")
-    return USAGE + "\n".join(lines) + "\n"
+    examples = ""
+    for command, (does, options) in COMMANDS.items():
+        examples += f"  {command:<10} {does + ':':<22} lightning-gan {command} {options}\n"
+    recipes, width = "", max(map(len, recipe_names()))
+    for name in recipe_names():
+        first = recipe_file(name).read_text(encoding="utf-8").split("\n", 1)[0]
+        recipes += f"  {name:<{width}} {first.lstrip('# ')}\n"
+    return USAGE.format(commands=",".join(COMMANDS), examples=examples, recipes=recipes)
 
 
 def main(arguments: list[str] | None = None) -> int:

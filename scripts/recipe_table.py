@@ -26,7 +26,7 @@ from lightning_gan import datamodules
 from lightning_gan import networks as n
 from lightning_gan.checkpoints.parts import Part, subclasses
 from lightning_gan.networks import Discriminator, Generator
-from lightning_gan.recipes import RECIPES, recipe_names
+from lightning_gan.recipes import recipe_file, recipe_names
 from lightning_gan.training.composition import Composition
 
 KINDS = {kind.__name__: kind for kind in subclasses(Part)}
@@ -148,9 +148,7 @@ def without_numbers() -> Iterator[None]:
 
 def settings_of(name: str) -> dict[str, Any]:
     """What the file of a recipe says."""
-    settings: dict[str, Any] = yaml.safe_load(
-        (RECIPES / f"{name}.yaml").read_text(encoding="utf-8")
-    )
+    settings: dict[str, Any] = yaml.safe_load(recipe_file(name).read_text(encoding="utf-8"))
     return settings
 
 
@@ -216,7 +214,7 @@ def beside(name: str, parts: dict[str, Any]) -> str:
 
 def header(name: str) -> list[str]:
     """The comment that a recipe begins with, line by line."""
-    lines = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    lines = recipe_file(name).read_text(encoding="utf-8").splitlines()
     return [line.lstrip("# ") for line in lines if line.startswith("#")]
 
 

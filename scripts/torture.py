@@ -35,8 +35,9 @@ import lightning
 import torch
 from tqdm import tqdm
 
-from lightning_gan import __version__, cli
+from lightning_gan import __version__
 from lightning_gan.checkpoints.files import TEMPORARY, read_checkpoint
+from lightning_gan.cli import program
 
 SHORT = """--trainer.enable_progress_bar false --trainer.accelerator cpu
     --trainer.log_every_n_steps 20 --trainer.limit_val_batches 2 --trainer.callbacks+=LastCheckpoint
@@ -147,7 +148,7 @@ def become(kind: str, ranks: int, rank: int, port: str, folder: Path) -> None:
             "--ckpt_path",
             "last",
         ]
-        code = cli.run(["fit", *options, "--trainer.default_root_dir", str(folder)])
+        code = program.run(["fit", *options, "--trainer.default_root_dir", str(folder)])
     except BaseException:
         traceback.print_exc()
     finally:

@@ -9,7 +9,7 @@ import typing
 
 from lightning.pytorch import Callback
 
-from lightning_gan.cli.parser import choices_for, classes_in, did_you_mean
+from lightning_gan.cli.choices import choices_for, classes_in, did_you_mean
 from lightning_gan.datamodules import RealData
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.gan import GAN

@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
-RECIPES = Path(__file__).parent
-"""The folder of the recipes."""
+_FOLDER = Path(__file__).parent
 
 
 def recipe_names() -> list[str]:
     """The recipes that come with the package."""
-    return sorted(path.stem for path in RECIPES.glob("[!_]*.yaml"))
+    return sorted(path.stem for path in _FOLDER.glob("[!_]*.yaml"))
+
+
+def recipe_file(name: str) -> Path:
+    """The file of a recipe, whether it exists or not."""
+    return _FOLDER / f"{name}.yaml"

@@ -83,16 +83,16 @@ def test_no_checkpoint_is_written_of_weights_that_such_samples_have_spoilt(tmp_p
     ("option", "expected"),
     [
         ('--trainer.max_time={"a":1}', "The Trainer refuses an option of --trainer: 'a'"),
-        (
-            "--model.generator_optimizer.lr=-1",
-            "optimizers refuses an option: Invalid",
-        ),
+        ("--model.generator_optimizer.lr=-1", "The generator's optimizer refuses an option: Inv"),
         ("--model.ema_half_life=null", "--model.ema_half_life must have a value, not null."),
         ("--data.batch_size=null", "--data.batch_size must have a value, not null."),
-        ("--model.regularizers.weight=2", "Regularizer must define one of"),
-        ("--trainer=x", "--trainer: must be lines of name: value, not x."),
+        ("--model.regularizers.weight=2", "--model.regularizers: Option 'weight' is not accepted"),
+        ("--trainer=x", '--trainer: Unable to load config "x"'),
         ("--model.generator=torch.nn.Linear", "torch.nn.Linear does not correspond to a subclass"),
-        ("--model.objective=[1]", "there is no Objective called [1]"),
+        (
+            "--model.objective=[1]",
+            "--model.objective: Not a valid subclass of Objective",
+        ),
     ],
 )
 def test_what_the_fuzzing_found_is_answered(

@@ -12,10 +12,13 @@ import pytest
 import torch
 import yaml
 
-from lightning_gan import __main__, __version__, cli
+from lightning_gan import __main__, __version__
 from lightning_gan.callbacks import SampleGrid
-from lightning_gan.cli.configuration import newest_checkpoint, run_name, with_defaults, with_recipes
+from lightning_gan.checkpoints.files import newest_checkpoint
+from lightning_gan.cli import program
+from lightning_gan.cli.arguments import run_name, with_default_networks, with_recipes
 from lightning_gan.cli.help import help_text
+from lightning_gan.recipes import recipe_file
 
 QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu"]
 RING = ["fit", "--config", "mlp_ring", *QUIET, "--trainer.log_every_n_steps", "2"]
@@ -29,7 +32,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: str) -> None:
-    assert cli.run(list(arguments)) == 0
+    assert program.run(list(arguments)) == 0
 
 
 def saved_images(folder: Path = RUN) -> int:
@@ -116,7 +119,7 @@ def test_a_recipe_is_found_by_its_bare_name_and_a_file_by_its_path(tmp_path: Pat
     path = tmp_path / "own.yaml"
     path.write_text("data: Ring\n")
     assert with_recipes(["fit", "--config", str(path)]) == ["fit", "--config", str(path)]
-    assert with_recipes(["fit", "-c", "mlp_ring"])[2] == str(__main__.RECIPES / "mlp_ring.yaml")
+    assert with_recipes(["fit", "-c", "mlp_ring"])[2] == str(recipe_file("mlp_ring"))
     assert with_recipes(["fit", "--config=mlp_ring"])[1].endswith("recipes/mlp_ring.yaml")
 
 
@@ -138,8 +141,8 @@ def test_a_run_is_named_after_its_recipe_or_its_data(arguments: str, name: str) 
 def test_without_a_recipe_points_are_made_by_perceptrons(data: str) -> None:
     run("fit", "--data", data, "--model.max_images", "128", *QUIET)
     folder = f"runs/{data.rpartition('.')[2].lower()}/version_0"
-    state = torch.load(f"{folder}/checkpoints/last.ckpt", weights_only=True)["lightning_gan"]
-    assert state["parts"]["generator"]["class_path"].endswith("MLPGenerator")
+    state = torch.load(f"{folder}/checkpoints/last.ckpt", weights_only=True)
+    assert state["hyper_parameters"]["generator"]["class_path"].endswith("MLPGenerator")
 
 
 def test_without_a_recipe_images_are_made_by_a_dcgan() -> None:
@@ -289,11 +292,11 @@ def test_a_network_named_alone_has_its_own_defaults(capsys: pytest.CaptureFixtur
 
 
 def test_default_networks_follow_the_data_and_give_way_to_a_recipe() -> None:
-    assert with_defaults(["fit", "--data", "Ring"])[2].endswith("_defaults_points.yaml")
-    assert with_defaults(["fit", "--data", "MNIST"])[2].endswith("_defaults.yaml")
-    once = with_defaults(["fit", "--data", "MNIST"])
-    assert with_defaults(once) == once
+    assert with_default_networks(["fit", "--data", "Ring"])[2].endswith("_defaults_points.yaml")
+    assert with_default_networks(["fit", "--data", "MNIST"])[2].endswith("_defaults.yaml")
+    once = with_default_networks(["fit", "--data", "MNIST"])
+    assert with_default_networks(once) == once
     recipe = with_recipes(["fit", "--config", "mlp_ring"])
-    assert with_defaults(recipe) == recipe
+    assert with_default_networks(recipe) == recipe
     assert run_name(once) == "mnist"
-    assert with_defaults(["predict", "--n", "3"]) == ["predict", "--n", "3"]
+    assert with_default_networks(["predict", "--n", "3"]) == ["predict", "--n", "3"]

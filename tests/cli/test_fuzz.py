@@ -27,7 +27,7 @@ from tiny import points_gan, quiet_trainer
 from lightning_gan.cli import program
 from lightning_gan.datamodules import CIFAR10, MNIST, ImageFolder, RealData, Ring
 from lightning_gan.errors import ConfigurationError, DataError, WeightsError
-from lightning_gan.gan import load
+from lightning_gan.gan import GAN
 
 pytestmark = [
     pytest.mark.slow,
@@ -183,7 +183,9 @@ def test_a_checkpoint_that_is_loaded(checkpoint: bytes, tmp_path: Path) -> None:
         tried, content = altered(checkpoint, random)
         path = tmp_path / "broken.ckpt"
         path.write_bytes(content)
-        return tried, called(lambda: load(path).sample(3), WeightsError, ConfigurationError)
+        return tried, called(
+            lambda: GAN.load_from_checkpoint(path).sample(3), WeightsError, ConfigurationError
+        )
 
     survey(120, case)
 

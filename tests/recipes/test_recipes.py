@@ -16,7 +16,7 @@ from lightning_gan.__main__ import usage
 from lightning_gan.checkpoints.parts import describe
 from lightning_gan.cli import program
 from lightning_gan.datamodules import CIFAR10, MNIST, ImageFolder, RealData, Split
-from lightning_gan.recipes import RECIPES, recipe_names
+from lightning_gan.recipes import recipe_file, recipe_names
 from lightning_gan.training.schedule import PLAYERS, PerBatch
 from scripts.recipe_table import assembled
 
@@ -75,7 +75,7 @@ def options_of(name: str) -> dict[str, str]:
     """What a recipe is changed by: as few updates and as small a size as will do."""
     words = SHRUNK.get(name, "").split()
     options = dict(zip(words[::2], words[1::2], strict=True))
-    if "discriminator_updates:" in (RECIPES / f"{name}.yaml").read_text(encoding="utf-8"):
+    if "discriminator_updates:" in recipe_file(name).read_text(encoding="utf-8"):
         options["--model.alternation.discriminator_updates"] = "1"  # so that both players move
     return options
 
@@ -129,7 +129,7 @@ def test_no_recipe_is_shrunk_that_is_not_there() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_says_what_it_is_and_cites_a_paper(name: str) -> None:
-    lines = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    lines = recipe_file(name).read_text(encoding="utf-8").splitlines()
     header = [line for line in lines if line.startswith("#")]
     assert lines[0].startswith("# ")
     assert not lines[0].endswith(".")
@@ -139,4 +139,4 @@ def test_a_recipe_says_what_it_is_and_cites_a_paper(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_has_a_budget_in_images(name: str) -> None:
-    assert re.search(r"^    max_images: \d+", (RECIPES / f"{name}.yaml").read_text(), re.MULTILINE)
+    assert re.search(r"^    max_images: \d+", recipe_file(name).read_text(), re.MULTILINE)

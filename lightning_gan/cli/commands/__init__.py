@@ -1,1 +1,17 @@
-"""Commands that run without a Trainer, a file each."""
+"""The commands; those without a Trainer lie here, each a function in a file of its name."""
+
+TRAINER_COMMANDS = {
+    "fit": ("train", "--config dcgan_digits"),
+    "validate": ("measure on held-out", "--config dcgan_digits --ckpt_path last"),
+    "test": ("measure on test data", "--config dcgan_digits --ckpt_path last"),
+}
+"""What runs through Lightning's Trainer: what it does, and options as an example."""
+
+FUNCTION_COMMANDS = {
+    "predict": ("draw samples", "--ckpt_path runs/dcgan_digits --n 64"),
+    "evaluate": ("measure any pictures", "--samples FOLDER --data MNIST"),
+    "compare": ("two measurements", "first.json second.json"),
+}
+"""What does not."""
+
+COMMANDS = TRAINER_COMMANDS | FUNCTION_COMMANDS

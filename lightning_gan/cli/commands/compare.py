@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from lightning_gan.cli.plain import PlainParser
 from lightning_gan.evaluation.report import Report, check_comparable, comparison
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = PlainParser("lightning-gan compare", description=__doc__)
-    parser.add_argument("first", type=Path, help="a report, or a run's evaluations.jsonl: its last")
-    parser.add_argument("second", type=Path, help="another one")
-    parser.add_argument(
-        "--despite",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a part of the stamp, such as samples.seed, that may differ; may be repeated",
-    )
-    return parser
+def compare(first: Path, second: Path, *, despite: Sequence[str] = ()) -> None:
+    """Prints two measurements side by side, and their differences, where they were made alike.
 
-
-def compare(arguments: list[str]) -> None:
-    """Prints both, and their differences.
+    Args:
+        first: A report, or a run's evaluations.jsonl, of which the last one is taken.
+        second: Another one.
+        despite: A part of the stamp, such as samples.seed, that may differ; may be repeated.
 
     Raises:
         ConfigurationError: If a file holds no report, or the stamps differ.
     """
-    options = _parser().parse_args(arguments)
-    first, second = Report.read(options.first), Report.read(options.second)
-    check_comparable(first, second, options.despite)
-    sys.stdout.write(comparison(first, second) + "\n")
+    reports = Report.read(first), Report.read(second)
+    check_comparable(*reports, despite)
+    sys.stdout.write(comparison(*reports) + "\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,15 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from lightning_gan.basics.images import from_uint8, save_png
-from lightning_gan.cli.parser import HelpFormatter, Parser
-from lightning_gan.cli.plain import checkpoint_in, device_called, import_modules, usual_device
+from lightning_gan.checkpoints.files import checkpoint_in
+from lightning_gan.cli.functions import device_called, import_modules
 from lightning_gan.datamodules import RealData
 from lightning_gan.datamodules.pictures import DECODING_ERRORS, decode, find_pictures
 from lightning_gan.errors import ConfigurationError, DataError
 from lightning_gan.evaluation.panel import Measure, Panel, usual_samples
 from lightning_gan.evaluation.report import Report, circumstances, versions
 from lightning_gan.evaluation.sampling import MeasuredSamples
-from lightning_gan.gan import load
+from lightning_gan.gan import GAN
 from lightning_gan.metrics.chunks import chunks
 from lightning_gan.training.sampling import BLOCK, Sampling
 
@@ -32,110 +32,122 @@ POINTS = "points.csv"
 """What predict writes beside the samples, and instead of them."""
 
 
-def _parser() -> Parser:
-    parser = Parser(
-        prog="lightning-gan evaluate",
-        usage="lightning-gan evaluate (--ckpt_path FILE | --samples FOLDER) --data NAME "
-        "[--data.OPTION VALUE] ...",
-        description=__doc__,
-        formatter_class=HelpFormatter,
-    )
-    parser.add_argument("--ckpt_path", type=Path | None, help="a checkpoint, or a run's folder")
-    parser.add_argument(
-        "--samples",
-        type=Path | None,
-        help="a folder of pictures of the data's size, or with the points.csv of predict",
-    )
-    parser.add_subclass_arguments(RealData, "data", required=True, help="what to compare with")
-    parser.add_argument("--measures", type=list[Measure] | None, help="all that fit if left out")
-    parser.add_argument("--extractor", type=str | None, help="the data's own if left out")
-    parser.add_argument("--classifier", type=str | None, help="the extractor if left out")
-    parser.add_argument("--num_samples", type=int | None, help="of a checkpoint")
-    parser.add_argument("--seed", type=int, default=0, help="of the latents")
-    parser.add_argument("--truncation", type=float | None, help="largest entry of a latent")
-    parser.add_argument("--psi", type=float | None, help="share of a style's way from the average")
-    parser.add_argument("--averaged", type=bool, default=True, help="false for the raw generator")
-    parser.add_argument("--cache_dir", type=str | None, help="for the reals' features")
-    parser.add_argument("--device", type=str, default=usual_device(), help="where to compute")
-    parser.add_argument("--import", dest="modules", type=list[str], default=[], help="own parts")
-    parser.add_argument("--output", type=Path, default=Path("evaluation.json"), help="the report")
-    return parser
+def evaluate(
+    *,
+    data: RealData,
+    ckpt_path: Path | None = None,
+    samples: Path | None = None,
+    measures: list[Measure] | None = None,
+    extractor: str | None = None,
+    classifier: str | None = None,
+    num_samples: int | None = None,
+    seed: int = 0,
+    truncation: float | None = None,
+    psi: float | None = None,
+    averaged: bool = True,
+    cache_dir: str | None = None,
+    device: str | None = None,
+    modules: Sequence[str] = (),
+    output: Path = Path("evaluation.json"),
+) -> None:
+    """Measures a checkpoint, or anybody's pictures, against a data set.
 
+    Prints a table and writes a report; the closest pairs as pictures beside it.
 
-def evaluate(arguments: list[str]) -> None:
-    """Prints a table and writes a report; the closest pairs as pictures beside it.
+    Args:
+        data: What to compare with.
+        ckpt_path: A checkpoint, or a run's folder; or else samples must be given.
+        samples: A folder of pictures of the data's size, or with the points.csv of predict.
+        measures: All that fit if left out.
+        extractor: The data's own if left out.
+        classifier: The extractor if left out.
+        num_samples: How many of a checkpoint.
+        seed: Seed of the latents.
+        truncation: Largest entry of a latent.
+        psi: Share of a style's way from the average.
+        averaged: False for the raw generator.
+        cache_dir: Folder for the reals' features.
+        device: Where to compute; the first GPU where there is one.
+        modules: A module with parts of your own that the checkpoint names; may be repeated.
+        output: The report.
 
     Raises:
         ConfigurationError: If an option makes no sense.
         DataError: If the data or the samples cannot be read.
         WeightsError: If the checkpoint cannot be read.
     """
-    parser = _parser()
-    config = parser.parse_args(arguments)
-    if (config.ckpt_path is None) == (config.samples is None):
+    if (ckpt_path is None) == (samples is None):
         raise ConfigurationError("evaluate: give either --ckpt_path FILE or --samples FOLDER.")
-    if config.output.exists() and config.output.is_dir():
-        raise ConfigurationError(f"--output {config.output} is a folder: give a file.")
+    if output.is_dir():
+        raise ConfigurationError(f"--output {output} is a folder: give a file.")
     started = time.perf_counter()
-    import_modules(config.modules, "evaluate")
-    device = device_called(config.device)
-    data: Any = parser.instantiate_classes(config).data
+    import_modules(modules)
+    place = device_called(device)
     data.prepare_data()
     data.setup()
     source: _Folder | _Checkpoint
-    if config.samples is not None:
-        source = _Folder(config.samples, data, device)
+    if samples is not None:
+        source = _Folder(samples, data, place)
     else:
-        source = _Checkpoint(config, data, device)
-    names = (config.extractor, config.classifier)
-    panel = Panel(data, config.measures, *names, cache_dir=config.cache_dir, device=device)
+        assert ckpt_path is not None
+        gan = _fitting(ckpt_path, data, place)
+        count = usual_samples(data) if num_samples is None else num_samples
+        drawn = MeasuredSamples(count, Sampling(seed, truncation, psi), averaged)
+        source = _Checkpoint(ckpt_path, gan, drawn)
+    panel = Panel(data, measures, extractor, classifier, cache_dir=cache_dir, device=place)
     total = -(-source.count // BLOCK)
     values = panel.measure(tqdm(source.chunks(), "measuring", total, disable=None, unit="chunk"))
     values["eval/seconds"] = time.perf_counter() - started
     stamp = panel.stamp() | {"samples": source.stamp(), "versions": versions()}
-    report = Report(values, stamp, circumstances(device=device.type, **source.about()))
+    report = Report(values, stamp, circumstances(device=place.type, **source.about()))
     for name, value in sorted(values.items()):
         sys.stdout.write(f"{name:<34} {value:.6g}\n")
-    path = report.write(config.output)
+    path = report.write(output)
     sys.stdout.write(f"Report      {path}\n")
     for name, pairs in panel.pictures(source.rows).items():
         save_png(pairs, path.with_name(f"{path.stem}_{name}.png"))
         sys.stdout.write(f"Pictures    {path.with_name(f'{path.stem}_{name}.png')}\n")
 
 
+def _fitting(path: Path, data: RealData, device: torch.device) -> GAN:
+    """The GAN of a checkpoint, if it makes samples of the data's size.
+
+    Raises:
+        ConfigurationError: If it does not.
+    """
+    gan = GAN.load_from_checkpoint(path, device)
+    theirs = (gan.generator.channels, gan.generator.image_size)
+    if theirs != (data.channels, data.image_size):
+        raise ConfigurationError(
+            f"The generator of {path} makes {_size(*theirs)}, but {data.name} has "
+            f"{_size(data.channels, data.image_size)}: give the data that it was trained on."
+        )
+    return gan
+
+
 class _Checkpoint:
     """Samples of a generator."""
 
-    def __init__(self, config: Any, data: RealData, device: torch.device) -> None:  # noqa: ANN401
-        path = checkpoint_in(config.ckpt_path)
-        self._gan = load(path, device)
-        theirs = (self._gan.generator.channels, self._gan.generator.image_size)
-        if theirs != (data.channels, data.image_size):
-            raise ConfigurationError(
-                f"The generator of {path} makes {_size(*theirs)}, but {data.name} has "
-                f"{_size(data.channels, data.image_size)}: give the data that it was trained on."
-            )
-        self.count = usual_samples(data) if config.num_samples is None else config.num_samples
-        drawn = Sampling(config.seed, config.truncation, config.psi)
-        self._sampling = MeasuredSamples(self.count, drawn, config.averaged)
-        self._path = path
+    def __init__(self, path: Path, gan: GAN, samples: MeasuredSamples) -> None:
+        self._path, self._gan, self._samples = path, gan, samples
+        self.count = samples.count
 
     def chunks(self) -> Iterable[tuple[int, Tensor]]:
         """Numbered chunks."""
-        return self._sampling.blocks(self._gan)
+        return self._samples.blocks(self._gan)
 
     def rows(self, numbers: Tensor) -> Tensor:
         """Samples by their numbers."""
-        return self._sampling.rows(self._gan, numbers)
+        return self._samples.rows(self._gan, numbers)
 
     def stamp(self) -> dict[str, Any]:
         """Which samples they are."""
-        return self._sampling.stamp()
+        return self._samples.stamp()
 
     def about(self) -> dict[str, Any]:
         """Where they come from."""
-        images = self._gan.progress.images
-        return {"checkpoint": str(self._path), "images_seen": images}
+        path = str(checkpoint_in(self._path))
+        return {"checkpoint": path, "images_seen": self._gan.progress.images}
 
 
 class _Folder:

@@ -1,0 +1,108 @@
+"""What a command line means before it is parsed: recipes by name, default networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from lightning_gan.cli.choices import did_you_mean
+from lightning_gan.cli.commands import TRAINER_COMMANDS
+from lightning_gan.datamodules import Mixture
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.recipes import recipe_file, recipe_names
+
+CONFIG = ("-c", "--config")
+
+
+def with_recipes(arguments: list[str]) -> list[str]:
+    """Replaces the bare name of a recipe by its file.
+
+    Raises:
+        ConfigurationError: If there is neither a file nor a recipe of that name, or the file holds
+            no settings.
+    """
+    replaced = list(arguments)
+    for index, argument in enumerate(arguments):
+        flag, equals, value = argument.partition("=")
+        if flag not in CONFIG or (not equals and index + 1 == len(arguments)):
+            continue
+        value = value if equals else arguments[index + 1]
+        if Path(value).is_file():
+            _settings(Path(value))
+            continue
+        if value not in recipe_names():
+            hint = did_you_mean(value, recipe_names())
+            raise ConfigurationError(f"There is no recipe or file {value}: {hint}")
+        if equals:
+            replaced[index] = f"{flag}={recipe_file(value)}"
+        else:
+            replaced[index + 1] = str(recipe_file(value))
+    return replaced
+
+
+def with_default_networks(arguments: list[str]) -> list[str]:
+    """Puts the default networks, which follow the data, before what does not name any.
+
+    They come as a file like a recipe. As defaults of the parser they would leave their arguments to
+    whatever network is named instead.
+    """
+    if arguments[0] not in TRAINER_COMMANDS or _names_networks(arguments):
+        return arguments
+    name = next((value for flag, value in _options(arguments) if flag == "--data"), "")
+    points = {kind.__name__ for kind in Mixture.__subclasses__()}
+    defaults = "_defaults_points" if name.rpartition(".")[2] in points else "_defaults"
+    return [arguments[0], "--config", str(recipe_file(defaults)), *arguments[1:]]
+
+
+def run_name(arguments: list[str]) -> str:
+    """The name of the run: the last configuration file's, or the data's."""
+    names = [file.stem for file in _files(arguments) if not file.stem.startswith("_defaults")]
+    names += [value for flag, value in _options(arguments) if flag == "--data" and not names]
+    return names[-1].split(".")[-1].lower() if names else "gan"
+
+
+def _options(arguments: list[str]) -> list[tuple[str, str]]:
+    """Flags with their values, whether joined by a space or by an equals sign."""
+    found = []
+    for index, argument in enumerate(arguments):
+        flag, equals, value = argument.partition("=")
+        if equals:
+            found.append((flag, value))
+        elif index + 1 < len(arguments):
+            found.append((argument, arguments[index + 1]))
+    return found
+
+
+def _files(arguments: list[str]) -> list[Path]:
+    return [Path(value) for flag, value in _options(arguments) if flag in CONFIG]
+
+
+def _names_networks(arguments: list[str]) -> bool:
+    """Whether a recipe or file among the arguments names both networks and the objective."""
+    for file in _files(arguments):
+        model = _settings(file).get("model") if file.is_file() else None
+        named = model.get("init_args", {}) if isinstance(model, dict) else {}
+        if {"generator", "discriminator", "objective"} <= named.keys():
+            return True
+    return False
+
+
+def _settings(path: Path) -> dict[str, object]:
+    """What a configuration file says.
+
+    Raises:
+        ConfigurationError: If it is no YAML, with the line at fault, or holds no settings.
+    """
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or "it is no text"
+        raise ConfigurationError(
+            f"{path} is not a YAML file: {reason}{where}; mend it, or give a recipe."
+        ) from error
+    if not isinstance(settings, dict):
+        raise ConfigurationError(f"{path} holds no settings: start it with model:, data: or so.")
+    return settings

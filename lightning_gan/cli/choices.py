@@ -1,0 +1,47 @@
+"""What there is to choose from: classes for an option, and the nearest of known words."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import typing
+from collections.abc import Iterable, Iterator
+
+from lightning_gan.checkpoints.parts import subclasses
+
+
+def classes_in(hint: object) -> Iterator[type]:
+    """The classes in an annotation whose subclasses can be chosen."""
+    if inspect.isclass(hint) and not typing.get_args(hint):
+        if hint.__module__ not in ("builtins", "types", "datetime", "pathlib"):
+            yield hint
+        return
+    arguments = typing.get_args(hint)
+    if arguments and isinstance(arguments[0], list):  # of a Callable only what it returns
+        arguments = arguments[1:]
+    for argument in arguments if typing.get_origin(hint) is not typing.Literal else ():
+        yield from classes_in(argument)
+
+
+def choices_for(base: type) -> dict[str, type]:
+    """The classes that can be taken for ``base``, by short name; itself if it has no subclass."""
+    found: dict[str, type] = {}
+    for kind in subclasses(base):
+        is_base = vars(kind).get("is_base", False) or inspect.isabstract(kind)
+        if not is_base and not kind.__name__.startswith("_"):
+            found.setdefault(kind.__name__, kind)
+    return dict(sorted(found.items())) or {base.__name__: base}
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word most like ``word``, whatever its case; None if none is near."""
+    by_case = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), by_case, 1)
+    return by_case[near[0]] if near else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Ends a sentence with the nearest of the known words, or with all of them."""
+    known = list(known)
+    near = nearest(word, known)
+    return f"did you mean {near}?" if near else f"there are {', '.join(known)}."

@@ -1,0 +1,94 @@
+"""Functions as commands: their parameters are the options, and their docstrings the help."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import typing
+from collections.abc import Callable, Sequence
+
+import docstring_parser
+import torch
+
+from lightning_gan.cli.parser import HelpFormatter, Parser
+from lightning_gan.errors import ConfigurationError
+
+KEYWORDS = {"label": "class", "modules": "import"}
+"""Options that no parameter can be called like, since Python keeps the word for itself."""
+
+
+def run_function(function: Callable[..., None], arguments: list[str]) -> None:
+    """Calls a function with what the command line gives for its parameters.
+
+    Those that it takes by name only are options, the others stand by themselves. One that is ()
+    where it is left out may be repeated.
+
+    Raises:
+        ConfigurationError: If an option is unknown, missing, or of another type.
+    """
+    parser = _parser(function)
+    function(**parser.instantiate_classes(parser.parse_args(arguments)))
+
+
+def _parser(function: Callable[..., None]) -> Parser:
+    parameters = inspect.signature(function).parameters.values()
+    text = docstring_parser.parse(function.__doc__ or "")
+    described = {parameter.arg_name: parameter.description for parameter in text.params}
+    parser = Parser(
+        prog=f"lightning-gan {function.__name__}",
+        description="\n\n".join(filter(None, (text.short_description, text.long_description))),
+        formatter_class=HelpFormatter,
+        allow_abbrev=False,
+    )
+    special = [p for p in parameters if p.name in KEYWORDS or p.default == ()]
+    parser.add_function_arguments(
+        function,
+        as_group=False,
+        as_positional=any(p.kind is not p.KEYWORD_ONLY for p in parameters),
+        skip={parameter.name for parameter in special},
+    )
+    hints = typing.get_type_hints(function)
+    for parameter in special:
+        option = KEYWORDS.get(parameter.name, parameter.name)
+        repeated = {"action": "append", "type": str, "default": []}
+        once = {"type": hints[parameter.name], "default": parameter.default}
+        parser.add_argument(
+            f"--{option}",
+            dest=parameter.name,
+            metavar=option.upper(),
+            help=described.get(parameter.name),
+            **(repeated if parameter.default == () else once),
+        )
+    return parser
+
+
+def import_modules(names: Sequence[str]) -> None:
+    """Imports modules with parts that a checkpoint names; ``[a, b]`` is two of them.
+
+    Raises:
+        ConfigurationError: If one cannot be imported.
+    """
+    for name in (name.strip() for each in names for name in each.strip("[]").split(",")):
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise ConfigurationError(
+                f"--import {name}: {error}; the module must lie in this folder or be installed."
+            ) from error
+
+
+def device_called(name: str | None) -> torch.device:
+    """The device of that name; the first GPU, where there is one, for None.
+
+    Raises:
+        ConfigurationError: If torch cannot use it.
+    """
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        raise ConfigurationError(
+            f"--device {name} cannot be used here: leave it out, or take cpu."
+        ) from error
+    return device
