@@ -28,6 +28,7 @@ from lightning_gan.callbacks import (
     SampleGrid,
     StopOnDivergence,
 )
+from lightning_gan.distributed import processes
 from lightning_gan.distributed.batch_norm import share_batch_norm
 from lightning_gan.distributed.reduction import Reducer
 from lightning_gan.gan import GAN
@@ -238,6 +239,17 @@ def averaged() -> list[torch.Tensor]:
     return [torch.empty(0) if p.grad is None else p.grad for p in parameters]
 
 
+def agreed() -> dict[str, list[int] | list[bool]]:
+    """What two processes find out of numbers and flags that differ between them."""
+    rank, device = processes.rank(), torch.device("cpu")
+    return {
+        "ints": processes.gathered_ints(5 + rank, device),
+        "any": processes.any_true([False, rank == 0, rank == 1, True], device),
+        "all": processes.all_true(torch.tensor([False, rank == 0, rank == 1, True])),
+        "total": processes.total(torch.tensor([1, rank])).tolist(),
+    }
+
+
 class Fails(Callback):
     """Ends, stops or breaks the second process in the midst of a training.
 
@@ -258,18 +270,19 @@ class Fails(Callback):
             os.kill(os.getpid(), signal.Signals[self.how])
 
 
-def main(strategy: str, folder: Path, processes: int) -> None:
+def main(strategy: str, folder: Path, world_size: int) -> None:
     """Runs everything on two processes and writes it down; on more of them only the matrix."""
     torch.set_num_threads(1)
-    trainer = {"strategy": strategy, "devices": processes}
+    trainer = {"strategy": strategy, "devices": world_size}
     found: dict[str, Any] = {}
     if strategy == "gan_ddp":
-        found["matrix"] = train_matrix(trainer, processes)
-    if processes == 2:
+        found["matrix"] = train_matrix(trainer, world_size)
+    if world_size == 2:
         found |= {name: train(CONFIGURATIONS[name], trainer, 2) for name in CONFIGURATIONS}
         found["watched"] = watch(folder, trainer, 2)
         found["statistics"] = statistics(trainer)
         found["averaged"] = averaged()
+        found["agreed"] = agreed()
     torch.save(found, folder / f"{torch.distributed.get_rank()}.pt")
 
 

@@ -41,7 +41,7 @@ from lightning_gan.errors import ConfigurationError, ProcessLostError
 
 HERE = Path(__file__).resolve().parents[1]
 STRATEGIES = ["gan_ddp", "ddp_find_unused_parameters_true"]
-SECONDS = 200
+SECONDS = 600
 """What a group of processes may take before it counts as hanging."""
 
 pytestmark = [
@@ -188,6 +188,18 @@ def test_gradients_are_averaged_where_some_are_missing_or_not_finite(
         assert none.tolist() == []  # nobody had one
         assert nan.isnan().all()
         assert infinite.isinf().all()
+
+
+def test_processes_agree_on_numbers_and_flags(
+    both: tuple[dict[str, Any], dict[str, Any], Path],
+) -> None:
+    for found in both[:2]:
+        assert found["agreed"] == {
+            "ints": [5, 6],
+            "any": [False, True, True, True],
+            "all": [False, False, False, True],
+            "total": [2, 1],
+        }
 
 
 def test_alone_there_is_nothing_to_share() -> None:
