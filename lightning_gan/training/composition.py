@@ -21,7 +21,6 @@ from lightning_gan.objectives import Objective
 from lightning_gan.regularizers import (
     AuxiliaryTask,
     Constraint,
-    LatentMove,
     Penalty,
     Regularizer,
 )
@@ -56,11 +55,6 @@ class Composition:
     def penalties(self) -> list[Penalty]:
         """The regularizers that add a term to a loss."""
         return [part for part in self.regularizers if isinstance(part, Penalty)]
-
-    @property
-    def latent_moves(self) -> list[LatentMove]:
-        """The regularizers that move latents."""
-        return [part for part in self.regularizers if isinstance(part, LatentMove)]
 
     def attach(self) -> None:
         """Lets each part make what depends on the networks, then refuses what cannot be.

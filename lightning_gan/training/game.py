@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from lightning_gan.basics.randomness import RandomStream, Seeds, Shard
 from lightning_gan.checkpoints.parts import MakeOptimizer
 from lightning_gan.networks.base import DiscriminatorOutput
-from lightning_gan.regularizers import Constraint, Penalty
+from lightning_gan.regularizers import Constraint, LatentMove, Penalty
 from lightning_gan.training.composition import Composition
 from lightning_gan.training.optimizers import correct_for_laziness
 from lightning_gan.training.schedule import Moving, PlayerName, Progress, ValueOf, values_at
@@ -83,6 +83,7 @@ class Game:
 
     def __init__(self, parts: Composition, seed: int = 0) -> None:
         self.parts, self.seeds = parts, Seeds(seed)
+        self.latent_moves = [part for part in parts.regularizers if isinstance(part, LatentMove)]
         objective = parts.objective
         # By the time that terms are computed the discriminator's loss has had both kinds judged.
         both: tuple[Kind, Kind] = ("real", "fake")
@@ -211,7 +212,7 @@ class Game:
             return discriminate(generate(z), labels).logits
 
         # Such a move goes up the discriminator's own gradient, before anything is judged.
-        for part in self.parts.latent_moves:
+        for part in self.latent_moves:
             z = part.move_latents(z, logits, random)
         # The discriminator's update needs no gradient of the generator, unless latents have moved
         # along the discriminator's own gradient.
