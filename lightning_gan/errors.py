@@ -1,7 +1,5 @@
 """The errors that a user can mend, and the check that numbers lie in their range."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

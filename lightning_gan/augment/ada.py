@@ -1,7 +1,5 @@
 """Adaptive discriminator augmentation: as much as it takes against overfitting."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Image-space filtering and corruptions of adaptive augmentation."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import torch

@@ -7,8 +7,6 @@ images are resampled once. Products are written out, because a matrix product ma
 TF32, which is off by pixels.
 """
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 

@@ -1,7 +1,5 @@
 """A probability that rises where the discriminator is too sure of the reals."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """Adaptive pseudo augmentation: some reals are replaced by generated samples."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -3,8 +3,6 @@
 Reals and fakes pass through the same law in both players' updates, and gradients flow through it.
 """
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from lightning_gan.basics.randomness import RandomStream

@@ -1,7 +1,5 @@
 """Differentiable augmentation, the same for every image."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Noise on what the discriminator sees."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from lightning_gan.augment.base import Augmentation

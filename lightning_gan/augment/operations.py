@@ -1,7 +1,5 @@
 """What augmentations of images share: choosing samples, moving pixels, edges that mirror."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Several augmentations, one after another."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from lightning_gan.augment.base import Augmentation

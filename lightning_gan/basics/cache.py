@@ -1,7 +1,5 @@
 """The cache folder, and files that are written whole or not at all."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections.abc import Iterator

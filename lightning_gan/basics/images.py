@@ -1,7 +1,5 @@
 """Images as numbers and as picture files."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Checkpoint files: written whole or not at all, read without running anything in them."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import zipfile

@@ -1,7 +1,5 @@
 """A model from its checkpoint alone."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TypeVar
 

@@ -1,7 +1,5 @@
 """How parts are named in checkpoints, and built again from their names and arguments."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import sys

@@ -1,7 +1,5 @@
 """How Lightning reads and writes the checkpoints of a GAN."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from typing import Any

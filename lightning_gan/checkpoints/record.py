@@ -1,7 +1,5 @@
 """What a GAN adds to a checkpoint, and whether a model can take it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any

@@ -1,7 +1,5 @@
 """A new run that begins with the players of another one."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

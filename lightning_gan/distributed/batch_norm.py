@@ -1,7 +1,5 @@
 """Batch norm over the batch of all processes."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from lightning_gan.distributed import processes

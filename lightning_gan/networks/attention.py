@@ -1,7 +1,5 @@
 """Self-attention over the places of a map (SAGAN, Zhang et al. 2019)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

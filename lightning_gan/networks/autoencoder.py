@@ -1,7 +1,5 @@
 """Discriminators that are autoencoders, as BEGAN and EBGAN want them, and BEGAN's generator."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import torch

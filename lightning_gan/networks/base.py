@@ -1,7 +1,5 @@
 """What every generator and discriminator promises."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 

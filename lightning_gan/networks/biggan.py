@@ -1,7 +1,5 @@
 """BigGAN (Brock et al. 2019, appendix B): wide residual networks, told the class in every block."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """BigGAN-deep (Brock et al. 2019, appendix B): bottlenecks around skips that stay the identity."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import torch

@@ -4,8 +4,6 @@ Each takes maps (N, C, H, W) and a condition, standardises, and applies the cond
 shifts. Gains are kept as deviations from one.
 """
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -1,7 +1,5 @@
 """DCGAN (Radford et al. 2016): transposed convolutions up, strided convolutions down."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from lightning_gan.errors import at_least, check_range

@@ -1,7 +1,5 @@
 """FastGAN (Liu et al. 2021): small maps gate large ones; a discriminator that can paint."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 

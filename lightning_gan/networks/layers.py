@@ -1,7 +1,5 @@
 """What several families of networks share."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """Discriminators that look across the batch, so that samples which are all alike give it away."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -1,7 +1,5 @@
 """Multi-layer perceptrons, for points in the plane and as the simplest pair for images."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from lightning_gan.errors import at_least, check_range

@@ -4,8 +4,6 @@ Bottleneck blocks with grouped convolutions, bilinear resampling, fix-up initial
 left of StyleGAN2 once a loss that does not collapse makes its tricks unnecessary.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

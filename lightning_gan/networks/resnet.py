@@ -3,8 +3,6 @@
 One pair, whose arguments give the papers' networks for each size of image: see the two classes.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """SNDCGAN: the plain convolutional networks of SNGAN (Miyato et al. 2018, Table 3)."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from lightning_gan.errors import at_least, check_range

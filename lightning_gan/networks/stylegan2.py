@@ -5,8 +5,6 @@ StyleGAN2-ADA); ``width=512, mapping_depth=2, style_mixing=0``, and for the disc
 ``width=512, residual=False, minibatch_std=32``, for CIFAR-10.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

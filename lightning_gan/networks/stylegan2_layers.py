@@ -1,7 +1,5 @@
 """Layers of StyleGAN2: equalised learning rates, smooth resampling, modulated convolutions."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -4,8 +4,6 @@ Each says by ``inner_channels(channels, arguments)`` how many channels the wrapp
 for data of so many, given the wrapper's other arguments by name.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

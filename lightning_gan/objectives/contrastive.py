@@ -1,7 +1,5 @@
 """Objectives that sort a batch: the reals out of the fakes, or one sample out of all."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -4,8 +4,6 @@ The logits are minus the error, so that real is high as everywhere: with :math:`
 error of a reconstruction, :math:`r = -\mathcal L(x)` and :math:`f = -\mathcal L(G(z))`.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize

@@ -1,7 +1,5 @@
 """A hinge over the classes of the data and one more, "generated"."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -4,8 +4,6 @@ Notation: :math:`r = D(x)` and :math:`f = D(G(z))` are logits, and
 :math:`\mathrm{sp}(t) = \log(1 + e^t)` is the softplus.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus

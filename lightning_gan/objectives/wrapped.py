@@ -1,7 +1,5 @@
 """Objectives around another one: which fakes count, and which discriminator they face."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import torch

@@ -5,8 +5,6 @@ term to a loss, an auxiliary task has weights of its own as well, a constraint c
 adds nothing, and a move of latents acts before samples are made.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import ClassVar
 

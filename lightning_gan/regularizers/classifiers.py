@@ -3,8 +3,6 @@
 Their weights learn with the discriminator; the generator learns through them while they are frozen.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy

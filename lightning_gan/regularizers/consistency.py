@@ -1,7 +1,5 @@
 """Small changes of a sample or a latent should change the logit little."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,5 @@
 """Constraints on the weights of the players."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm

@@ -1,7 +1,5 @@
 """Conditioning by comparing the samples of a batch with each other and with their classes."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize

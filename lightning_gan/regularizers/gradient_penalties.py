@@ -4,8 +4,6 @@ A penalty takes one norm per sample over all its dimensions, and the mean over t
 joins the player's loss, so that one backward pass and one optimizer step serve both.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Codes in the latent that can be found again in the sample."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, gaussian_nll_loss

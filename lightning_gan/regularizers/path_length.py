@@ -1,7 +1,5 @@
 """The generator's style space should be as wide everywhere."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Penalties on averages: of logits, of features, of weights."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

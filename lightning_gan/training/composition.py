@@ -4,8 +4,6 @@ Parts say by class attributes what they are like and what they need. Every rule 
 stands here, with its reason and the mend.
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Iterator, Sequence

@@ -4,8 +4,6 @@ It knows two players, a list of regularizers and an augmentation, and none of th
 in a plain PyTorch loop.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass

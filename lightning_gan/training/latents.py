@@ -1,7 +1,5 @@
 """What latents are drawn from: standard normal numbers, or what a prior makes of them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 

@@ -1,7 +1,5 @@
 """Adam with the defaults that GANs want, and steps of optimizers that gradients pass through."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 

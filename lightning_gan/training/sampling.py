@@ -1,7 +1,5 @@
 """Samples by seed and number: sample i of a seed is the same whatever else is drawn."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

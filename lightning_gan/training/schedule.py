@@ -1,7 +1,5 @@
 """Whose turn it is, what has been done so far, and numbers that move with the images seen."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What held-out data show: the discriminator on reals that nobody trains on, and on fresh fakes."""
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
