@@ -6,38 +6,21 @@ if __name__ == "datamodules":  # a checkout's folder, under a second name
         "mean a folder datamodules of your own, give it an __init__.py."
     )
 
-from lightning_gan.datamodules.base import RealData
-from lightning_gan.datamodules.cifar import CIFAR10, CIFAR100
-from lightning_gan.datamodules.digits import Digits
-from lightning_gan.datamodules.downloaded import DownloadedData
-from lightning_gan.datamodules.image_folder import ImageFolder
-from lightning_gan.datamodules.memory import (
-    Batch,
-    EvaluationBatches,
-    Samples,
-    Split,
-    TrainingBatches,
-)
-from lightning_gan.datamodules.mixtures import Grid, Mixture, Ring
-from lightning_gan.datamodules.mnist import MNIST, FashionMNIST
-from lightning_gan.datamodules.stacked_mnist import StackedMNIST
 
-__all__ = [
-    "CIFAR10",
-    "CIFAR100",
-    "MNIST",
-    "Batch",
-    "Digits",
-    "DownloadedData",
-    "EvaluationBatches",
-    "FashionMNIST",
-    "Grid",
-    "ImageFolder",
-    "Mixture",
-    "RealData",
-    "Ring",
-    "Samples",
-    "Split",
-    "StackedMNIST",
-    "TrainingBatches",
-]
+from lightning_gan.datamodules.base import RealData as RealData
+from lightning_gan.datamodules.cifar import CIFAR10 as CIFAR10
+from lightning_gan.datamodules.cifar import CIFAR100 as CIFAR100
+from lightning_gan.datamodules.digits import Digits as Digits
+from lightning_gan.datamodules.downloaded import DownloadedData as DownloadedData
+from lightning_gan.datamodules.image_folder import ImageFolder as ImageFolder
+from lightning_gan.datamodules.memory import Batch as Batch
+from lightning_gan.datamodules.memory import EvaluationBatches as EvaluationBatches
+from lightning_gan.datamodules.memory import Samples as Samples
+from lightning_gan.datamodules.memory import Split as Split
+from lightning_gan.datamodules.memory import TrainingBatches as TrainingBatches
+from lightning_gan.datamodules.mixtures import Grid as Grid
+from lightning_gan.datamodules.mixtures import Mixture as Mixture
+from lightning_gan.datamodules.mixtures import Ring as Ring
+from lightning_gan.datamodules.mnist import MNIST as MNIST
+from lightning_gan.datamodules.mnist import FashionMNIST as FashionMNIST
+from lightning_gan.datamodules.stacked_mnist import StackedMNIST as StackedMNIST

@@ -7,68 +7,39 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from lightning_gan.gan import GAN, load
-    from lightning_gan.training.composition import Composition
-    from lightning_gan.training.game import Game, Player
-    from lightning_gan.training.latents import CodePrior, Prior, UniformPrior
-    from lightning_gan.training.optimizers import GANAdam
-    from lightning_gan.training.schedule import (
-        Alternation,
-        CosineCurve,
-        Curve,
-        DecayCurve,
-        LinearCurve,
-        PerBatch,
-        Phases,
-        Progress,
-    )
-from lightning_gan.training.step import Step, StepOutput
+    from lightning_gan.gan import GAN as GAN
+    from lightning_gan.gan import load as load
+    from lightning_gan.training.composition import Composition as Composition
+    from lightning_gan.training.game import Game as Game
+    from lightning_gan.training.game import Player as Player
+    from lightning_gan.training.latents import CodePrior as CodePrior
+    from lightning_gan.training.latents import Prior as Prior
+    from lightning_gan.training.latents import UniformPrior as UniformPrior
+    from lightning_gan.training.optimizers import GANAdam as GANAdam
+    from lightning_gan.training.schedule import Alternation as Alternation
+    from lightning_gan.training.schedule import CosineCurve as CosineCurve
+    from lightning_gan.training.schedule import Curve as Curve
+    from lightning_gan.training.schedule import DecayCurve as DecayCurve
+    from lightning_gan.training.schedule import LinearCurve as LinearCurve
+    from lightning_gan.training.schedule import PerBatch as PerBatch
+    from lightning_gan.training.schedule import Phases as Phases
+    from lightning_gan.training.schedule import Progress as Progress
+    from lightning_gan.training.step import Step as Step
+    from lightning_gan.training.step import StepOutput as StepOutput
 
-HOMES = {
-    "GAN": "gan",
-    "load": "gan",
-    "Composition": "training.composition",
-    "Game": "training.game",
-    "Player": "training.game",
-    "CodePrior": "training.latents",
-    "Prior": "training.latents",
-    "UniformPrior": "training.latents",
-    "GANAdam": "training.optimizers",
-    "Alternation": "training.schedule",
-    "CosineCurve": "training.schedule",
-    "Curve": "training.schedule",
-    "DecayCurve": "training.schedule",
-    "LinearCurve": "training.schedule",
-    "PerBatch": "training.schedule",
-    "Phases": "training.schedule",
-    "Progress": "training.schedule",
-    "Step": "training.step",
-    "StepOutput": "training.step",
+OFFERED = {
+    "gan": "GAN load",
+    "training.composition": "Composition",
+    "training.game": "Game Player",
+    "training.latents": "CodePrior Prior UniformPrior",
+    "training.optimizers": "GANAdam",
+    "training.schedule": "Alternation PerBatch Phases Progress "
+    "Curve CosineCurve DecayCurve LinearCurve",
+    "training.step": "Step StepOutput",
 }
-"""Modules of what is offered here and imported late, since torch takes seconds."""
+"""Names by module; imported when they are first asked for, since torch takes seconds."""
 
-__all__ = [
-    "GAN",
-    "Alternation",
-    "CodePrior",
-    "Composition",
-    "CosineCurve",
-    "Curve",
-    "DecayCurve",
-    "GANAdam",
-    "Game",
-    "LinearCurve",
-    "PerBatch",
-    "Phases",
-    "Player",
-    "Prior",
-    "Progress",
-    "Step",
-    "StepOutput",
-    "UniformPrior",
-    "__version__",
-    "load",
-]
+HOMES = {name: module for module, names in OFFERED.items() for name in names.split()}
 
 if Path(__file__).with_name("datamodules").is_file():  # how git on Windows writes links by default
     raise ImportError(
