@@ -16,7 +16,8 @@ from checkout import ROOT
 
 from lightning_gan.datamodules import CIFAR10, MNIST, Digits, RealData
 from lightning_gan.evaluation.panel import extractor_for
-from lightning_gan.metrics.reference import BUNDLED_FOLDER, ReferenceStatistics
+from lightning_gan.metrics.frechet import ReferenceStatistics
+from lightning_gan.metrics.reference import BUNDLED_FOLDER
 
 
 def main() -> None:

@@ -188,7 +188,7 @@ class Instruments:
             batch = SampleBatch(part)
             for metric in self.metrics:
                 metric.update(batch)
-        found = {key: float(x) for m in self.metrics for key, x in m.compute().items()}
+        found = {key: float(x) for m in self.metrics for key, x in m.compute().logged().items()}
         for metric in self.metrics:
             metric.reset()
         return found

@@ -12,8 +12,13 @@ from lightning.pytorch.callbacks import Checkpoint
 from tiny import quiet_trainer
 from torch import Tensor, nn
 
+from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.datamodules import RealData, Split
+from lightning_gan.evaluation.panel import Measured
 from lightning_gan.gan import GAN
+from lightning_gan.metrics.frechet import FrechetResult
+from lightning_gan.metrics.modes import ClassCoverageResult
+from lightning_gan.metrics.neighbours import NeighboursResult
 from lightning_gan.networks import Generator, MLPDiscriminator
 from lightning_gan.objectives import NonSaturating, Objective
 from lightning_gan.regularizers import Penalty, Regularizer
@@ -25,8 +30,16 @@ MEANS = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
 SIGMA = 0.05
 
 
-FID, MODES = "fid/identity", "modes/spots/covered"
-CALM, BAD = {MODES: 4.0}, {MODES: 2.0}
+def measured(
+    modes: float | None = None, distance: float | None = None, floor: float = 0.1, **more: Any
+) -> Measured:
+    """What an evaluation of 200 samples may find."""
+    covered = None if modes is None else ClassCoverageResult("spots", 4, [], modes, 0.0, 0.0, 0.0)
+    frechet = None if distance is None else FrechetResult("identity", distance, floor)
+    return Measured(200, modes=covered, frechet=frechet, **more)
+
+
+CALM, BAD = measured(4.0), measured(2.0)
 
 
 class Spots(RealData):
@@ -85,35 +98,33 @@ def spots_gan(
 
 
 class Measure(Callback):
-    """Logs, as an evaluation does, which spots are found and the nearest-neighbour test.
+    """Tells, as an evaluation does, which spots are found and the nearest-neighbour test.
 
     Args:
-        found: Values to log in place of these, one dictionary for each validation.
+        found: What to tell in place of these, one for each validation.
     """
 
-    total = len(NAMES)
-
-    def __init__(self, *found: dict[str, float]) -> None:
+    def __init__(self, *found: Measured) -> None:
         self.scripted = list(found)
         self.missing: list[str] = []
-        self.latest: dict[str, float] = {}
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        self.latest = self.scripted.pop(0) if self.scripted else self._measured(pl_module)
-        pl_module.log_dict(self.latest, sync_dist=True)
+        found = self.scripted.pop(0) if self.scripted else self._measured(pl_module)
+        measurements(trainer).samples = found
+        pl_module.log_dict(found.logged(), sync_dist=True)
 
-    def _measured(self, gan: GAN) -> dict[str, float]:
+    def _measured(self, gan: GAN) -> Measured:
         points = gan.sample(200).double().cpu()
         distances = torch.cdist(points, MEANS.double())
         counts = [int((distances[:, i] < 5 * SIGMA).sum()) for i in range(len(NAMES))]
         self.missing = [name for name, count in zip(NAMES, counts, strict=True) if count < 5]
         real, fake = nearest_test(Spots().split("val").images.double(), points)
-        return {
-            "modes/spots/covered": float(self.total - len(self.missing)),
-            "nn1/identity_real": real,
-            "nn1/identity_fake": fake,
-            "eval/n": 200.0,
-        }
+        covered = len(NAMES) - len(self.missing)
+        return Measured(
+            200,
+            modes=ClassCoverageResult("spots", len(NAMES), self.missing, covered, 0.0, 0.0, 0.0),
+            neighbours=NeighboursResult("identity", nn1_real=real, nn1_fake=fake),
+        )
 
 
 def nearest_test(real: Tensor, fake: Tensor) -> tuple[float, float]:

@@ -17,7 +17,16 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
-from tiny import Pictures, Points, picture_gan, points_gan, quiet_trainer, weights
+from tiny import (
+    Pictures,
+    Points,
+    latest,
+    picture_gan,
+    points_gan,
+    quiet_trainer,
+    weights,
+    without_prefix,
+)
 from zoo import examples, own, with_regularizer
 
 from lightning_gan.augment import InstanceNoise
@@ -193,8 +202,13 @@ def train(
 
 def watch(folder: Path, trainer: dict[str, Any], processes: int) -> dict[str, Any]:
     """What the callbacks say of a training and of a validation before it."""
-    balance, evaluation = Balance(every=2), Evaluation(num_samples=611)
-    watching = [balance, evaluation, SampleGrid(2, 2), StopOnDivergence(1), LastCheckpoint()]
+    watching = [
+        Balance(every=2),
+        Evaluation(num_samples=611),
+        SampleGrid(2, 2),
+        StopOnDivergence(1),
+        LastCheckpoint(),
+    ]
     gan, data = points_gan(regularizers=[R1(0.1)]), Points(BATCH // processes)
     arguments = {
         **trainer,
@@ -205,18 +219,16 @@ def watch(folder: Path, trainer: dict[str, Any], processes: int) -> dict[str, An
         "max_epochs": 1,
     }
     quiet_trainer(**arguments).validate(gan, data, verbose=False)
-    values = {"held out": balance.held_out, "evaluation": measured(evaluation)}
+    values = {"held out": timeless(gan, "val"), "evaluation": timeless(gan, "samples")}
     quiet_trainer(**arguments).fit(gan, data)
-    values["training"] = {
-        name: value for name, value in balance.latest.items() if "per_second" not in name
-    }
+    values["training"] = timeless(gan, "training")
     quiet_trainer(**arguments).test(gan, data, verbose=False)
-    return values | {"test": balance.held_out | measured(evaluation)}
+    return values | {"test": without_prefix(timeless(gan, "val")) | timeless(gan, "samples")}
 
 
-def measured(evaluation: Evaluation) -> dict[str, float]:
-    """The values that do not tell the time."""
-    return {name: x for name, x in evaluation.latest.items() if name != "eval/seconds"}
+def timeless(gan: GAN, what: str) -> dict[str, float]:
+    """What was measured last, but for the time that it took."""
+    return {name: x for name, x in latest(gan.trainer, what).items() if "second" not in name}
 
 
 def statistics(trainer: dict[str, Any]) -> dict[str, torch.Tensor]:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from collapsing import Collapse, Measure, Spoil, rates, spots_gan, train
 from lightning.pytorch import Callback
-from tiny import Points, points_gan, quiet_trainer, weights
+from tiny import Points, latest, points_gan, quiet_trainer, weights, without_prefix
 from torch import Tensor
 
 from lightning_gan.callbacks import (
@@ -64,10 +64,10 @@ def held_out(processes: int, trainer: dict[str, Any]) -> dict[str, dict[str, flo
         ("relative", Points, RelativisticAverage()),
     ]
     for name, kind, objective in cases:
-        balance, gan = Balance(), points_gan(objective)
-        arguments: dict[str, Any] = trainer | {"callbacks": [balance], "limit_val_batches": 1.0}
+        gan = points_gan(objective)
+        arguments: dict[str, Any] = trainer | {"callbacks": [Balance()], "limit_val_batches": 1.0}
         quiet_trainer(**arguments).validate(gan, kind(24 // processes), verbose=False)
-        found[name] = balance.held_out
+        found[name] = without_prefix(latest(gan.trainer, "val"))
     return found
 
 

@@ -50,9 +50,7 @@ def covered(metric: StackedCoverage, *batches: Tensor) -> dict[str, float]:
     metric.reset()
     for batch in batches:
         metric.update(batch)
-    values = metric.compute()
-    assert all(value.dtype == torch.float64 for value in values.values())
-    return {key.rpartition("/")[2]: float(value) for key, value in values.items()}
+    return {key.rpartition("/")[2]: x for key, x in metric.compute().logged().items()}
 
 
 def of_modes(count: int, random: torch.Generator) -> Tensor:

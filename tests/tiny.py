@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor, nn
 
 from lightning_gan.basics.randomness import RandomStream, Seeds, Shard
+from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.datamodules import RealData, Split
 from lightning_gan.gan import GAN
 from lightning_gan.networks import (
@@ -153,6 +154,16 @@ def fit(gan: GAN, batches: int, batch_size: int = 8, **arguments: Any) -> GAN:
     gan.max_images = batches * batch_size
     quiet_trainer(**arguments).fit(gan, data)
     return gan
+
+
+def latest(trainer: Trainer, what: str) -> dict[str, float]:
+    """What is measured last of ``training``, ``val`` or ``samples``, by its names in the logs."""
+    found = getattr(measurements(trainer), what)
+    return {} if found is None else found.logged()
+
+
+def without_prefix(values: dict[str, float]) -> dict[str, float]:
+    return {name.rpartition("/")[2]: value for name, value in values.items()}
 
 
 def weights(module: nn.Module) -> dict[str, Tensor]:

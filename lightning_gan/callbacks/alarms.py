@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-Values = Mapping[str, float]
-"""Values by their names in the logs."""
+from lightning_gan.callbacks.measurements import Measurements
+from lightning_gan.evaluation.panel import Measured
 
-GRADIENT = "gradient_norm/generator"
-SURE, FADED = 0.99, 0.01
+MIN_ACCURACY, MAX_GRADIENT = 0.99, 0.01
 """Accuracies from which on, and share of the largest gradient below which, a game is over."""
 FLOORS = 10.0
 """Floors by which a Frechet distance may rise. It deviates by a quarter of the floor, or less, with
 a hundred features; with the two of points by the floor itself and with every change of shares."""
-SHOWN = 5
+MAX_NAMES = 5
 """Names in a sentence."""
-
-
-@dataclass(frozen=True)
-class Modes:
-    """What is known of the modes besides their number.
-
-    Args:
-        missing: Names of those that were not found.
-        total: Number of modes there are; 0 if that is not known.
-    """
-
-    missing: Sequence[str] = ()
-    total: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,107 +33,146 @@ class Limits:
     factor: float
 
 
-def alarms(now: Values, best: Values, limits: Limits, modes: Modes) -> dict[str, str]:
-    """Every check that the values allow, by name: a clause on what is wrong, or nothing.
+@dataclass(frozen=True)
+class Health:
+    """How well a training does, in plain numbers; None is what was not measured.
 
     Args:
-        now: What the validation measured.
-        best: The best values before.
-        limits: What is tolerated.
-        modes: What is known of the modes.
+        extractor: Name of the extractor that distance and coverage are of.
+        frechet: The Frechet distance.
+        floor: What a perfect generator would score.
+        coverage: Coverage of the reals.
+        modes: Number of modes that are covered, by the stricter rule where there are two.
+        num_modes: Number of modes there are; 0 if that is not known.
+        n: Number of samples that these are of.
+        acc_real: Share of held-out reals that the discriminator is right about.
+        acc_fake: Share of fakes that it is right about.
+        gradient: Norm of the generator's gradient.
     """
-    checks: dict[str, Callable[[], list[str]]] = {
-        "modes": lambda: [_modes(now, best, limits, modes, key) for key in modes_in(now)],
-        "coverage": lambda: [_coverage(now, best, limits, key) for key in coverages_in(now)],
-        "frechet": lambda: [_frechet(now, best, limits, key) for key in distances_in(now)],
-        "saturated": lambda: _saturated(now, best),
-    }
-    found = {name: check() for name, check in checks.items()}
-    return {
-        name: next(filter(None, clauses), "") for name, clauses in found.items() if len(clauses)
-    }
 
+    extractor: str = ""
+    frechet: float | None = None
+    floor: float = 0.0
+    coverage: float | None = None
+    modes: float | None = None
+    num_modes: int = 0
+    n: float = math.inf
+    acc_real: float | None = None
+    acc_fake: float | None = None
+    gradient: float | None = None
 
-def _modes(now: Values, best: Values, limits: Limits, modes: Modes, key: str) -> str:
-    before = best.get(key, -math.inf)
-    established = before >= modes.total / 2  # at first they come and go
-    if not (established and now[key] < (1 - limits.margin) * before):
-        return ""
-    names = ", ".join(modes.missing[:SHOWN])
-    more = f" and {len(modes.missing) - SHOWN} more" if len(modes.missing) > SHOWN else ""
-    which = f" (missing: {names}{more})" if names else ""
-    return f"{before - now[key]:.0f} of the {before:.0f} modes that were covered are lost{which}"
+    @classmethod
+    def of(cls, latest: Measurements) -> Health:
+        """What has been measured last of it."""
+        samples, val, training = latest.samples or Measured(n=0), latest.val, latest.training
+        frechet, neighbours, modes = samples.frechet, samples.neighbours, samples.modes
+        measured = frechet or neighbours
+        return cls(
+            extractor=measured.extractor if measured else "",
+            frechet=frechet and frechet.value,
+            floor=frechet.floor if frechet else 0.0,
+            coverage=neighbours and neighbours.coverage,
+            modes=modes and modes.covered_robust,
+            num_modes=modes.total if modes else 0,
+            n=samples.n,
+            acc_real=val and val.acc_real,
+            acc_fake=val and val.acc_fake,
+            gradient=training.gradient_norms.get("generator") if training else None,
+        )
 
+    def best(self, before: Health) -> Health:
+        """The best values of both; what is not finite is none."""
+        before = self._comparable(before)
 
-def _coverage(now: Values, best: Values, limits: Limits, key: str) -> str:
-    before, value = best.get(key, -math.inf), now[key]
-    spread = value * (1 - value) + before * (1 - before) if math.isfinite(before) else 0.0
-    chance = limits.deviations * math.sqrt(spread / now.get("eval/n", math.inf))
-    fell = value < before - limits.margin - chance
-    return f"{key} fell from {before:.3f} to {value:.3f}" if fell else ""
+        def choose(name: str, better: Callable[..., float | None]) -> float | None:
+            values = (getattr(before, name), getattr(self, name))
+            finite = (x for x in values if x is not None and math.isfinite(x))
+            return better(finite, default=None)
 
+        return Health(
+            self.extractor or before.extractor,
+            frechet=choose("frechet", min),
+            coverage=choose("coverage", max),
+            modes=choose("modes", max),
+            gradient=choose("gradient", max),
+        )
 
-def _frechet(now: Values, best: Values, limits: Limits, key: str) -> str:
-    before = best.get(key, math.inf)
-    tolerated = limits.factor * before + FLOORS * now[f"{key}_floor"]
-    rose = not now[key] <= tolerated and math.isfinite(before)
-    return f"{key} rose from {before:.3g} at its best to {now[key]:.3g}" if rose else ""
+    def _comparable(self, other: Health) -> Health:
+        """The other one without what is of another extractor."""
+        if self.extractor in ("", other.extractor):
+            return other
+        return replace(other, extractor=self.extractor, frechet=None, coverage=None)
 
+    def rank(self, images: int) -> tuple[str, float]:
+        """What states are compared by, and how well this one does; less is healthier.
 
-def _saturated(now: Values, best: Values) -> list[str]:
-    names = ("val/acc_real", "val/acc_fake")
-    if not {*names, GRADIENT} <= now.keys():
-        return []
-    real, fake = (now[name] for name in names)
-    share = now[GRADIENT] / best[GRADIENT] if best.get(GRADIENT) else 1.0
-    if not (min(real, fake) >= SURE and share < FADED):
-        return [""]
-    return [
-        f"the discriminator is right about {real:.1%} of held-out reals and {fake:.1%} of fakes, "
-        f"and the generator's gradient has fallen to {share:.2%} of its largest"
-    ]
+        By the Frechet distance, by modes where there is none, and otherwise the later the better.
+        """
+        if self.frechet is not None and math.isfinite(self.frechet):
+            return f"frechet {self.extractor}", self.frechet
+        if self.modes is not None and math.isfinite(self.modes):
+            return "modes", -self.modes
+        return "images", -images
 
+    def alarms(self, best: Health, limits: Limits, missing: Sequence[str] = ()) -> dict[str, str]:
+        """Every check that was possible, by name: a clause on what is wrong, or nothing.
 
-def improved(best: Values, now: Values) -> dict[str, float]:
-    """The best values so far, those of a validation included; what is not finite is none."""
-    lower, higher = distances_in(now), [*modes_in(now), *coverages_in(now), GRADIENT]
-    found = dict(best)
-    for keys, choose in ((lower, min), (higher, max)):
-        for key in keys:
-            value = now.get(key, math.nan)
-            if math.isfinite(value):
-                found[key] = choose(found.get(key, value), value)
-    return found
+        Args:
+            best: The best values before.
+            limits: What is tolerated.
+            missing: Names of the modes that were not found.
+        """
+        best = self._comparable(best)
+        found = {
+            "modes": self._lost_modes(best, limits, missing),
+            "coverage": self._lost_coverage(best, limits),
+            "frechet": self._risen_distance(best, limits),
+            "saturated": self._saturation(best),
+        }
+        return {name: clause for name, clause in found.items() if clause is not None}
 
+    def _lost_modes(self, best: Health, limits: Limits, missing: Sequence[str]) -> str | None:
+        if self.modes is None:
+            return None
+        before = -math.inf if best.modes is None else best.modes
+        established = before >= self.num_modes / 2  # at first they come and go
+        if not (established and self.modes < (1 - limits.margin) * before):
+            return ""
+        names = ", ".join(missing[:MAX_NAMES])
+        more = f" and {len(missing) - MAX_NAMES} more" if len(missing) > MAX_NAMES else ""
+        which = f" (missing: {names}{more})" if names else ""
+        lost = f"{before - self.modes:.0f} of the {before:.0f}"
+        return f"{lost} modes that were covered are lost{which}"
 
-def watched(now: Values) -> dict[str, float]:
-    """The values that any check or choice here looks at."""
-    kinds = ("fid/", "modes/", "coverage/", "val/acc_", "eval/n", GRADIENT)
-    return {name: value for name, value in now.items() if name.startswith(kinds)}
+    def _lost_coverage(self, best: Health, limits: Limits) -> str | None:
+        if self.coverage is None:
+            return None
+        if best.coverage is None:
+            return ""
+        now, before = self.coverage, best.coverage
+        spread = now * (1 - now) + before * (1 - before)
+        chance = limits.deviations * math.sqrt(spread / self.n)
+        fell = now < before - limits.margin - chance
+        return f"the coverage fell from {before:.3f} to {now:.3f}" if fell else ""
 
+    def _risen_distance(self, best: Health, limits: Limits) -> str | None:
+        if self.frechet is None:
+            return None
+        if best.frechet is None:
+            return ""
+        now, before = self.frechet, best.frechet
+        rose = not now <= limits.factor * before + FLOORS * self.floor
+        values = f"from {before:.3g} at its best to {now:.3g}"
+        return f"the Frechet distance rose {values}" if rose else ""
 
-def health(now: Values, images: int) -> tuple[str, float]:
-    """What states are compared by, and how well this one does; less is healthier.
-
-    By the Frechet distance, by modes where there is none, and otherwise the later the better.
-    """
-    judged = {key: now[key] for key in distances_in(now)}
-    judged |= {key: -now[key] for key in modes_in(now)}
-    finite = ((key, value) for key, value in judged.items() if math.isfinite(value))
-    return next(finite, ("images", -images))
-
-
-def distances_in(values: Values) -> list[str]:
-    """Names of the Frechet distances: what has a floor."""
-    return [key for key in values if key.startswith("fid/") and f"{key}_floor" in values]
-
-
-def coverages_in(values: Values) -> list[str]:
-    """Names of the coverages."""
-    return [key for key in values if key.startswith("coverage/")]
-
-
-def modes_in(values: Values) -> list[str]:
-    """Names of the numbers of modes covered, by the stricter rule where there are two."""
-    all_ = [key for key in values if key.startswith("modes/") and key.endswith("/covered")]
-    return [f"{key}_robust" if f"{key}_robust" in values else key for key in all_]
+    def _saturation(self, best: Health) -> str | None:
+        if self.acc_real is None or self.acc_fake is None or self.gradient is None:
+            return None
+        share = self.gradient / best.gradient if best.gradient else 1.0
+        if not (min(self.acc_real, self.acc_fake) >= MIN_ACCURACY and share < MAX_GRADIENT):
+            return ""
+        return (
+            f"the discriminator is right about {self.acc_real:.1%} of held-out reals and "
+            f"{self.acc_fake:.1%} of fakes, and the generator's gradient has fallen to "
+            f"{share:.2%} of its largest"
+        )

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 
-from lightning_gan.callbacks.alarms import (
-    GRADIENT,
-    Limits,
-    Modes,
-    alarms,
-    health,
-    improved,
-    watched,
+from lightning_gan.callbacks.alarms import Health, Limits
+from lightning_gan.callbacks.base import (
+    GANCallback,
+    is_dry_run,
+    is_fitting,
+    log_late,
+    run_folder,
 )
-from lightning_gan.callbacks.balance import Balance
 from lightning_gan.callbacks.divergence import StopOnDivergence, losses_finite
-from lightning_gan.callbacks.readings import conclude, draws_conclusions, readings
+from lightning_gan.callbacks.measurements import TrainingReport, measurements
 from lightning_gan.callbacks.rollback import roll_back
-from lightning_gan.callbacks.run import is_dry, of_gan, run_folder
 from lightning_gan.checkpoints.record import check_finite
 from lightning_gan.distributed.processes import all_true, gathered_ints
 from lightning_gan.errors import (
@@ -37,7 +34,17 @@ from lightning_gan.errors import (
 from lightning_gan.gan import GAN
 
 
-class CollapseGuard(Callback):
+@dataclass(frozen=True)
+class Kept:
+    """The state in the checkpoint: what it was chosen by, its health, and the images seen."""
+
+    kind: str
+    value: float
+    health: Health
+    images: int
+
+
+class CollapseGuard(GANCallback):
     r"""Warns of a training that goes wrong, and may bring it back to its healthiest state.
 
     After each validation it logs, as 0 or 1, whatever the other callbacks measure enough for:
@@ -101,84 +108,87 @@ class CollapseGuard(Callback):
         self.max_rollbacks = max_rollbacks
         self.rollbacks = 0
         """Returns so far."""
-        self._best: dict[str, float] = {}
+        self._best = Health()
         self._streaks: dict[str, int] = {}
-        self._healthy: dict[str, Any] = {}
-        """What the checkpoint was chosen by, with all values of that validation, and its images."""
+        self._kept: Kept | None = None
         self._pending = ""
         """Why to go back before the next batch."""
-        self._read: dict[str, float] = {}
+        self._read: TrainingReport | None = None
         """The last report of training that was looked at."""
 
     def path(self, trainer: Trainer) -> Path:
         """Where the healthiest state is written."""
         return run_folder(trainer) / "checkpoints" / "healthy.ckpt"
 
-    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:  # noqa: ANN401
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Checks that it sees a loss that is not finite before anybody ends the training for it.
 
         Raises:
             ConfigurationError: If it does not.
         """
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if callback is self or not self.recover:
-                return
-            if isinstance(callback, StopOnDivergence):
-                raise ConfigurationError(
-                    "StopOnDivergence would end the training before CollapseGuard could go back: "
-                    "list CollapseGuard before it."
-                )
+        super().setup(trainer, pl_module, stage)
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        before = callbacks[: callbacks.index(self)]
+        if self.recover and any(isinstance(callback, StopOnDivergence) for callback in before):
+            raise ConfigurationError(
+                "StopOnDivergence would end the training before CollapseGuard could go back: "
+                "list CollapseGuard before it."
+            )
 
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:
         """Forgets a checkpoint that is not there; keeps the start where there is none to return to.
 
         A run may have been resumed in another folder.
         """
-        if is_dry(trainer):
+        if is_dry_run(trainer):
             return
         if not self._is_there(trainer):
-            self._healthy, self._pending = {}, ""
-        if self.recover and not self._healthy:
-            self._keep(trainer, of_gan(pl_module), "start", 0.0, {})
+            self._kept, self._pending = None, ""
+        if self.recover and self._kept is None:
+            self._keep(trainer, gan, "start", 0.0, Health())
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+    def on_train_batch_start(self, trainer: Trainer, gan: GAN, *_: object) -> None:
         """Goes back where a validation has said so."""
         if self._pending:
-            self._return(trainer, of_gan(pl_module), self._pending)
+            self._return(trainer, gan, self._pending)
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+    def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: object) -> None:
         """Looks at the losses of the batch, where it may go back for them."""
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, Balance) and callback.latest is not self._read:
-                self._read = callback.latest
-                self._best = improved(self._best, {GRADIENT: self._read.get(GRADIENT, 0.0)})
-        if is_dry(trainer) or not self._may_return or not pl_module.outputs:
+        report = measurements(trainer).training
+        if report is not None and report is not self._read:
+            self._read = report
+            norm = report.gradient_norms.get("generator", 0.0)
+            self._best = Health(gradient=norm).best(self._best)
+        if is_dry_run(trainer) or not self._may_return or not gan.outputs:
             return
-        if not all_true(losses_finite(pl_module.outputs)[None])[0]:
-            self._return(trainer, of_gan(pl_module), "a loss is not finite")
+        if not all_true(losses_finite(gan.outputs)[None])[0]:
+            self._return(trainer, gan, "a loss is not finite")
 
-    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+    def on_validation_end(self, trainer: Trainer, gan: GAN) -> None:
         """Judges the validation."""
-        if not draws_conclusions(trainer):
+        if not is_fitting(trainer):
             return
-        gan, now = of_gan(pl_module), watched(readings(trainer))
-        judge = partial(alarms, best=self._best, limits=self.limits, modes=_modes(trainer))
-        found = trainer.strategy.broadcast(judge(now) | _divergence(gan))
+        latest = measurements(trainer)
+        now: Health = trainer.strategy.broadcast(Health.of(latest))
+        modes = latest.samples and latest.samples.modes
+        alarms = now.alarms(self._best, self.limits, modes.missing if modes else ())
+        found: dict[str, str] = trainer.strategy.broadcast(alarms | _divergence(gan))
         self._streaks = {n: self._streaks.get(n, 0) + 1 for n, clause in found.items() if clause}
         logged = {f"collapse/{name}": float(bool(clause)) for name, clause in found.items()}
-        conclude(trainer, gan, logged | {"collapse/rollbacks": float(self.rollbacks)})
+        log_late(trainer, gan, logged | {"collapse/rollbacks": float(self.rollbacks)})
         if self._streaks:
             self._raise_alarm(gan, found)
             return
-        self._best = improved(self._best, now)
-        judge = partial(judge, best=self._best)  # before which the state that is kept may be none
-        key, value = health(now, gan.progress.images)
+        self._best = now.best(self._best)
+        kind, value = now.rank(gan.progress.images)
+        kept = self._kept
         if (
-            key != self._healthy.get("key")
-            or value <= self._healthy["value"]
-            or any(judge(self._healthy["values"]).values())
+            kept is None
+            or kind != kept.kind
+            or value <= kept.value
+            or any(kept.health.alarms(self._best, self.limits).values())  # beside the best since
         ):
-            self._keep(trainer, gan, key, value, now)
+            self._keep(trainer, gan, kind, value, now)
 
     def _raise_alarm(self, gan: GAN, found: dict[str, str]) -> None:
         """Decides to go back, or warns, once, of what has been so for long enough."""
@@ -214,38 +224,36 @@ class CollapseGuard(Callback):
         device = trainer.strategy.root_device
         return all(gathered_ints(int(self.path(trainer).is_file()), device))
 
-    def _keep(
-        self, trainer: Trainer, gan: GAN, key: str, value: float, values: dict[str, float]
-    ) -> None:
+    def _keep(self, trainer: Trainer, gan: GAN, kind: str, value: float, health: Health) -> None:
         if not (self.recover or trainer.checkpoint_callbacks):  # no files are wanted
             return
-        kept = {"key": key, "value": value, "values": values}
-        self._healthy = kept | {"images": gan.progress.images}
+        self._kept = Kept(kind, value, health, gan.progress.images)
         trainer.save_checkpoint(self.path(trainer), weights_only=False)
 
-    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:
         """Says what the last validation has found, where no batch is left to go back before."""
-        if self._pending:
+        if self._pending and self._kept is not None:
             rank_zero_warn(
-                f"After {pl_module.progress.images:,} images {self._pending}, and the training is "
-                f"over: {self.path(trainer)} holds the state after {self._healthy['images']:,}."
+                f"After {gan.progress.images:,} images {self._pending}, and the training is over: "
+                f"{self.path(trainer)} holds the state after {self._kept.images:,}."
             )
 
     def state_dict(self) -> dict[str, Any]:
         """What it has seen and decided."""
         return {
             "rollbacks": self.rollbacks,
-            "best": self._best,
+            "best": asdict(self._best),
             "streaks": self._streaks,
-            "healthy": self._healthy,
+            "healthy": self._kept and asdict(self._kept),
             "pending": self._pending,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from there."""
-        self.rollbacks = state_dict["rollbacks"]
-        self._best, self._streaks = state_dict["best"], state_dict["streaks"]
-        self._healthy, self._pending = state_dict["healthy"], state_dict["pending"]
+        self.rollbacks, self._streaks = state_dict["rollbacks"], state_dict["streaks"]
+        self._best, self._pending = Health(**state_dict["best"]), state_dict["pending"]
+        kept = state_dict["healthy"]
+        self._kept = kept and Kept(**kept | {"health": Health(**kept["health"])})
 
 
 def _divergence(gan: GAN) -> dict[str, str]:
@@ -254,11 +262,3 @@ def _divergence(gan: GAN) -> dict[str, str]:
     except DivergenceError:
         return {"diverged": "a weight is not finite"}
     return {"diverged": ""}
-
-
-def _modes(trainer: Trainer) -> Modes:
-    """What the callback knows that counts them, such as Evaluation."""
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if hasattr(callback, "missing") and hasattr(callback, "total"):
-            return Modes(callback.missing, callback.total)
-    return Modes()

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_gan.callbacks.balance import Balance
-from lightning_gan.callbacks.readings import conclude, draws_conclusions, readings
-from lightning_gan.callbacks.run import of_gan
+from lightning_gan.callbacks.base import GANCallback, is_fitting, log_late
+from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.errors import ConfigurationError, at_least, check_range
+from lightning_gan.evaluation.panel import Measured
+from lightning_gan.gan import GAN
+from lightning_gan.metrics.balance import BalanceResult
 
 
-class EquilibriumStopping(Callback):
+class EquilibriumStopping(GANCallback):
     r"""Says when the discriminator has become undecided on held-out data, and may end the training.
 
     At the equilibrium of the minimax game D = 1/2 everywhere (Goodfellow et al. 2014, Prop. 1), the
@@ -71,12 +73,13 @@ class EquilibriumStopping(Callback):
         self.streak = 0
         """Validations in a row that found the discriminator undecided."""
 
-    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:  # noqa: ANN401
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Checks that the balance is measured.
 
         Raises:
             ConfigurationError: If it is not.
         """
+        super().setup(trainer, pl_module, stage)
         callbacks = trainer.callbacks  # type: ignore[attr-defined]
         if stage == "fit" and not any(isinstance(callback, Balance) for callback in callbacks):
             raise ConfigurationError(
@@ -84,48 +87,58 @@ class EquilibriumStopping(Callback):
                 "among the callbacks: add lightning_gan.callbacks.Balance()."
             )
 
-    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+    def on_validation_end(self, trainer: Trainer, gan: GAN) -> None:
         """Judges the validation; says so, and stops, where the equilibrium is reached."""
-        if not draws_conclusions(trainer):
+        if not is_fitting(trainer):
             return
-        gan, values = of_gan(pl_module), readings(trainer)
-        undecided = self.is_undecided(values)
+        latest = measurements(trainer)
+        val, samples = trainer.strategy.broadcast((latest.val, latest.samples))
+        undecided = self.is_undecided(val, samples)
         self.streak = self.streak + 1 if undecided else 0
         found = {"undecided": float(undecided), "streak": float(self.streak)}
-        conclude(trainer, gan, {f"equilibrium/{name}": x for name, x in found.items()})
-        if self.streak == self.patience:
-            rank_zero_info(self._sentence(values, gan.progress.images))
+        log_late(trainer, gan, {f"equilibrium/{name}": x for name, x in found.items()})
+        if val is not None and self.streak == self.patience:
+            rank_zero_info(self._sentence(val, samples, gan.progress.images))
         if self.stop and self.streak >= self.patience:
             trainer.should_stop = True
 
-    def is_undecided(self, values: Mapping[str, float]) -> bool:
-        """Whether the last values, by their names in the logs, are those of an equilibrium."""
-        if "val/auc" not in values:
+    def is_undecided(self, val: BalanceResult | None, samples: Measured | None = None) -> bool:
+        """Whether the last measurements are those of an equilibrium.
+
+        Args:
+            val: What the discriminator makes of held-out data.
+            samples: What generated samples are worth.
+        """
+        if val is None or val.n is None or val.auc is None or val.auc_sd is None:
             return False
-        near = [self._near(values["val/auc"], values["val/auc_sd"])]
-        for name in ("val/d_real", "val/d_fake"):
-            if name in values:
-                error = values[f"{name}_std"] / math.sqrt(values["val/n"])
-                near.append(self._near(values[name], error, self.tolerance))
-        error = math.sqrt(0.25 / values.get("eval/n", math.inf))
-        near += [self._near(x, error, self.nearest_tolerance) for x in _nearest(values).values()]
+        near = [self._is_near(val.auc, val.auc_sd)]
+        for probability in (val.real_probability, val.fake_probability):
+            if probability is not None:
+                error = probability.std / math.sqrt(val.n)
+                near.append(self._is_near(probability.mean, error, self.tolerance))
+        if samples is not None and samples.neighbours is not None:
+            error = math.sqrt(0.25 / samples.n)
+            for value in (samples.neighbours.nn1_real, samples.neighbours.nn1_fake):
+                near.append(self._is_near(value, error, self.nearest_tolerance))
         return all(near)
 
-    def _near(self, value: float, deviation: float, tolerance: float = 0.0) -> bool:
+    def _is_near(self, value: float, deviation: float, tolerance: float = 0.0) -> bool:
         """Whether a value lies around 1/2; NaN does not."""
         return abs(value - 0.5) <= tolerance + self.deviations * deviation
 
-    def _sentence(self, values: Mapping[str, float], images: int) -> str:
-        shown = [f"AUC {values['val/auc']:.3f} ± {values['val/auc_sd']:.3f}"]
-        if "val/d_real" in values:
-            shown.append(f"D(x) = {values['val/d_real']:.2f}")
-            shown.append(f"D(G(z)) = {values['val/d_fake']:.2f}")
-        shown += [f"{name} = {value:.2f}" for name, value in _nearest(values).items()]
+    def _sentence(self, val: BalanceResult, samples: Measured | None, images: int) -> str:
+        shown = [f"AUC {val.auc:.3f} ± {val.auc_sd:.3f}"]
+        if val.real_probability is not None and val.fake_probability is not None:
+            shown.append(f"D(x) = {val.real_probability.mean:.2f}")
+            shown.append(f"D(G(z)) = {val.fake_probability.mean:.2f}")
         doubt = ", with no nearest-neighbour test to tell it from a dead discriminator"
+        if samples is not None and (nearest := samples.neighbours) is not None:
+            shown.append(f"1-NN test {nearest.nn1_real:.2f} and {nearest.nn1_fake:.2f}")
+            doubt = ""
         return (
             f"After {images:,} images the discriminator has been undecided on held-out data at "
-            f"{self.streak} validations in a row ({', '.join(shown)})"
-            f"{'' if _nearest(values) else doubt}{'; the training ends here' * self.stop}."
+            f"{self.streak} validations in a row ({', '.join(shown)}){doubt}"
+            f"{'; the training ends here' * self.stop}."
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -135,9 +148,3 @@ class EquilibriumStopping(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on with a streak."""
         self.streak = state_dict["streak"]
-
-
-def _nearest(values: Mapping[str, float]) -> dict[str, float]:
-    """The values of the nearest-neighbour test."""
-    ends = ("_real", "_fake")
-    return {k: x for k, x in values.items() if k.startswith("nn1/") and k.endswith(ends)}

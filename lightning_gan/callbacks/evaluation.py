@@ -5,29 +5,32 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from lightning_gan.basics.images import save_png
-from lightning_gan.callbacks.alarms import distances_in
-from lightning_gan.callbacks.run import data_of, is_dry, of_gan, run_folder
+from lightning_gan.callbacks.base import GANCallback, data_of, is_dry_run, run_folder
+from lightning_gan.callbacks.measurements import BestDistance, measurements
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.evaluation.panel import MEASURES, Measure, Panel, usual_samples
+from lightning_gan.evaluation.panel import MEASURES, Measure, Measured, Panel, default_num_samples
 from lightning_gan.evaluation.report import Report, circumstances, versions
 from lightning_gan.evaluation.sampling import MeasuredSamples
 from lightning_gan.gan import GAN
+from lightning_gan.metrics.frechet import FrechetResult
 from lightning_gan.training.sampling import BLOCK, Sampling
 
-WHILE_TRAINING: tuple[Measure, ...] = ("frechet", "neighbours", "modes")
+TRAINING_MEASURES: tuple[Measure, ...] = ("frechet", "neighbours", "modes")
 
 
-class Evaluation(Callback):
+class Evaluation(GANCallback):
     """Measures fresh samples of the averaged generator at every validation and test.
 
     One pass of generation feeds all measures: ``frechet`` (fid), ``kernel`` (kid), ``neighbours``
@@ -75,55 +78,43 @@ class Evaluation(Callback):
             )
         # Refused here if out of range, not after an epoch.
         MeasuredSamples(2 if num_samples is None else num_samples)
-        self._drawn = Sampling(seed, truncation, psi)
+        self._sampling = Sampling(seed, truncation, psi)
         self.measures, self.extractor, self.classifier = measures, extractor, classifier
         self.num_samples, self.averaged, self.cache_dir = num_samples, averaged, cache_dir
-        self.latest: dict[str, float] = {}
-        """The last values, by the names in the logs."""
-        self.best: dict[str, float] = {}
-        """Those of the smallest Frechet distance so far, with ``progress/images``."""
-        self.missing: list[str] = []
-        """Names of the classes or modes that the last evaluation did not find."""
-        self.total = 0
-        """Number of classes or modes there are."""
-        self.report: Report | None = None
-        """The last report."""
-        self.pictures: dict[str, Tensor] = {}
-        """Pairs to look at, uint8 (3, H, W), by name; on rank zero."""
+        self._best: BestDistance | None = None
         self._panels: dict[str, Panel] = {}
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+    def on_validation_epoch_end(self, trainer: Trainer, gan: GAN) -> None:
         """Measures, logs, and writes the report down."""
-        if is_dry(trainer):
+        if is_dry_run(trainer):
             return
-        gan, started = of_gan(pl_module), time.perf_counter()
+        started, latest = time.perf_counter(), measurements(trainer)
         # what is cached here must serve later evaluations, in inference mode or not
         with torch.inference_mode(False), torch.no_grad():
             panel = self.panel(trainer, gan)
-            sampling = self.sampling(panel)
-            values = panel.measure(self._shown(trainer, gan, sampling))
-            self.missing, self.total = panel.missing(), panel.total
+            samples = self.samples(panel)
+            measured = panel.measure(self._with_bar(trainer, gan, samples))
             if trainer.is_global_zero:
-                self.pictures = panel.pictures(lambda numbers: sampling.rows(gan, numbers))
-        self.latest = values | {"eval/seconds": time.perf_counter() - started}
-        self._remember(gan.progress.images)
-        gan.log_dict(self.latest, sync_dist=True)  # equal everywhere; Lightning warns without it
-        self.report = self._report(trainer, gan, panel, sampling)
-        self._write(trainer, self.report)
+                latest.pictures = panel.pictures(measured, partial(samples.rows, gan))
+        measured = replace(measured, seconds=time.perf_counter() - started)
+        latest.samples, latest.best = measured, self._remember(measured, gan.progress.images)
+        logged = measured.logged()
+        gan.log_dict(logged, sync_dist=True)  # equal everywhere; Lightning warns without it
+        stamp = panel.stamp() | {"samples": samples.stamp(), "versions": versions()}
+        latest.report = Report(logged, stamp, _circumstances(trainer, gan))
+        self._write(trainer, latest.report, latest.pictures)
 
-    on_test_epoch_end = on_validation_epoch_end
-
-    def _shown(
+    def _with_bar(
         self, trainer: Trainer, gan: GAN, samples: MeasuredSamples
     ) -> Iterable[tuple[int, Tensor]]:
-        """The chunks of this process, with a bar where the run has one and they take long."""
+        """The blocks of this process, with a bar where the run has one and they take long."""
         rank, world = trainer.global_rank, trainer.world_size
         bars = [c for c in trainer.callbacks if isinstance(c, ProgressBar)]  # type: ignore[attr-defined]
         total = -(-samples.count // (BLOCK * world))
         hidden = not (bars and trainer.is_global_zero)
-        chunks = samples.blocks(gan, rank, world)
+        blocks = samples.blocks(gan, rank, world)
         shown: Iterable[tuple[int, Tensor]]
-        shown = tqdm(chunks, "measuring", total, leave=False, disable=hidden, delay=2.0)
+        shown = tqdm(blocks, "measuring", total, leave=False, disable=hidden, delay=2.0)
         return shown
 
     def panel(self, trainer: Trainer, gan: GAN) -> Panel:
@@ -132,77 +123,70 @@ class Evaluation(Callback):
         Raises:
             ConfigurationError: If the Trainer was given plain loaders, or a measure does not fit.
         """
-        held_out: Literal["val", "test"] = "test" if trainer.testing else "val"
-        if held_out not in self._panels:
+        split: Literal["val", "test"] = "test" if trainer.testing else "val"
+        if split not in self._panels:
             data = data_of(trainer)
-            if data is None or not hasattr(data, "split"):
+            if data is None:
                 raise ConfigurationError(
                     "Evaluation compares with the training split, so it needs a data module with a "
                     "method split(name): pass datamodule=..., or use the metrics in "
                     "lightning_gan.metrics by themselves."
                 )
-            among = MEASURES if trainer.testing else WHILE_TRAINING
-
-            def build() -> Panel:
-                names = (self.extractor, self.classifier, held_out)
-                return Panel(data, self.measures, *names, self.cache_dir, gan.device, among)
-
+            default = MEASURES if trainer.testing else TRAINING_MEASURES
+            names = (self.extractor, self.classifier, split)
+            make = partial(Panel, data, self.measures, *names, self.cache_dir, gan.device, default)
             if trainer.is_global_zero:
-                self._panels[held_out] = build()
+                self._panels[split] = make()
             trainer.strategy.barrier()
-            if held_out not in self._panels:
-                self._panels[held_out] = build()
-        return self._panels[held_out]
+            if split not in self._panels:
+                self._panels[split] = make()
+        return self._panels[split]
 
-    def sampling(self, panel: Panel) -> MeasuredSamples:
+    def samples(self, panel: Panel) -> MeasuredSamples:
         """Which samples are measured."""
-        count = self.num_samples or usual_samples(panel.data)
-        return MeasuredSamples(count, self._drawn, self.averaged)
+        count = self.num_samples or default_num_samples(panel.data)
+        return MeasuredSamples(count, self._sampling, self.averaged)
 
-    def _remember(self, images: int) -> None:
-        key = distance_key(self.latest)
-        if key and self.latest[key] <= self.best.get(key, math.inf):  # never of a NaN
-            self.best = self.latest | {"progress/images": float(images)}
+    def _remember(self, measured: Measured, images: int) -> BestDistance | None:
+        """The smallest distance so far."""
+        now, best = measured.frechet, self._best
+        if now is not None:
+            same = best is not None and best.frechet.extractor == now.extractor
+            limit = best.frechet.value if best is not None and same else math.inf
+            if now.value <= limit:  # never of a NaN
+                self._best = BestDistance(now, images)
+        return self._best
 
-    def _report(
-        self, trainer: Trainer, gan: GAN, panel: Panel, sampling: MeasuredSamples
-    ) -> Report:
-        stamp = panel.stamp() | {
-            "samples": sampling.stamp(),
-            "versions": versions(),
-        }
-        run = circumstances(
-            images_seen=gan.progress.images,
-            epoch=trainer.current_epoch,
-            checkpoint=str(trainer.ckpt_path or ""),
-            stage="test" if trainer.testing else "val",
-            processes=trainer.world_size,
-            device=str(gan.device.type),
-            precision=str(trainer.precision),
-        )
-        return Report(self.latest, stamp, run)
-
-    def _write(self, trainer: Trainer, report: Report) -> None:
+    def _write(self, trainer: Trainer, report: Report, pictures: dict[str, Tensor]) -> None:
         """Appends the report to those of the run, if it is one that writes."""
         folder = run_folder(trainer)
         if not trainer.is_global_zero or not (trainer.loggers and folder.is_dir()):
             return
         with (folder / "evaluations.jsonl").open("a", encoding="utf-8") as file:
             file.write(report.as_json() + "\n")
-        save_pictures(self.pictures, folder / "samples", f"_{report.run['images_seen']:010d}")
+        save_pictures(pictures, folder / "samples", f"_{report.run['images_seen']:010d}")
 
     def state_dict(self) -> dict[str, Any]:
-        """The best values so far."""
-        return {"best": self.best}
+        """The smallest distance so far."""
+        best = self._best
+        return {"best": best and {"frechet": best.frechet._asdict(), "images": best.images}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up the best values so far."""
-        self.best = dict(state_dict["best"])
+        """Takes it up."""
+        if (best := state_dict["best"]) is not None:
+            self._best = BestDistance(FrechetResult(**best["frechet"]), best["images"])
 
 
-def distance_key(values: dict[str, float]) -> str:
-    """The key of the Frechet distance among values, or an empty text."""
-    return next(iter(distances_in(values)), "")
+def _circumstances(trainer: Trainer, gan: GAN) -> dict[str, Any]:
+    return circumstances(
+        images_seen=gan.progress.images,
+        epoch=trainer.current_epoch,
+        checkpoint=str(trainer.ckpt_path or ""),
+        stage="test" if trainer.testing else "val",
+        processes=trainer.world_size,
+        device=str(gan.device.type),
+        precision=str(trainer.precision),
+    )
 
 
 def save_pictures(pictures: dict[str, Tensor], folder: Path, ending: str = "") -> None:

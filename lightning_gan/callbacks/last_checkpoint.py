@@ -5,30 +5,30 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from lightning_gan.callbacks.base import GANCallback, is_dry_run, run_folder
 from lightning_gan.callbacks.preemption import (
     Interrupted,
     Signals,
-    give_back_signals,
-    own_signals,
-    refuse_torn_checkpoints,
+    refuse_slurm_checkpoints,
+    release_signals,
     requeue,
     slurm_job,
     stop_signals,
+    take_over_signals,
 )
-from lightning_gan.callbacks.run import is_dry, run_folder
 from lightning_gan.distributed.processes import any_true
 from lightning_gan.errors import above, check_range
+from lightning_gan.gan import GAN
 
-STRIDE = 10
+AGREE_EVERY = 10
 """Batches between two agreements of several processes on whether to save or stop."""
 
 
-class LastCheckpoint(Checkpoint):
+class LastCheckpoint(GANCallback, Checkpoint):
     """Writes ``checkpoints/last.ckpt`` from time to time, at the end, and when told to stop.
 
     It saves only between two batches, so that the file is never torn between the players. Ctrl-C,
@@ -57,44 +57,45 @@ class LastCheckpoint(Checkpoint):
         """Where the checkpoint is written."""
         return run_folder(trainer) / "checkpoints" / "last.ckpt"
 
-    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:  # noqa: ANN401
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Listens for signals from here on, in the place of Lightning.
 
         Raises:
             ConfigurationError: If Lightning would load a checkpoint that nobody asked for.
         """
+        super().setup(trainer, pl_module, stage)
         if stage == "fit":
-            refuse_torn_checkpoints(trainer.default_root_dir, trainer.ckpt_path)
+            refuse_slurm_checkpoints(trainer.default_root_dir, trainer.ckpt_path)
             self._listen(trainer)
 
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:
         """Starts the clock."""
         self._saved_at = time.monotonic()
         self._listen(trainer)
 
     def _listen(self, trainer: Trainer) -> None:
-        if is_dry(trainer):
+        if is_dry_run(trainer):
             return
-        own_signals(trainer)
+        take_over_signals(trainer)
         self._saved_batch = -1
         self._numbers = stop_signals(trainer)
         self._signals.listen(self._numbers)
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+    def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: object) -> None:
         """Saves where it is due; stops where a signal has come."""
-        if is_dry(trainer):
+        if is_dry_run(trainer):
             return
         if trainer.should_stop:
-            self._save(trainer, pl_module)
-        elif trainer.world_size > 1 and pl_module.progress.batches % STRIDE != 0:
+            self._save(trainer, gan)
+        elif trainer.world_size > 1 and gan.progress.batches % AGREE_EVERY != 0:
             return
-        number, due = self._agreed(trainer)
+        number, due = self._agree(trainer)
         if due or number:
-            self._save(trainer, pl_module)
+            self._save(trainer, gan)
         if number:
-            raise self._stop(trainer, number, pl_module.progress.images)
+            raise self._stop(trainer, number, gan.progress.images)
 
-    def _agreed(self, trainer: Trainer) -> tuple[int, bool]:
+    def _agree(self, trainer: Trainer) -> tuple[int, bool]:
         """The first of the signals that any process received, and whether it is time to save."""
         due = time.monotonic() - self._saved_at > 60 * self.every_minutes
         flags = [number in self._signals.received for number in self._numbers] + [due]
@@ -111,26 +112,26 @@ class LastCheckpoint(Checkpoint):
             failure = failure or "as rank zero says"
         return Interrupted(number, path, images, job, failure)
 
-    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:
         """Saves the end of the training."""
-        if not is_dry(trainer):
-            self._save(trainer, pl_module)
+        if not is_dry_run(trainer):
+            self._save(trainer, gan)
 
-    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:  # noqa: ANN401
+    def on_exception(self, trainer: Trainer, gan: GAN, exception: BaseException) -> None:
         """Says how to go on, and puts the handlers back."""
         if isinstance(exception, Interrupted) and trainer.is_global_zero:
             sys.stderr.write(f"{exception}\n")
-        self._give_back(trainer)
+        self._release(trainer)
 
-    def teardown(self, trainer: Trainer, pl_module: Any, stage: str) -> None:  # noqa: ANN401
+    def teardown(self, trainer: Trainer, gan: GAN, stage: str) -> None:
         """Puts the handlers back."""
-        self._give_back(trainer)
+        self._release(trainer)
 
-    def _give_back(self, trainer: Trainer) -> None:
-        give_back_signals(trainer)
+    def _release(self, trainer: Trainer) -> None:
+        release_signals(trainer)
         self._signals.restore()
 
-    def _save(self, trainer: Trainer, gan: Any) -> None:  # noqa: ANN401
+    def _save(self, trainer: Trainer, gan: GAN) -> None:
         if self._saved_batch != gan.progress.batches:
             trainer.save_checkpoint(self.path(trainer))
             self._saved_batch = gan.progress.batches

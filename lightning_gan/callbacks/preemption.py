@@ -161,7 +161,7 @@ def stop_signals(trainer: Trainer) -> tuple[int, ...]:
 
 
 @contextmanager
-def outlasting() -> Iterator[None]:
+def ignore_further_signals() -> Iterator[None]:
     """Once a training inside has been interrupted, further signals pass without effect.
 
     Schedulers and users send several in a row; what is left to do takes a second, and must not be
@@ -216,32 +216,32 @@ def _nothing() -> None:
     """What they are replaced by."""
 
 
-def own_signals(trainer: Trainer) -> None:
-    """Keeps Lightning from handling signals by itself, until :func:`give_back_signals`.
+def take_over_signals(trainer: Trainer) -> None:
+    """Keeps Lightning from handling signals by itself, until :func:`release_signals`.
 
     Its handlers write checkpoints in the midst of a batch and talk to other processes from inside
     a handler, which hangs where these are elsewhere; and before every batch of several processes
     it asks all of them for a signal, for which the device has to be waited for.
     """
-    let_slurm_be(trainer)
+    disable_slurm_requeue(trainer)
     for owner, name in _listeners(trainer):
         setattr(owner, name, _nothing)
 
 
-def give_back_signals(trainer: Trainer) -> None:
+def release_signals(trainer: Trainer) -> None:
     """Lets Lightning handle signals again."""
     for owner, name in _listeners(trainer):
         owner.__dict__.pop(name, None)
 
 
-def let_slurm_be(trainer: Trainer) -> None:
+def disable_slurm_requeue(trainer: Trainer) -> None:
     """Turns off the checkpoints that Lightning writes by itself when SLURM sends a signal."""
     environment = _environment(trainer)
     if isinstance(environment, SLURMEnvironment):
         environment.auto_requeue = False
 
 
-def refuse_torn_checkpoints(folder: str | Path, ckpt_path: object) -> None:
+def refuse_slurm_checkpoints(folder: str | Path, ckpt_path: object) -> None:
     """Refuses checkpoints that Lightning's own SLURM handler left, and would load unasked.
 
     Args:

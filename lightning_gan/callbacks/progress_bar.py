@@ -8,11 +8,13 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm.auto import tqdm
 
-from lightning_gan.callbacks.balance import Balance
-from lightning_gan.callbacks.run import of_gan
+from lightning_gan.callbacks.base import GANCallback
+from lightning_gan.callbacks.measurements import measurements
+from lightning_gan.gan import GAN
+from lightning_gan.metrics.balance import BalanceResult
 
 
-class ImagesBar(ProgressBar):
+class ImagesBar(GANCallback, ProgressBar):
     """Shows the images seen, images a second, and the live balance D(x), D(G(z)).
 
     Args:
@@ -33,10 +35,9 @@ class ImagesBar(ProgressBar):
         """Shows the bar again."""
         self._enabled = True
 
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:
         """Opens the bar at the images that were seen before."""
         if self._enabled and trainer.is_global_zero:
-            gan = of_gan(pl_module)
             self._bar = tqdm(
                 total=gan.max_images,
                 initial=min(gan.progress.images, gan.max_images or gan.progress.images),
@@ -48,33 +49,35 @@ class ImagesBar(ProgressBar):
                 smoothing=0.05,
             )
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+    def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: object) -> None:
         """Advances the bar; numbers change when the balance has new ones."""
         if self._bar is None:
             return
-        images = pl_module.progress.images
+        images = gan.progress.images
         if self._bar.total is not None:
             images = min(images, self._bar.total)
         self._bar.update(images - self._bar.n)
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, Balance) and callback.latest:
-                self._bar.set_postfix(live_numbers(callback.latest), refresh=False)
+        report = measurements(trainer).training
+        if report is not None:
+            self._bar.set_postfix(live_numbers(report.balance), refresh=False)
 
-    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:
         """Closes the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
-    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:  # noqa: ANN401
+    def on_exception(self, trainer: Trainer, gan: GAN, exception: BaseException) -> None:
         """Closes the bar, so that the message stands on a line of its own."""
-        self.on_train_end(trainer, pl_module)
+        self.on_train_end(trainer, gan)
 
 
-def live_numbers(report: dict[str, float]) -> dict[str, str]:
-    """D(x) and D(G(z)) as probabilities where they exist, as raw scores otherwise."""
-    if "gan/d_real" in report:
-        names = {"D(x)": "gan/d_real", "D(G(z))": "gan/d_fake"}
+def live_numbers(balance: BalanceResult | None) -> dict[str, str]:
+    """D(x) and D(G(z)) as probabilities where they exist, as logits otherwise."""
+    if balance is None:
+        return {}
+    if balance.real_probability is not None and balance.fake_probability is not None:
+        shown = {"D(x)": balance.real_probability, "D(G(z))": balance.fake_probability}
     else:
-        names = {"score(x)": "gan/score_real", "score(G(z))": "gan/score_fake"}
-    return {shown: f"{report[name]:.2f}" for shown, name in names.items() if name in report}
+        shown = {"score(x)": balance.real_logits, "score(G(z))": balance.fake_logits}
+    return {name: f"{spread.mean:.2f}" for name, spread in shown.items()}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lightning.pytorch import Trainer
 
+from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.checkpoints.record import own_state
 from lightning_gan.gan import GAN
 
@@ -42,6 +43,7 @@ def roll_back(trainer: Trainer, gan: GAN, path: Path, ease: float) -> int:
     if (state := checkpoint.get(type(precision).__qualname__)) is not None:  # a scaler's
         precision.load_state_dict(state)
     gan.outputs.clear()
+    measurements(trainer).gradient_norms.clear()  # of what is no more
     return int(own_state(checkpoint, str(path))["progress"]["images"])
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from lightning_gan.basics.images import grid, save_png, scatter
-from lightning_gan.callbacks.run import data_of, is_dry, of_gan, run_folder
+from lightning_gan.callbacks.base import GANCallback, data_of, is_dry_run, run_folder
 from lightning_gan.errors import at_least, check_range
 from lightning_gan.gan import GAN
 
 
-class SampleGrid(Callback):
+class SampleGrid(GANCallback):
     """Draws the averaged generator's samples from fixed latents, as PNG and in the loggers.
 
     A conditional generator shows one class in each row; points in the plane are drawn over the
@@ -36,31 +36,28 @@ class SampleGrid(Callback):
         self.columns = columns
         self.seed = seed
 
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:
         """Draws the untrained generator."""
-        if pl_module.progress.images == 0:
-            self.on_validation_epoch_end(trainer, pl_module)
+        if gan.progress.images == 0:
+            self.on_validation_epoch_end(trainer, gan)
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:  # noqa: ANN401
+    def on_validation_epoch_end(self, trainer: Trainer, gan: GAN) -> None:
         """Draws the generator as it is."""
-        if is_dry(trainer):
+        if is_dry_run(trainer):
             return
         folder = run_folder(trainer) / "samples"
         if not trainer.is_global_zero:
             return
-        gan = of_gan(pl_module)
         picture = self.draw(trainer, gan)
         save_png(picture, folder / f"{gan.progress.images:010d}.png")
         for logger in trainer.loggers:
             _log_picture(logger, picture, gan.progress.batches)
 
-    on_test_epoch_end = on_validation_epoch_end
-
     def draw(self, trainer: Trainer, gan: GAN) -> Tensor:
         """The picture, uint8 (3, H, W)."""
         if gan.generator.image_size == 0:
             data = data_of(trainer)
-            real = data.split("train").images if hasattr(data, "split") else None
+            real = None if data is None else data.split("train").images
             return scatter(gan.sample(5000, seed=self.seed).cpu(), real)
         classes = gan.generator.num_classes
         labels = torch.arange(self.rows).repeat_interleave(self.columns) % max(classes, 1)

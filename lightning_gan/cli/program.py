@@ -8,7 +8,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from lightning_gan.callbacks.preemption import outlasting
+from lightning_gan.callbacks.preemption import ignore_further_signals
 from lightning_gan.cli.arguments import run_name, with_default_networks, with_recipes
 from lightning_gan.cli.choices import did_you_mean
 from lightning_gan.cli.commands import COMMANDS, FUNCTION_COMMANDS
@@ -66,7 +66,7 @@ def _run(arguments: list[str]) -> None:
     else:
         # Lightning starts further processes with sys.argv, so they must see the same.
         sys.argv[1:] = with_default_networks(with_recipes(arguments))
-        with outlasting():
+        with ignore_further_signals():
             CLI(sys.argv[1:])
 
 

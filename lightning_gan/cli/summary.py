@@ -6,10 +6,15 @@ from pathlib import Path
 
 from lightning.pytorch import Trainer
 
-from lightning_gan.callbacks import Balance, Evaluation, LastCheckpoint
-from lightning_gan.callbacks.evaluation import distance_key, save_pictures
-from lightning_gan.callbacks.run import run_folder
+from lightning_gan.callbacks import LastCheckpoint
+from lightning_gan.callbacks.base import run_folder
+from lightning_gan.callbacks.evaluation import save_pictures
+from lightning_gan.callbacks.measurements import BestDistance, measurements
+from lightning_gan.evaluation.panel import Measured
 from lightning_gan.gan import GAN
+from lightning_gan.metrics.balance import BalanceResult
+from lightning_gan.metrics.modes import ClassCoverageResult, MixtureCoverageResult
+from lightning_gan.metrics.stacked import StackedCoverageResult
 
 
 def summary(trainer: Trainer, gan: GAN) -> str:
@@ -37,86 +42,78 @@ def measured(trainer: Trainer, gan: GAN) -> str:
 
 def write_reports(trainer: Trainer, folder: Path) -> str:
     """Writes the report of a validation or test to a file of its own; returns where, in words."""
-    lines = []
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, Evaluation) and callback.report is not None:
-            run = callback.report.run
-            path = folder / f"{run['stage']}-{run['images_seen']:010d}.json"
-            lines.append(f"Report      {callback.report.write(path)}")
-            save_pictures(callback.pictures, folder / "samples", f"_{run['stage']}")
-            lines += [
-                f"Pictures    {folder / 'samples' / name}_{run['stage']}.png"
-                for name in callback.pictures
-            ]
+    latest = measurements(trainer)
+    if latest.report is None:
+        return ""
+    run = latest.report.run
+    path = latest.report.write(folder / f"{run['stage']}-{run['images_seen']:010d}.json")
+    save_pictures(latest.pictures, folder / "samples", f"_{run['stage']}")
+    lines = [f"Report      {path}"] + [
+        f"Pictures    {folder / 'samples' / name}_{run['stage']}.png" for name in latest.pictures
+    ]
     return "".join(f"{line}\n" for line in lines)
 
 
 def _lines(trainer: Trainer, gan: GAN) -> list[str]:
     """The final balance, distance and modes."""
-    progress = gan.progress
+    progress, latest = gan.progress, measurements(trainer)
     lines = [
         f"Trained on {progress.images:,} images: {progress.discriminator_updates:,} updates of the "
         f"discriminator, {progress.generator_updates:,} of the generator."
     ]
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, Balance):
-            lines += _balance(callback.held_out)
-        elif isinstance(callback, Evaluation):
-            lines += _distance(callback) + _modes(callback)
-    return lines
+    if (samples := latest.samples) is not None:
+        lines += _distance(samples, latest.best) + _modes(samples)
+    return lines if latest.val is None else [*lines, _balance(latest.val)]
 
 
-def _balance(held_out: dict[str, float]) -> list[str]:
-    if not held_out:
-        return []
-    if "d_real" in held_out:
-        names, shown = ("d_real", "d_fake"), "D(x) = {:.2f} ± {:.2f}, D(G(z)) = {:.2f} ± {:.2f}"
-    else:
-        names = ("score_real", "score_fake")
-        shown = "scores {:.2f} ± {:.2f} for reals, {:.2f} ± {:.2f} for fakes"
-    values = [held_out[key] for name in names for key in (name, f"{name}_std")]
-    right = f"right about {held_out['acc_real']:.0%} of reals, {held_out['acc_fake']:.0%} of fakes"
-    return [f"Balance     {shown.format(*values)} on held-out data ({right})"]
-
-
-def _distance(callback: Evaluation) -> list[str]:
-    """The final distance, and the best one where that was another."""
-    latest, best = callback.latest, callback.best
-    name = distance_key(latest)
-    if not name:
-        return []
-    lines = [
-        f"Frechet     {name} = {latest[name]:.3f} with {latest['eval/n']:,.0f} samples; a perfect "
-        f"generator scores about {latest[f'{name}_floor']:.3f}"
-    ]
-    if best and best[name] < latest[name]:
-        lines.append(
-            f"Best        {name} = {best[name]:.3f}, at {best['progress/images']:,.0f} images"
+def _balance(val: BalanceResult) -> str:
+    real, fake = val.real_probability, val.fake_probability
+    if real is not None and fake is not None:
+        shown = (
+            f"D(x) = {real.mean:.2f} ± {real.std:.2f}, D(G(z)) = {fake.mean:.2f} ± {fake.std:.2f}"
         )
+    else:
+        real, fake = val.real_logits, val.fake_logits
+        shown = (
+            f"scores {real.mean:.2f} ± {real.std:.2f} for reals, "
+            f"{fake.mean:.2f} ± {fake.std:.2f} for fakes"
+        )
+    right = f"right about {val.acc_real:.0%} of reals, {val.acc_fake:.0%} of fakes"
+    return f"Balance     {shown} on held-out data ({right})"
+
+
+def _distance(samples: Measured, best: BestDistance | None) -> list[str]:
+    """The final distance, and the best one where that was another."""
+    now = samples.frechet
+    if now is None:
+        return []
+    name = f"fid/{now.extractor}"
+    lines = [
+        f"Frechet     {name} = {now.value:.3f} with {samples.n:,.0f} samples; a perfect "
+        f"generator scores about {now.floor:.3f}"
+    ]
+    if best is not None and best.frechet.value < now.value:
+        lines.append(f"Best        {name} = {best.frechet.value:.3f}, at {best.images:,.0f} images")
     return lines
 
 
-def _modes(callback: Evaluation) -> list[str]:
-    latest = {
-        key.rpartition("/")[2]: value
-        for key, value in callback.latest.items()
-        if key.startswith("modes/")
-    }
-    if "high_quality" in latest:
+def _modes(samples: Measured) -> list[str]:
+    modes = samples.modes
+    if isinstance(modes, MixtureCoverageResult):
         return [
-            f"Modes       {latest['covered']:.0f} of {callback.total} covered, "
-            f"{latest['high_quality']:.1%} of the samples within 3 sigma of one"
+            f"Modes       {modes.covered:.0f} of {modes.total} covered, "
+            f"{modes.high_quality:.1%} of the samples within 3 sigma of one"
         ]
-    if "covered_robust" in latest:
+    if isinstance(modes, StackedCoverageResult):
         return [
-            f"Modes       {latest['covered_robust']:.0f} of {callback.total} covered "
-            f"({latest['covered']:.0f} by the papers' rule), KL {latest['kl']:.3f}; a perfect "
-            f"generator scores about {latest['kl_floor']:.3f}"
+            f"Modes       {modes.covered_robust:.0f} of {modes.total} covered "
+            f"({modes.covered:.0f} by the papers' rule), KL {modes.kl:.3f}; a perfect "
+            f"generator scores about {modes.kl_floor:.3f}"
         ]
-    if "min_share" in latest:
-        missing = f"; missing: {', '.join(callback.missing)}" if callback.missing else ""
+    if isinstance(modes, ClassCoverageResult):
+        missing = f"; missing: {', '.join(modes.missing)}" if modes.missing else ""
         return [
-            f"Modes       {latest['covered']:.0f} of {callback.total} classes covered, "
-            f"the smallest with {latest['min_share']:.1%} of the samples{missing}"
+            f"Modes       {modes.covered:.0f} of {modes.total} classes covered, "
+            f"the smallest with {modes.min_share:.1%} of the samples{missing}"
         ]
     return []

@@ -23,9 +23,9 @@ from lightning_gan.callbacks import (
     SampleGrid,
     StopOnDivergence,
 )
+from lightning_gan.callbacks.base import is_dry_run, run_folder
 from lightning_gan.callbacks.loggers import CSVCurve
-from lightning_gan.callbacks.preemption import let_slurm_be, refuse_torn_checkpoints
-from lightning_gan.callbacks.run import is_dry, run_folder
+from lightning_gan.callbacks.preemption import disable_slurm_requeue, refuse_slurm_checkpoints
 from lightning_gan.checkpoints.files import newest_checkpoint, read_checkpoint
 from lightning_gan.cli.arguments import run_name
 from lightning_gan.cli.commands import TRAINER_COMMANDS
@@ -120,7 +120,7 @@ class CLI(LightningCLI):
         if self.subcommand != "fit":
             self.save_config_callback = None  # measuring leaves the run as it is
         else:
-            refuse_torn_checkpoints(trainer.default_root_dir, config.get("ckpt_path"))
+            refuse_slurm_checkpoints(trainer.default_root_dir, config.get("ckpt_path"))
             check_budget(trainer, config.model.init_args.get("max_images"))
 
     def _find_checkpoint(self, config: Namespace) -> Path | None:
@@ -177,7 +177,7 @@ class CLI(LightningCLI):
                 f"The Trainer refuses an option of --trainer: {error}."
             ) from error
         if not config.plugins:
-            let_slurm_be(trainer)
+            disable_slurm_requeue(trainer)
         return trainer
 
     def _begin(self, *_: object) -> None:
@@ -254,7 +254,7 @@ class CLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Says where the run is written, and keeps other runs out."""
-        if not is_dry(self.trainer):
+        if not is_dry_run(self.trainer):
             folder = run_folder(self.trainer)
             if self.trainer.is_global_zero:
                 hold(folder)
@@ -262,7 +262,7 @@ class CLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Measures the final generator and prints what came out of the run."""
-        if is_dry(self.trainer):
+        if is_dry_run(self.trainer):
             return
         self.trainer.validate(self.model, self.datamodule, verbose=False, weights_only=True)
         text = summary(self.trainer, self.model)

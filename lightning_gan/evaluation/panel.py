@@ -4,64 +4,174 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from lightning_gan.basics.images import from_uint8, grid
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.metrics.exact import SampleMetric
-from lightning_gan.metrics.extractors.base import FeatureExtractor, default_extractor, get_extractor
+from lightning_gan.metrics.base import SampleMetric
+from lightning_gan.metrics.extractors.base import FeatureExtractor
+from lightning_gan.metrics.extractors.registry import default_extractor, get_extractor
 from lightning_gan.metrics.features import ReferenceFeatures
-from lightning_gan.metrics.frechet import FrechetDistance
+from lightning_gan.metrics.frechet import FrechetDistance, FrechetResult, ReferenceStatistics
 from lightning_gan.metrics.gathered import FeatureMetric, FeatureSuite, GatheredMetric
-from lightning_gan.metrics.inception_score import ClassifierScore
-from lightning_gan.metrics.kernel import KernelDistance
-from lightning_gan.metrics.memorisation import Duplicates, Memorisation
-from lightning_gan.metrics.modes import ClassCoverage, MixtureCoverage
-from lightning_gan.metrics.neighbours import Neighbours
-from lightning_gan.metrics.reference import ReferenceStatistics, content_hash
+from lightning_gan.metrics.inception_score import ClassifierScore, ClassifierScoreResult
+from lightning_gan.metrics.kernel import KernelDistance, KernelResult
+from lightning_gan.metrics.memorisation import (
+    Duplicates,
+    DuplicatesResult,
+    Memorisation,
+    MemorisationResult,
+)
+from lightning_gan.metrics.modes import (
+    ClassCoverage,
+    ClassCoverageResult,
+    MixtureCoverage,
+    MixtureCoverageResult,
+)
+from lightning_gan.metrics.neighbours import Neighbours, NeighboursResult
+from lightning_gan.metrics.reference import content_hash
 from lightning_gan.metrics.samples import SampleBatch
-from lightning_gan.metrics.stacked import CLASSIFIER, StackedCoverage, StackedExtractor
-from lightning_gan.metrics.vendi import VendiScore
+from lightning_gan.metrics.stacked import (
+    CLASSIFIER,
+    StackedCoverage,
+    StackedCoverageResult,
+    StackedExtractor,
+)
+from lightning_gan.metrics.vendi import VendiResult, VendiScore
 
 Measure = Literal[
     "frechet", "kernel", "neighbours", "vendi", "score", "memorisation", "duplicates", "modes"
 ]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
-OF_FEATURES: dict[Measure, type[FeatureMetric]] = {
+FEATURE_METRICS: dict[Measure, type[FeatureMetric[Any]]] = {
     "kernel": KernelDistance,
     "neighbours": Neighbours,
     "vendi": VendiScore,
     "memorisation": Memorisation,
     "duplicates": Duplicates,
 }
+SUITE = "features"
+"""Name of the metric that has all of these."""
 COLUMNS = 8
 """Of the pictures of pairs: four pairs in a row."""
-SAMPLES = {"images": 10_000, "stacked": 26_000, "points": 2_500}
+NUM_SAMPLES = {"images": 10_000, "stacked": 26_000, "points": 2_500}
 """Samples for one value: of a thousand modes as in VEEGAN and PacGAN, likewise of points."""
 
 
-def extractor_for(data: Any, name: str | None = None) -> FeatureExtractor:  # noqa: ANN401
+class Samples(Protocol):
+    """A split of real samples."""
+
+    @property
+    def images(self) -> Tensor:
+        """Images (N, C, H, W), uint8, or points (N, D)."""
+
+    @property
+    def labels(self) -> Tensor:
+        """Class indices (N,)."""
+
+
+class EvaluationData(Protocol):
+    """What a data module tells of real samples."""
+
+    name: str
+    channels: int
+    image_size: int
+    num_classes: int
+    class_names: tuple[str, ...]
+
+    def split(self, name: Literal["train", "val", "test"]) -> Samples:
+        """The samples of a split."""
+
+
+@runtime_checkable
+class MixtureData(EvaluationData, Protocol):
+    """Points around known means."""
+
+    means: Tensor
+    sigma: float
+
+
+@runtime_checkable
+class StackedData(EvaluationData, Protocol):
+    """Pictures that show a digit in each channel."""
+
+    stacked: int
+    padding: int
+
+    @property
+    def digit_counts(self) -> Tensor:
+        """Training digits of each class (K,)."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What has been measured of generated samples; None is what has not.
+
+    Args:
+        n: Samples seen, over all processes.
+        nonfinite: How many of them held a NaN or an infinity.
+        out_of_range: How many images left [-1, 1].
+        frechet: The Frechet distance to the reals.
+        kernel: The kernel distance to them.
+        neighbours: Precision, recall, density, coverage and the 1-nearest-neighbour test.
+        vendi: The Vendi score.
+        score: The Inception score.
+        memorisation: How near the samples are to the training images.
+        duplicates: How near they are to each other.
+        modes: Which classes or modes they cover.
+        seconds: How long generating and measuring took.
+    """
+
+    n: int
+    nonfinite: int = 0
+    out_of_range: int = 0
+    frechet: FrechetResult | None = None
+    kernel: KernelResult | None = None
+    neighbours: NeighboursResult | None = None
+    vendi: VendiResult | None = None
+    score: ClassifierScoreResult | None = None
+    memorisation: MemorisationResult | None = None
+    duplicates: DuplicatesResult | None = None
+    modes: ClassCoverageResult | MixtureCoverageResult | StackedCoverageResult | None = None
+    seconds: float | None = None
+
+    def logged(self) -> dict[str, float]:
+        """All values by their names in the logs."""
+        found = {
+            "eval/n": float(self.n),
+            "eval/nonfinite": float(self.nonfinite),
+            "eval/out_of_range": float(self.out_of_range),
+        }
+        if self.seconds is not None:
+            found["eval/seconds"] = self.seconds
+        for measure in MEASURES:
+            if (result := getattr(self, measure)) is not None:
+                found |= result.logged()
+        return found
+
+
+def extractor_for(data: EvaluationData, name: str | None = None) -> FeatureExtractor:
     """The extractor of that name, or the usual one for these data; nothing that is downloaded.
 
     Args:
         data: A data module.
         name: As ``get_extractor`` takes it; that of the data where None.
     """
-    stacked = getattr(data, "stacked", 0)
-    if name is None and stacked:
-        return StackedExtractor(get_extractor(CLASSIFIER), stacked, data.padding)
+    if name is None and isinstance(data, StackedData):
+        return StackedExtractor(get_extractor(CLASSIFIER), data.stacked, data.padding)
     return get_extractor(name or default_extractor(data.name, data.channels, data.image_size))
 
 
-def usual_samples(data: Any) -> int:  # noqa: ANN401 (any fitting data module)
+def default_num_samples(data: EvaluationData) -> int:
     """How many samples the literature measures on such data."""
-    if getattr(data, "stacked", 0):
-        return SAMPLES["stacked"]
-    return SAMPLES["images" if data.image_size else "points"]
+    if isinstance(data, StackedData):
+        return NUM_SAMPLES["stacked"]
+    return NUM_SAMPLES["images" if data.image_size else "points"]
 
 
 class Panel:
@@ -70,16 +180,15 @@ class Panel:
     Every process feeds its chunks and computes; values are equal on all of them.
 
     Args:
-        data: A data module: ``split(name)``, ``name``, ``channels``, ``image_size``,
-            ``num_classes``, and what it has of ``means``, ``sigma``, ``stacked``.
-        measures: What is measured; where None, all of ``among`` that fit the data.
+        data: A data module.
+        measures: What is measured; where None, all of ``default_measures`` that fit the data.
         extractor: Name of the extractor, or import path of a FeatureExtractor class; the data's
             own where None.
         classifier: Likewise what tells classes apart; the extractor where None.
-        held_out: Split of the reals that the discriminator never saw.
+        val_split: Split of the reals that the discriminator never saw.
         cache_dir: Where statistics of the reals are kept; the user's cache folder where None.
         device: Where everything is computed.
-        among: What is chosen from where no measures are given.
+        default_measures: What is chosen from where no measures are given.
 
     Raises:
         ConfigurationError: If a measure does not fit the data, or there is none.
@@ -87,29 +196,27 @@ class Panel:
 
     def __init__(
         self,
-        data: Any,  # noqa: ANN401 (any fitting data module)
+        data: EvaluationData,
         measures: Sequence[Measure] | None = None,
         extractor: str | None = None,
         classifier: str | None = None,
-        held_out: Literal["val", "test"] = "test",
+        val_split: Literal["val", "test"] = "test",
         cache_dir: str | os.PathLike[str] | None = None,
         device: torch.device | str = "cpu",
-        among: Sequence[Measure] = MEASURES,
+        default_measures: Sequence[Measure] = MEASURES,
     ) -> None:
-        self.data, self.held_out = data, held_out
+        self.data, self.val_split = data, val_split
         self.cache_dir, self.device = cache_dir, device
         self.extractor = extractor_for(data, extractor)
-        self.classifier = self._classifier(classifier)
-        self.measures = self._fitting(measures, among)
-        self._suite: FeatureSuite | None = None
-        self.modes: ClassCoverage | MixtureCoverage | StackedCoverage | None = None
-        self.metrics: list[SampleMetric] = list(self._build())
-        self._stamp = self._described()
+        self.classifier = self._find_classifier(classifier)
+        self.measures = self._fitting(measures, default_measures)
+        self.metrics: dict[str, SampleMetric] = dict(self._build())
+        self._stamp = self._describe()
         del self._train  # stacked digits would take 300 MB
 
-    def _classifier(self, name: str | None) -> FeatureExtractor | None:
+    def _find_classifier(self, name: str | None) -> FeatureExtractor | None:
         """What tells the classes of the data apart, where anything does."""
-        if getattr(self.data, "stacked", 0):
+        if isinstance(self.data, StackedData):
             if name is None and isinstance(self.extractor, StackedExtractor):
                 return self.extractor
             single = get_extractor(name or CLASSIFIER)
@@ -125,16 +232,15 @@ class Panel:
         return found if found.num_classes else None
 
     def _fitting(
-        self, measures: Sequence[Measure] | None, among: Sequence[Measure]
+        self, measures: Sequence[Measure] | None, default: Sequence[Measure]
     ) -> tuple[Measure, ...]:
         unfit: dict[Measure, str] = {}
-        stacked, points = getattr(self.data, "stacked", 0), hasattr(self.data, "means")
-        if self.classifier is None or stacked:
+        if self.classifier is None or isinstance(self.data, StackedData):
             unfit["score"] = "an extractor that classifies whole images"
-        if self.classifier is None and not points:
+        if self.classifier is None and not isinstance(self.data, MixtureData):
             unfit["modes"] = "a classifier of these data"
         if measures is None:
-            return tuple(name for name in MEASURES if name in among and name not in unfit)
+            return tuple(name for name in MEASURES if name in default and name not in unfit)
         for measure in measures:
             if measure in unfit or measure not in MEASURES:
                 needs = unfit.get(measure, f"to be one of {', '.join(MEASURES)}")
@@ -146,46 +252,48 @@ class Panel:
             raise ConfigurationError(f"There is no measure: give some of {', '.join(MEASURES)}.")
         return tuple(name for name in MEASURES if name in measures)
 
-    def _build(self) -> Iterator[SampleMetric]:
-        of_features = [OF_FEATURES[name] for name in self.measures if name in OF_FEATURES]
+    def _build(self) -> Iterator[tuple[str, SampleMetric]]:
+        of_features = self._feature_measures()
         reference = self._features if of_features else None
         if "frechet" in self.measures:
-            yield FrechetDistance(self.extractor, self._statistics(reference))
+            yield "frechet", FrechetDistance(self.extractor, self._statistics(reference))
         if of_features:
-            self._suite = FeatureSuite([kind(self.extractor, reference) for kind in of_features])
-            yield self._suite
+            kinds = [FEATURE_METRICS[measure] for measure in of_features]
+            yield SUITE, FeatureSuite([kind(self.extractor, reference) for kind in kinds])
         if "score" in self.measures and self.classifier is not None:
-            yield ClassifierScore(self.classifier)
+            yield "score", ClassifierScore(self.classifier)
         if "modes" in self.measures:
-            self.modes = self._coverage()
-            yield self.modes
+            yield "modes", self._coverage()
 
-    def _coverage(self) -> ClassCoverage | MixtureCoverage | StackedCoverage:
+    def _feature_measures(self) -> list[Measure]:
+        return [measure for measure in self.measures if measure in FEATURE_METRICS]
+
+    def _coverage(self) -> SampleMetric:
         """Of clusters where the data have means, of classes or rows of them otherwise."""
         data = self.data
-        if hasattr(data, "means"):
+        if isinstance(data, MixtureData):
             return MixtureCoverage(data.means, data.sigma, data.name)
         assert self.classifier is not None  # or modes were refused
-        if getattr(data, "stacked", 0):
+        if isinstance(data, StackedData):
             return StackedCoverage(data.digit_counts, data.name, self.classifier)
         counts = torch.bincount(self._train.labels, minlength=data.num_classes)
         return ClassCoverage(self.classifier, counts, data.name, data.class_names)
 
     @cached_property
-    def _train(self) -> Any:  # noqa: ANN401 (the data module's own type of split)
+    def _train(self) -> Samples:
         return self.data.split("train")
 
     @cached_property
     def _features(self) -> ReferenceFeatures:
-        train, held_out = self._train, self.data.split(self.held_out)
-        images = held_out.images if len(held_out.images) >= 2 else None
+        train, val = self._train, self.data.split(self.val_split)
+        images = val.images if len(val.images) >= 2 else None
         labels = train.labels if 1 < self.data.num_classes <= 100 else None
         return ReferenceFeatures.load_or_build(
             train.images, self.extractor, images, labels, **self._place
         )
 
     def _statistics(self, reference: ReferenceFeatures | None) -> ReferenceStatistics:
-        known = None if reference is None else reference.training
+        known = None if reference is None else reference.train
         return ReferenceStatistics.load_or_build(
             self._train.images, self.extractor, **self._place, features=known
         )
@@ -199,54 +307,35 @@ class Panel:
             "device": self.device,
         }
 
-    @property
-    def total(self) -> int:
-        """Number of classes or modes there are."""
-        count: int = self.data.num_classes
-        return count
-
     @torch.no_grad()
-    def measure(self, chunks: Iterable[tuple[int, Tensor]]) -> dict[str, float]:
-        """All values of the samples that the chunks of all processes hold.
+    def measure(self, chunks: Iterable[tuple[int, Tensor]]) -> Measured:
+        """What the samples are worth that the chunks of all processes hold.
 
         Args:
             chunks: Of this process: number of the chunk among all, and its images (N, C, H, W) in
                 [-1, 1] or points (N, D), on the device where to compute.
-
-        Returns:
-            The values, with how many samples were seen, not finite, or out of range.
         """
-        for metric in self.metrics:
+        for metric in self.metrics.values():
             metric.reset()
             metric.to(self.device)
         for number, samples in chunks:
             batch = SampleBatch(samples)
-            for metric in self.metrics:
+            for metric in self.metrics.values():
                 in_order = (number,) if isinstance(metric, GatheredMetric) else ()
                 metric.update(batch, *in_order)
-        values = {k: float(v) for metric in self.metrics for k, v in metric.compute().items()}
-        counts = self.metrics[0].counted()
+        found: dict[str, Any] = {name: metric.compute() for name, metric in self.metrics.items()}
+        if (suite := found.pop(SUITE, None)) is not None:
+            found |= zip(self._feature_measures(), suite.results, strict=True)
+        counts = next(iter(self.metrics.values())).sample_counts()
         for network in {self.extractor, self.classifier or self.extractor}:
             network.cpu()  # room for training; they follow the next samples
-        return values | {f"eval/{name}": float(count) for name, count in counts.items()}
+        return Measured(*counts, **found)
 
-    def missing(self) -> list[str]:
-        """Names of the classes or modes that are not found; all processes have to ask."""
-        return [] if self.modes is None else self.modes.missing()
-
-    def closest(self, measure: Literal["memorisation", "duplicates"]) -> Tensor:
-        """Numbers (n, 2) of the fakes nearest to training images, or of the closest fakes."""
-        for metric in () if self._suite is None else self._suite.metrics:
-            if measure == "memorisation" and isinstance(metric, Memorisation):
-                return metric.closest
-            if measure == "duplicates" and isinstance(metric, Duplicates):
-                return metric.pairs
-        return torch.zeros(0, 2, dtype=torch.int64)
-
-    def pictures(self, rows: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+    def pictures(self, measured: Measured, rows: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
         """What no number proves, where it was measured: pairs of pictures, closest first.
 
         Args:
+            measured: What was measured.
             rows: Gives samples (n, C, H, W) by their numbers (n,).
 
         Returns:
@@ -256,10 +345,9 @@ class Panel:
         found: dict[str, Tensor] = {}
         if not self.data.image_size:
             return found
-        pairs, copies = self.closest("duplicates"), self.closest("memorisation")
-        if len(pairs):
+        if measured.duplicates is not None and len(pairs := measured.duplicates.closest):
             found["closest_pairs"] = grid(rows(pairs.flatten()).cpu(), COLUMNS)
-        if len(copies):
+        if measured.memorisation is not None and len(copies := measured.memorisation.closest):
             reals = from_uint8(self.data.split("train").images[copies[:, 1]])
             both = torch.stack([rows(copies[:, 0]).cpu(), reals], 1)
             found["nearest_training"] = grid(both.flatten(0, 1), COLUMNS)
@@ -269,31 +357,28 @@ class Panel:
         """What the values depend on besides the samples: two of other stamps do not compare."""
         return dict(self._stamp)
 
-    def _described(self) -> dict[str, Any]:
-        held_out = "memorisation" in self.measures
+    def _describe(self) -> dict[str, Any]:
+        suite, neighbours = self.metrics.get(SUITE), None
+        for metric in suite.metrics if isinstance(suite, FeatureSuite) else ():
+            if isinstance(metric, Neighbours):
+                k = {"manifold_k": metric.manifold_k, "density_k": metric.density_k}
+                neighbours = k | {"most": metric.max_samples}
+        has_val = "memorisation" in self.measures
         return {
-            "extractor": describe_extractor(self.extractor),
-            "classifier": self.classifier and describe_extractor(self.classifier),
-            "reference": self._describe("train"),
-            "held_out": self._describe(self.held_out) if held_out else None,
-            "neighbours": self._neighbours(),
+            "extractor": _describe_extractor(self.extractor),
+            "classifier": self.classifier and _describe_extractor(self.classifier),
+            "reference": self._describe_split("train"),
+            "held_out": self._describe_split(self.val_split) if has_val else None,
+            "neighbours": neighbours,
         }
 
-    def _neighbours(self) -> dict[str, int] | None:
-        for metric in () if self._suite is None else self._suite.metrics:
-            if isinstance(metric, Neighbours):
-                names = ("manifold_k", "density_k", "most")
-                return {name: getattr(metric, name) for name in names}
-        return None
-
-    def _describe(self, name: Literal["train", "val", "test"]) -> dict[str, Any]:
+    def _describe_split(self, name: Literal["train", "val", "test"]) -> dict[str, Any]:
         images = (self._train if name == "train" else self.data.split(name)).images
         found = {"data": self.data.name, "split": name, "count": len(images)}
         return found | {"sha256": content_hash(images)}
 
 
-def describe_extractor(extractor: FeatureExtractor) -> dict[str, str]:
-    """Name, weights and rule of resizing of an extractor."""
+def _describe_extractor(extractor: FeatureExtractor) -> dict[str, str]:
     return {
         "name": extractor.name,
         "sha256": extractor.fingerprint,

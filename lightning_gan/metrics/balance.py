@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.metrics.exact import ExactMetric
+from lightning_gan.metrics.base import ExactMetric
 from lightning_gan.metrics.memorisation import mann_whitney
-
-GROUPS = ("score_real", "score_fake", "d_real", "d_fake")
 
 CERTAIN = 1e-12
 """How far probabilities are kept from 0 and 1 where their logarithm is taken."""
@@ -22,13 +20,75 @@ Probability = Callable[[Tensor, Tensor], tuple[Tensor, Tensor] | None]
 """From logits of reals and of fakes to probabilities of being real, where there are any."""
 
 
+class Spread(NamedTuple):
+    """Mean and standard deviation (divided by N)."""
+
+    mean: float
+    std: float
+
+
+class BalanceResult(NamedTuple):
+    """What the discriminator makes of reals and of fakes; None is what was not measured.
+
+    Args:
+        real_logits: Its logits of the reals.
+        fake_logits: Its logits of the fakes.
+        real_probability: D(x), where the objective has probabilities.
+        fake_probability: D(G(z)), likewise.
+        acc_real: Share of the reals on the right side.
+        acc_fake: Share of the fakes on the right side.
+        r_t: Mean sign of the reals' logits.
+        n: Number of the reals' logits.
+        auc: Probability that a real has the larger logit than a fake.
+        auc_sd: Its deviation where the two cannot be told apart.
+        jsd_lower_bound: Lower bound of the Jensen-Shannon divergence.
+        d_gap_train_val: Mean logit of reals of training minus that of held-out ones.
+    """
+
+    real_logits: Spread
+    fake_logits: Spread
+    real_probability: Spread | None
+    fake_probability: Spread | None
+    acc_real: float
+    acc_fake: float
+    r_t: float | None = None
+    n: int | None = None
+    auc: float | None = None
+    auc_sd: float | None = None
+    jsd_lower_bound: float | None = None
+    d_gap_train_val: float | None = None
+
+    def logged(self, prefix: str = "gan") -> dict[str, float]:
+        """The values by their names in the logs, as in ``gan/d_real``."""
+        spreads = {
+            "score_real": self.real_logits,
+            "score_fake": self.fake_logits,
+            "d_real": self.real_probability,
+            "d_fake": self.fake_probability,
+        }
+        found: dict[str, float | None] = {
+            "acc_real": self.acc_real,
+            "acc_fake": self.acc_fake,
+            "r_t": self.r_t,
+            "n": self.n,
+            "auc": self.auc,
+            "auc_sd": self.auc_sd,
+            "jsd_lower_bound": self.jsd_lower_bound,
+            "d_gap_train_val": self.d_gap_train_val,
+        }
+        for name, spread in spreads.items():
+            if spread is not None:
+                found |= {name: spread.mean, f"{name}_std": spread.std}
+        return {f"{prefix}/{name}": float(x) for name, x in found.items() if x is not None}
+
+
 class DiscriminatorBalance(ExactMetric):
     r"""Mean, spread and accuracy of the discriminator on reals and on fakes.
 
-    ``compute`` gives float64 scalars: ``gan/score_real``, ``gan/score_fake`` (means of the
-    logits), ``gan/score_real_std``, ``gan/score_fake_std`` (over all samples, divided by N),
-    ``gan/r_t`` (mean sign of the reals' logits; Karras et al. 2020, Eq. 1, take a mean near 1 on
-    the reals of training for overfitting), ``gan/acc_real`` and ``gan/acc_fake`` (share on the
+    ``compute`` gives a :class:`BalanceResult`, logged as ``gan/score_real``, ``gan/score_fake``
+    (means of the logits), ``gan/score_real_std``, ``gan/score_fake_std`` (over all samples, divided
+    by N), ``gan/r_t`` (mean sign of the reals' logits; Karras et al. 2020, Eq. 1, take a mean near
+    1 on the reals of training for overfitting), ``gan/acc_real`` and ``gan/acc_fake`` (share on the
     right side of 1/2, of 0 where there are only logits; a tie counts half), and, where the
     objective gives probabilities, ``gan/d_real`` and ``gan/d_fake`` with their ``_std``. At the
     equilibrium of the minimax game all probabilities are 1/2, pointwise (Goodfellow et al. 2014,
@@ -79,37 +139,41 @@ class DiscriminatorBalance(ExactMetric):
         count = torch.full_like(hits, values.numel())
         return torch.stack([count, values.sum(), values.square().sum(), hits])
 
-    def compute(self) -> dict[str, Tensor]:
-        """The values under ``gan/``; NaN before the first update."""
+    def compute(self) -> BalanceResult:
+        """The values; NaN before the first update."""
         count, total, squares, hits = self.sums.T
         mean = total / count
         std = (squares / count - mean.square()).clamp(min=0).sqrt()
-        judged = bool(count[2] > 0)  # by probabilities, where there are any
-        values = {}
-        for row, name in enumerate(GROUPS if judged else GROUPS[:2]):
-            values[f"gan/{name}"], values[f"gan/{name}_std"] = mean[row], std[row]
-        shares = hits / count
-        values["gan/r_t"] = 2 * shares[0] - 1
-        values["gan/acc_real"], values["gan/acc_fake"] = shares[2:] if judged else shares[:2]
-        return values
+        logits_real, logits_fake, d_real, d_fake = map(Spread, mean.tolist(), std.tolist())
+        probable, shares = bool(count[2] > 0), (hits / count).tolist()
+        acc_real, acc_fake = shares[2:] if probable else shares[:2]
+        return BalanceResult(
+            logits_real,
+            logits_fake,
+            d_real if probable else None,
+            d_fake if probable else None,
+            acc_real,
+            acc_fake,
+            r_t=2 * shares[0] - 1,
+        )
 
 
-class HeldOutBalance(ExactMetric):
+class ValidationBalance(ExactMetric):
     r"""The same on reals that the discriminator has not learnt from, and what only they can tell.
 
-    ``compute`` gives float64 scalars over all samples of all processes: those of
-    :class:`DiscriminatorBalance` but ``gan/r_t``, and
+    ``compute`` gives a :class:`BalanceResult` over all samples of all processes: what
+    :class:`DiscriminatorBalance` does but ``r_t``, and
 
-    * ``gan/n``: number of the reals' logits.
-    * ``gan/auc``: probability that a real has the larger logit than a fake, ties counting half
+    * ``n``: number of the reals' logits.
+    * ``auc``: probability that a real has the larger logit than a fake, ties counting half
       (Mann and Whitney 1947): 1/2 for a discriminator that cannot tell them apart, whatever the
-      objective; ``gan/auc_sd``, :math:`\sqrt{(n+m+1)/(12nm)}`, its deviation if that is so.
-    * ``gan/jsd_lower_bound``: :math:`\log 2 - L/2` with :math:`L = -\mathbb{E}\log D(x) -
+      objective; ``auc_sd``, :math:`\sqrt{(n+m+1)/(12nm)}`, its deviation if that is so.
+    * ``jsd_lower_bound``: :math:`\log 2 - L/2` with :math:`L = -\mathbb{E}\log D(x) -
       \mathbb{E}\log(1 - D(G(z)))`, which is at most the Jensen-Shannon divergence of data and
       generator, and equal to it for the best discriminator (Goodfellow et al. 2014, Thm. 1). One
       that looks at several samples at once (batch norm, packs, minibatch layers) bounds that of
       what it looks at, which is larger. Only where each sample has a probability of its own.
-    * ``gan/d_gap_train_val``: :math:`\mathbb{E} D(x)` on reals of training minus that on held-out
+    * ``d_gap_train_val``: :math:`\mathbb{E} D(x)` on reals of training minus that on held-out
       ones, in logits; above 0 the discriminator overfits. Only where such logits are given.
 
     Args:
@@ -145,22 +209,23 @@ class HeldOutBalance(ExactMetric):
             place = torch.device("cpu") if logits.device.type == "mps" else logits.device
             getattr(self, name).append(logits.detach().to(place).double().flatten())
 
-    def compute(self) -> dict[str, Tensor]:
-        """The values under ``gan/``; NaN where there are no samples."""
+    def compute(self) -> BalanceResult:
+        """The values; NaN where there are no samples."""
         real, fake, training = map(_joined, (self.real, self.fake, self.training))
         found = self.probability(real, fake) if self.probability is not None else None
         sums = DiscriminatorBalance().to(real.device)
         sums.sync_on_compute = False  # the samples of all processes are here
         sums.update(real, fake, *(found or ()))
-        values: dict[str, Tensor] = sums.compute()
-        del values["gan/r_t"]
-        values["gan/n"] = real.new_tensor(len(real))
-        values["gan/auc"], values["gan/auc_sd"] = area_under_curve(real, fake)
-        if found is not None and self.single:
-            values["gan/jsd_lower_bound"] = divergence_bound(*found)
-        if len(training):
-            values["gan/d_gap_train_val"] = training.mean() - real.mean()
-        return values
+        result: BalanceResult = sums.compute()
+        auc, deviation = area_under_curve(real, fake)
+        return result._replace(
+            r_t=None,
+            n=len(real),
+            auc=auc,
+            auc_sd=deviation,
+            jsd_lower_bound=float(divergence_bound(*found)) if found and self.single else None,
+            d_gap_train_val=float(training.mean() - real.mean()) if len(training) else None,
+        )
 
 
 def _joined(parts: Any) -> Tensor:  # noqa: ANN401 (a list, or a tensor once gathered)
@@ -169,7 +234,7 @@ def _joined(parts: Any) -> Tensor:  # noqa: ANN401 (a list, or a tensor once gat
     return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
 
 
-def area_under_curve(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+def area_under_curve(real: Tensor, fake: Tensor) -> tuple[float, float]:
     """Probability that a real has the larger logit, ties counting half, and its deviation.
 
     The deviation is that of logits with one law for both. NaN where a logit is, or there are none.
@@ -179,11 +244,10 @@ def area_under_curve(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         fake: Logits (M,) of fakes.
     """
     n, m = len(real), len(fake)
-    nothing = real.new_full((), math.nan, dtype=torch.float64)
     if not n or not m or bool(real.isnan().any()) or bool(fake.isnan().any()):
-        return nothing, nothing
+        return math.nan, math.nan
     deviation = ((n + m + 1) / (12 * n * m)) ** 0.5
-    return 0.5 + deviation * mann_whitney(real, fake), nothing.new_tensor(deviation)
+    return float(0.5 + deviation * mann_whitney(real, fake)), deviation
 
 
 def divergence_bound(real: Tensor, fake: Tensor) -> Tensor:

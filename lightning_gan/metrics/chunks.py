@@ -7,11 +7,8 @@ the composition of a batch depend on the number W of processes.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from typing import NamedTuple
-
-import torch
 
 from lightning_gan.errors import ConfigurationError
 
@@ -43,14 +40,3 @@ def chunks(total: int, size: int, rank: int = 0, world: int = 1) -> Iterator[Chu
         )
     for number in range(rank, -(-total // size), world):
         yield Chunk(number, number * size, min(size, total - number * size))
-
-
-def chunk_generator(seed: int, chunk: int) -> torch.Generator:
-    """A generator on the CPU whose numbers depend on the seed and the chunk alone.
-
-    Args:
-        seed: Seed of the evaluation.
-        chunk: Number of the chunk, from 0.
-    """
-    digest = hashlib.blake2b(f"{seed}:{chunk}".encode(), digest_size=8).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)

@@ -13,13 +13,7 @@ from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.extractors.base import FeatureExtractor
-from lightning_gan.metrics.reference import (
-    Packed,
-    cache_path,
-    content_hash,
-    feature_batches,
-    kept,
-)
+from lightning_gan.metrics.reference import CacheFile, Packed, content_hash, feature_batches
 
 T = TypeVar("T")
 
@@ -66,8 +60,8 @@ class ReferenceFeatures:
     """Features of the reals, read-only: what kernels, neighbours and tests of copying look at.
 
     Args:
-        training: Features (N, D) of what the discriminator learns from, without augmentation.
-        held_out: Features (H, D) of reals that it never saw, where there are any.
+        train: Features (N, D) of what the discriminator learns from, without augmentation.
+        val: Features (H, D) of reals that it never saw, where there are any.
         labels: Classes (N,) of the training images, where they are known.
         name: Name of the extractor; empty where unknown.
 
@@ -76,24 +70,24 @@ class ReferenceFeatures:
             sizes disagree.
     """
 
-    training: Tensor
-    held_out: Tensor | None = None
+    train: Tensor
+    val: Tensor | None = None
     labels: Tensor | None = None
     name: str = ""
     known: dict[str, FeatureBank] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("training", "held_out", "labels"):
+        for name in ("train", "val", "labels"):
             value = getattr(self, name)
             if value is not None:
                 value = value.detach().cpu()
                 object.__setattr__(self, name, value.long() if name == "labels" else value.float())
-        self._check(self.training, "training")
-        if self.held_out is not None:
-            self._check(self.held_out, "held-out")
-        if self.labels is not None and self.labels.shape != self.training.shape[:1]:
+        self._check(self.train, "training")
+        if self.val is not None:
+            self._check(self.val, "held-out")
+        if self.labels is not None and self.labels.shape != self.train.shape[:1]:
             raise ConfigurationError(
-                f"{tuple(self.labels.shape)} labels do not fit {len(self.training)} training "
+                f"{tuple(self.labels.shape)} labels do not fit {len(self.train)} training "
                 "images: give one class per image, or none."
             )
 
@@ -103,21 +97,21 @@ class ReferenceFeatures:
                 f"The {what} features of shape {tuple(features.shape)} are no reference: it takes "
                 "(N, D) with N of at least 2, all finite. Check the folder and split of the data."
             )
-        if features.shape[1] != self.training.shape[1]:
+        if features.shape[1] != self.train.shape[1]:
             raise ConfigurationError(
                 f"Held-out features of {features.shape[1]} numbers do not fit training features "
-                f"of {self.training.shape[1]}: take both from the same extractor."
+                f"of {self.train.shape[1]}: take both from the same extractor."
             )
 
     @property
     def size(self) -> int:
         """Length D of the vectors."""
-        return self.training.shape[1]
+        return self.train.shape[1]
 
     @cached_property
     def order(self) -> Tensor:
         """A shuffled order (N,) of the training images, the same in every run."""
-        return torch.randperm(len(self.training), generator=torch.Generator().manual_seed(0))
+        return torch.randperm(len(self.train), generator=torch.Generator().manual_seed(0))
 
     def sample(self, count: int, device: torch.device | str = "cpu") -> FeatureBank:
         """So many distinct training images, or all there are; the same whenever asked.
@@ -133,28 +127,22 @@ class ReferenceFeatures:
         key = f"sample on {device}"
         if key in self.known and len(self.known[key]) != len(chosen):
             del self.known[key]  # one sample is held at a time, with what was computed from it
-        return self._bank(key, lambda: (self.training[chosen], chosen), device)
+        return self._bank(key, lambda: FeatureBank(self.train[chosen].to(device), chosen))
 
-    def everything(self, device: torch.device | str = "cpu") -> FeatureBank:
+    def train_bank(self, device: torch.device | str = "cpu") -> FeatureBank:
         """All training images in their order."""
-        return self._bank(f"training on {device}", lambda: (self.training, None), device)
+        return self._bank(f"train on {device}", lambda: FeatureBank(self.train.to(device)))
 
-    def unseen(self, device: torch.device | str = "cpu") -> FeatureBank | None:
+    def val_bank(self, device: torch.device | str = "cpu") -> FeatureBank | None:
         """All held-out reals in their order, where there are any."""
-        held_out = self.held_out
-        if held_out is None:
+        val = self.val
+        if val is None:
             return None
-        return self._bank(f"held-out on {device}", lambda: (held_out, None), device)
+        return self._bank(f"val on {device}", lambda: FeatureBank(val.to(device)))
 
-    def _bank(
-        self,
-        key: str,
-        make: Callable[[], tuple[Tensor, Tensor | None]],
-        device: torch.device | str,
-    ) -> FeatureBank:
+    def _bank(self, key: str, make: Callable[[], FeatureBank]) -> FeatureBank:
         if key not in self.known:
-            features, index = make()
-            self.known[key] = FeatureBank(features.to(device), index)
+            self.known[key] = make()
         return self.known[key]
 
     @classmethod
@@ -163,7 +151,7 @@ class ReferenceFeatures:
         cls,
         images: Tensor,
         extractor: FeatureExtractor,
-        held_out: Tensor | None = None,
+        val: Tensor | None = None,
         labels: Tensor | None = None,
         batch_size: int = 500,
         device: str | torch.device = "cpu",
@@ -174,7 +162,7 @@ class ReferenceFeatures:
             images: Training images, uint8 (N, C, H, W), taken as x / 127.5 - 1; or float images
                 in [-1, 1]; or points (N, D).
             extractor: Gives the features.
-            held_out: Reals that were not trained on, likewise.
+            val: Reals that were not trained on, likewise.
             labels: Classes (N,) of the training images.
             batch_size: Images per pass.
             device: Where the features are extracted.
@@ -188,15 +176,15 @@ class ReferenceFeatures:
                 return torch.zeros(0, extractor.num_features)
             return torch.cat([*feature_batches(samples, extractor, batch_size, device)])
 
-        unseen = None if held_out is None else features(held_out)
-        return cls(features(images), unseen, labels, extractor.name)
+        found = None if val is None else features(val)
+        return cls(features(images), found, labels, extractor.name)
 
     @classmethod
     def load_or_build(
         cls,
         images: Tensor,
         extractor: FeatureExtractor,
-        held_out: Tensor | None = None,
+        val: Tensor | None = None,
         labels: Tensor | None = None,
         split: str = "train",
         data_name: str = "data",
@@ -212,7 +200,7 @@ class ReferenceFeatures:
         Args:
             images: As in ``from_samples``.
             extractor: Gives the features.
-            held_out: As in ``from_samples``.
+            val: As in ``from_samples``.
             labels: As in ``from_samples``.
             split: Name of the split of the training images, part of the key.
             data_name: Name of the data, for the name of the file.
@@ -220,22 +208,19 @@ class ReferenceFeatures:
                 ``~/.cache/lightning-gan``.
             device: Where the features are extracted.
         """
-        unseen = "none" if held_out is None else content_hash(held_out)
-        path, key = cache_path(
-            images, extractor, split, data_name, cache_dir, part=f"features {unseen}"
-        )
-
-        def build() -> ReferenceFeatures:
-            return cls.from_samples(images, extractor, held_out, labels, device=device)
+        content = f"features {'none' if val is None else content_hash(val)}"
+        file = CacheFile.of(images, extractor, split, data_name, cache_dir, content)
 
         def unpack(tensors: dict[str, Tensor], words: dict[str, str]) -> ReferenceFeatures:
             return cls(tensors["training"], tensors.get("held_out"), labels, words["name"])
 
-        return kept(path, key, build, _pack, unpack)
+        return file.read_or_build(
+            unpack, lambda: cls.from_samples(images, extractor, val, labels, device=device)
+        )
 
-
-def _pack(reference: ReferenceFeatures) -> Packed:
-    tensors = {"training": reference.training}
-    if reference.held_out is not None:
-        tensors["held_out"] = reference.held_out
-    return tensors, {"name": reference.name}
+    def pack(self) -> Packed:
+        """The features, by the names that they have in files; labels come with the data."""
+        tensors = {"training": self.train}
+        if self.val is not None:
+            tensors["held_out"] = self.val
+        return tensors, {"name": self.name}

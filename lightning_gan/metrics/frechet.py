@@ -10,8 +10,13 @@ square root of an unsymmetric matrix.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+import contextlib
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,20 +24,27 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics import moments
-from lightning_gan.metrics.exact import SampleMetric, threads
+from lightning_gan.metrics.base import SampleMetric
+from lightning_gan.metrics.extractors.base import FeatureExtractor
+from lightning_gan.metrics.reference import CacheFile, Packed, feature_batches
 from lightning_gan.metrics.samples import SampleBatch
-
-if TYPE_CHECKING:
-    from lightning_gan.metrics.extractors.base import FeatureExtractor
-    from lightning_gan.metrics.reference import ReferenceStatistics
 
 SMALL = 512  # up to this many features, LAPACK is fastest and steadiest on one thread
 LARGE = 1024  # beyond this many, singular values take too long
 BAND = 256  # columns of a triangular matrix that are multiplied at once
 
 
-def _threads_for(size: int) -> int:
-    return 1 if size <= SMALL else 0
+@contextlib.contextmanager
+def lapack_threads(size: int) -> Iterator[None]:
+    """One thread for matrices of a small size, on which LAPACK stalls with more."""
+    before = torch.get_num_threads()
+    try:
+        if size <= SMALL and before != 1:
+            torch.set_num_threads(1)
+        yield
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
 
 
 def _root(covariance: Tensor) -> Tensor:
@@ -44,7 +56,7 @@ def _root(covariance: Tensor) -> Tensor:
 def covariance_factor(covariance: Tensor) -> Tensor:
     """A lower triangular matrix R with R R^T = covariance (D, D): singular ones are welcome."""
     covariance = covariance.detach().cpu().double()
-    with threads(_threads_for(len(covariance))):
+    with lapack_threads(len(covariance)):
         upper: Tensor = torch.linalg.qr(_root(covariance).T, mode="r").R
     return upper.T.contiguous()
 
@@ -81,7 +93,7 @@ def bias_coefficient(cov: Tensor) -> float:
     Args:
         cov: Covariance (D, D) of the reals' features.
     """
-    with threads(_threads_for(len(cov))):
+    with lapack_threads(len(cov)):
         values = torch.linalg.eigvalsh(cov.detach().cpu().double()).clamp(min=0)
     total = values[:, None] + values
     pairs = torch.where(total > 0, values[:, None] * values / total, torch.zeros_like(total))
@@ -122,7 +134,7 @@ def frechet_distance(
     if not all(bool(x.isfinite().all()) for x in (mean_a, cov_a, mean_b, cov_b)):
         return torch.tensor(float("nan"), dtype=torch.float64)
     root = covariance_factor(cov_a) if factor_a is None else factor_a.cpu().double()
-    with threads(_threads_for(size)):
+    with lapack_threads(size):
         if size > LARGE:  # thanks to the triangle it is as exact as the other where it matters
             values = torch.linalg.eigvalsh(_congruent(root, cov_b)).clamp(min=0).sqrt()
         else:
@@ -132,13 +144,159 @@ def frechet_distance(
     return distance.clamp(min=0)
 
 
+@dataclass(frozen=True, eq=False)
+class ReferenceStatistics:
+    """Mean and covariance of the reals' features, with what the Frechet distance needs of them.
+
+    Args:
+        mean: Mean (D,), float64.
+        covariance: Covariance (D, D) with 1/(N-1), float64.
+        count: Number N of images.
+        name: Name of the extractor; empty where unknown.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+    count: int
+    name: str = ""
+    known: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def factor(self) -> Tensor:
+        """A matrix R (D, D) with R R^T = covariance."""
+        found = self.known.get("factor")
+        return covariance_factor(self.covariance) if found is None else found
+
+    @cached_property
+    def bias(self) -> float:
+        """The coefficient c of the floor c (1/N_f + 1/N_r)."""
+        found = self.known.get("bias")
+        return bias_coefficient(self.covariance) if found is None else float(found)
+
+    @classmethod
+    @torch.no_grad()
+    def from_samples(
+        cls,
+        images: Tensor,
+        extractor: FeatureExtractor,
+        batch_size: int = 500,
+        device: str | torch.device = "cpu",
+        features: Tensor | None = None,
+    ) -> ReferenceStatistics:
+        """The statistics of all images, without augmentation, in their order.
+
+        Args:
+            images: uint8 (N, C, H, W), taken as x / 127.5 - 1; or float images in [-1, 1]; or
+                points (N, D).
+            extractor: Gives the features.
+            batch_size: Images per pass; does not change the result.
+            device: Where the features are extracted.
+            features: Their features (N, D), where they are known already.
+
+        Raises:
+            ConfigurationError: If there are fewer than two images.
+        """
+        if len(images) < 2:
+            raise ConfigurationError(
+                f"A reference needs at least 2 images and has {len(images)}: check the folder and "
+                "the split of the data."
+            )
+        shift: Tensor | None = None
+        total = outer = torch.zeros((), dtype=torch.float64)
+        known = None if features is None else torch.split(features, batch_size)
+        for batch in known or feature_batches(images, extractor, batch_size, device):
+            rows = batch.double()
+            shift = rows.mean(0) if shift is None else shift
+            rows = rows - shift
+            total = total + rows.sum(0)
+            outer = outer + rows.T @ rows
+        assert shift is not None  # there are two images at least
+        count, offset = len(images), total / len(images)
+        covariance = (outer - count * torch.outer(offset, offset)) / (count - 1)
+        return cls(shift + offset, (covariance + covariance.T) / 2, count, extractor.name)
+
+    @classmethod
+    def load_or_build(
+        cls,
+        images: Tensor,
+        extractor: FeatureExtractor,
+        split: str = "train",
+        data_name: str = "data",
+        cache_dir: str | os.PathLike[str] | None = None,
+        device: str | torch.device = "cpu",
+        features: Tensor | None = None,
+    ) -> ReferenceStatistics:
+        """The statistics that come with the package, from the cache, or computed and put there.
+
+        The key holds the extractor's weights and every byte of the images, so that nothing stale
+        is ever read; a damaged file is rebuilt with a warning, and a folder that cannot be
+        written costs a warning too.
+
+        Args:
+            images: As in ``from_samples``.
+            extractor: Gives the features.
+            split: Name of the split, part of the key.
+            data_name: Name of the data, for the name of the file.
+            cache_dir: Folder; by default the environment variable LIGHTNING_GAN_CACHE, else
+                ``~/.cache/lightning-gan``.
+            device: Where the features are extracted.
+            features: Their features (N, D), where they are known already.
+        """
+        file = CacheFile.of(images, extractor, split, data_name, cache_dir)
+        if (bundled := file.read_bundled()) is not None:
+            return cls.unpack(*bundled)
+        return file.read_or_build(
+            cls.unpack,
+            lambda: cls.from_samples(images, extractor, device=device, features=features),
+        )
+
+    def pack(self) -> Packed:
+        """All of it, with what takes long to compute."""
+        tensors = {
+            "mean": self.mean,
+            "covariance": self.covariance,
+            "factor": self.factor,
+            "bias": torch.tensor(self.bias, dtype=torch.float64),
+        }
+        return tensors, {"name": self.name, "count": str(self.count)}
+
+    @classmethod
+    def unpack(cls, tensors: dict[str, Tensor], words: dict[str, str]) -> ReferenceStatistics:
+        """What :meth:`pack` has packed."""
+        mean, covariance = tensors.pop("mean"), tensors.pop("covariance")
+        return cls(mean, covariance, int(words["count"]), words["name"], tensors)
+
+
+class FrechetResult(NamedTuple):
+    """The Frechet distance of samples to the reals.
+
+    Args:
+        extractor: Name of the extractor; distances of others do not compare.
+        value: The distance.
+        floor: What a perfect generator would score with as many samples.
+    """
+
+    extractor: str
+    value: float = math.nan
+    floor: float = math.nan
+
+    @property
+    def debiased(self) -> float:
+        """The distance less its floor: means something within a few floors."""
+        return self.value - self.floor
+
+    def logged(self) -> dict[str, float]:
+        """The values by their names in the logs, as in ``fid/mnist_cnn``."""
+        key = f"fid/{self.extractor}"
+        return {key: self.value, f"{key}_floor": self.floor, f"{key}_debiased": self.debiased}
+
+
 class FrechetDistance(SampleMetric):
     """The Frechet distance of generated images to the reals, with what chance alone would give.
 
-    ``compute`` gives three float64 scalars: ``fid/<e>``; ``fid/<e>_floor``, what a perfect
-    generator would score with as many samples; and ``fid/<e>_debiased``, their difference, which
-    means something only where the distance is within a few floors. Values of different extractors
-    or of different numbers of samples do not compare.
+    ``compute`` gives a :class:`FrechetResult`, logged as ``fid/<e>``, ``fid/<e>_floor`` (what a
+    perfect generator would score with as many samples) and ``fid/<e>_debiased`` (their difference).
+    Values of different extractors or of different numbers of samples do not compare.
 
     Images that are not finite are left out, and the value is NaN where they are more than one in
     a thousand; images beyond [-1, 1] are clamped and counted.
@@ -169,7 +327,8 @@ class FrechetDistance(SampleMetric):
                 f"The reference is of {reference.name!r} and the extractor is {extractor.name!r}: "
                 "build the reference with ReferenceStatistics.from_samples(images, extractor)."
             )
-        self.frozen(extractor=extractor.freeze(), reference=reference)
+        self.set_unregistered(extractor=extractor.freeze())
+        self.reference = reference
         # of the features less the reals' mean
         self.add_state("sums", moments.no_sums(), dist_reduce_fx="sum")
         self.add_state("far", [], dist_reduce_fx="cat")
@@ -197,27 +356,22 @@ class FrechetDistance(SampleMetric):
         if len(far):
             self.far.append(far)
 
-    def compute(self) -> dict[str, Tensor]:
-        """``fid/<e>``, ``fid/<e>_floor`` and ``fid/<e>_debiased``; NaN with fewer than 2 images.
+    def compute(self) -> FrechetResult:
+        """The distance; NaN with fewer than 2 images.
 
         Raises:
             ConfigurationError: If there are more than 1,048,576 images, whose sums may overflow.
         """
-        key = f"fid/{self.extractor.name}"
         count = self.seen - self.nonfinite
-        if count > moments.MOST:
+        if count > moments.MAX_VECTORS:
             raise ConfigurationError(
-                f"{count} generated samples are more than the {moments.MOST} whose sums are sure "
-                "to fit: evaluate on fewer."
+                f"{count} generated samples are more than the {moments.MAX_VECTORS} whose sums are "
+                "sure to fit: evaluate on fewer."
             )
-        if self.unusable(least=2):
-            value = floor = torch.tensor(float("nan"), dtype=torch.float64)
-        else:
-            value = self._distance(count)
-            each_way = 1 / count + 1 / self.reference.count
-            floor = torch.tensor(self.reference.bias * each_way, dtype=torch.float64)
-        values = {key: value, f"{key}_floor": floor, f"{key}_debiased": value - floor}
-        return {name: x.to(self.sums.device) for name, x in values.items()}
+        if self.unusable(min_samples=2):
+            return FrechetResult(self.extractor.name)
+        floor = self.reference.bias * (1 / count + 1 / self.reference.count)
+        return FrechetResult(self.extractor.name, float(self._distance(count)), floor)
 
     def _distance(self, count: int) -> Tensor:
         total, products = moments.read(self.sums.cpu(), self.unit)

@@ -8,26 +8,30 @@ therefore the order of the samples, and every value equals that of one process b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.metrics.exact import SampleMetric
+from lightning_gan.metrics.base import Result, SampleMetric
 from lightning_gan.metrics.extractors.base import FeatureExtractor
 from lightning_gan.metrics.features import FeatureBank, ReferenceFeatures
 from lightning_gan.metrics.samples import SampleBatch
 
+R = TypeVar("R", bound=Result)
 
-class GatheredMetric(SampleMetric):
+
+class GatheredMetric(SampleMetric, Generic[R]):
     """A metric computed from one vector per generated sample, all of them held in memory.
 
-    A subclass gives ``vectors`` and ``keys`` and ``measure``. Memory: 4 D bytes per sample and
+    A subclass gives ``vectors``, ``measure`` and ``nothing``. Memory: 4 D bytes per sample and
     process, and on every process those of all samples while it computes.
     """
 
+    min_samples = 2
+    """With fewer samples every value is NaN."""
     rows: Any  # a list of vectors (n, D), or all of them once they are gathered
     marks: Any  # likewise (n, 2): number of the chunk, hash of the picture
 
@@ -36,23 +40,17 @@ class GatheredMetric(SampleMetric):
         self.add_state("rows", [], dist_reduce_fx="cat")
         self.add_state("marks", [], dist_reduce_fx="cat")
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The names of the values."""
-        raise NotImplementedError(f"{type(self).__name__} has to define keys.")
-
-    @property
-    def least(self) -> int:
-        """With fewer samples every value is NaN."""
-        return 2
-
     def vectors(self, batch: SampleBatch) -> Tensor:
         """What is kept (n, K), float32, of the n finite samples of a batch."""
         raise NotImplementedError(f"{type(self).__name__} has to define vectors(batch).")
 
-    def measure(self, bank: FeatureBank) -> tuple[Tensor, ...]:
-        """The values, in the order of ``keys``, of a bank of at least ``least`` samples."""
+    def measure(self, bank: FeatureBank) -> R:
+        """The result for a bank of at least ``min_samples`` samples."""
         raise NotImplementedError(f"{type(self).__name__} has to define measure(bank).")
+
+    def nothing(self) -> R:
+        """The result where there are too few samples: NaN in every value."""
+        raise NotImplementedError(f"{type(self).__name__} has to define nothing().")
 
     @torch.no_grad()
     def update(self, images: Tensor | SampleBatch, chunk: int | None = None) -> None:
@@ -94,22 +92,9 @@ class GatheredMetric(SampleMetric):
         return FeatureBank(rows[chosen].to(device), index, marks[chosen, 1].cpu())
 
     @torch.no_grad()
-    def compute(self) -> dict[str, Tensor]:
-        """The values under ``keys``; NaN with too few samples."""
-        return self._values([self])
-
-    def _values(self, metrics: Sequence[GatheredMetric]) -> dict[str, Tensor]:
-        values: dict[str, Tensor] = {}
-        bank: FeatureBank | None = None
-        nothing = torch.full((), float("nan"), dtype=torch.float64)
-        for metric in metrics:
-            if self.unusable(metric.least):
-                values |= dict.fromkeys(metric.keys, nothing)
-                continue
-            bank = bank or self.gathered()
-            values |= zip(metric.keys, metric.measure(bank), strict=True)
-        device = torch.device("cpu") if self.tally.device.type == "mps" else self.tally.device
-        return {key: value.to(device) for key, value in values.items()}
+    def compute(self) -> R:
+        """The result; NaN with too few samples."""
+        return self.nothing() if self.unusable(self.min_samples) else self.measure(self.gathered())
 
     def _apply(
         self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = ""
@@ -141,7 +126,7 @@ class GatheredMetric(SampleMetric):
         self.marks = self.marks or [torch.zeros(0, 2, dtype=torch.int64, device=device)]
 
 
-class FeatureMetric(GatheredMetric):
+class FeatureMetric(GatheredMetric[R]):
     """A metric of the features of generated images, most often against those of the reals.
 
     Args:
@@ -164,7 +149,8 @@ class FeatureMetric(GatheredMetric):
                 f"The reference is of {reference.name!r} and the extractor is {extractor.name!r}: "
                 "build the reference with ReferenceFeatures.from_samples(images, extractor)."
             )
-        self.frozen(extractor=extractor.freeze(), reference=reference)
+        self.set_unregistered(extractor=extractor.freeze())
+        self.reference = reference
 
     def vectors(self, batch: SampleBatch) -> Tensor:
         """The features.
@@ -182,11 +168,20 @@ class FeatureMetric(GatheredMetric):
         return features
 
 
-class FeatureSuite(FeatureMetric):
+class SuiteResult(NamedTuple):
+    """The results of the metrics of a suite, in their order."""
+
+    results: tuple[Any, ...]
+
+    def logged(self) -> dict[str, float]:
+        """All values by their names in the logs."""
+        return {key: x for result in self.results for key, x in result.logged().items()}
+
+
+class FeatureSuite(FeatureMetric[SuiteResult]):
     """Several metrics of one extractor that share the features, the gathering and the distances.
 
-    Only the suite is updated and computed; it gives the values of all its metrics, each of which
-    then holds what it shows besides (the closest pairs, the nearest training images).
+    Only the suite is updated and computed.
 
     Args:
         metrics: Metrics with the same extractor.
@@ -195,9 +190,9 @@ class FeatureSuite(FeatureMetric):
         ConfigurationError: If there is none, or their extractors differ.
     """
 
-    metrics: tuple[FeatureMetric, ...]
+    metrics: tuple[FeatureMetric[Any], ...]
 
-    def __init__(self, metrics: Sequence[FeatureMetric]) -> None:
+    def __init__(self, metrics: Sequence[FeatureMetric[Any]]) -> None:
         names = sorted({metric.extractor.name for metric in metrics})
         if len(names) != 1:
             raise ConfigurationError(
@@ -206,14 +201,17 @@ class FeatureSuite(FeatureMetric):
             )
         reference = next((m.reference for m in metrics if m.reference is not None), None)
         super().__init__(metrics[0].extractor, reference)
-        self.frozen(metrics=tuple(metrics))
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """Those of all metrics."""
-        return tuple(key for metric in self.metrics for key in metric.keys)
+        self.metrics = tuple(metrics)
 
     @torch.no_grad()
-    def compute(self) -> dict[str, Tensor]:
-        """The values of all metrics."""
-        return self._values(self.metrics)
+    def compute(self) -> SuiteResult:
+        """The results of all metrics; NaN in those that need more samples."""
+        bank: FeatureBank | None = None
+        results = []
+        for metric in self.metrics:
+            if self.unusable(metric.min_samples):
+                results.append(metric.nothing())
+            else:
+                bank = bank or self.gathered()
+                results.append(metric.measure(bank))
+        return SuiteResult(tuple(results))

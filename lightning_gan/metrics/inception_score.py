@@ -8,7 +8,9 @@ Sec. 4).
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -41,13 +43,26 @@ def inception_score(logits: Tensor) -> Tensor:
     return information.clamp(min=0).exp()
 
 
-class ClassifierScore(GatheredMetric):
+class ClassifierScoreResult(NamedTuple):
+    """The Inception score of samples: mean and standard deviation over the splits."""
+
+    classifier: str
+    value: float = math.nan
+    std: float = math.nan
+
+    def logged(self) -> dict[str, float]:
+        """The values by their names in the logs, as in ``is/mnist_cnn``."""
+        return {f"is/{self.classifier}": self.value, f"is/{self.classifier}_std": self.std}
+
+
+class ClassifierScore(GatheredMetric[ClassifierScoreResult]):
     """How surely a classifier sorts generated images, and how evenly over its classes.
 
-    ``compute`` gives ``is/<c>`` and ``is/<c>_std``: mean and standard deviation (divided by the
-    number of splits) of the score over consecutive splits of equal size. At most the number of
-    classes. Never read it alone: it looks at no real image, and one perfect picture per class
-    reaches the maximum. Only the genuine Inception logits give the published Inception score.
+    ``compute`` gives a :class:`ClassifierScoreResult`, logged as ``is/<c>`` and ``is/<c>_std``:
+    mean and standard deviation (divided by the number of splits) of the score over consecutive
+    splits of equal size. At most the number of classes. Never read it alone: it looks at no real
+    image, and one perfect picture per class reaches the maximum. Only the genuine Inception logits
+    give the published Inception score.
 
     Args:
         classifier: An extractor that classifies; in ``is/<c>``, c is its name.
@@ -68,25 +83,20 @@ class ClassifierScore(GatheredMetric):
                 f"apart and splits={splits}: take a classifier, as 'mnist_cnn' is, and at least "
                 "one split."
             )
-        self.frozen(classifier=classifier.freeze())
-        self.splits = splits
-
-    @property
-    def least(self) -> int:
-        """A sample in every split."""
-        return self.splits
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """``is/<c>`` and ``is/<c>_std``."""
-        return f"is/{self.classifier.name}", f"is/{self.classifier.name}_std"
+        self.set_unregistered(classifier=classifier.freeze())
+        self.splits = self.min_samples = splits  # a sample in each
 
     def vectors(self, batch: SampleBatch) -> Tensor:
         """The logits."""
         return batch.logits(self.classifier)
 
-    def measure(self, bank: FeatureBank) -> tuple[Tensor, ...]:
-        """The values of a bank of logits."""
+    def nothing(self) -> ClassifierScoreResult:
+        """NaN in every value."""
+        return ClassifierScoreResult(self.classifier.name)
+
+    def measure(self, bank: FeatureBank) -> ClassifierScoreResult:
+        """The score of a bank of logits."""
         bounds = [number * len(bank) // self.splits for number in range(self.splits + 1)]
         scores = torch.stack([inception_score(bank.features[i:j]) for i, j in pairwise(bounds)])
-        return scores.mean(), scores.std(unbiased=False)
+        std = scores.std(unbiased=False)
+        return ClassifierScoreResult(self.classifier.name, float(scores.mean()), float(std))

@@ -10,6 +10,9 @@ noise.
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -18,7 +21,7 @@ from lightning_gan.metrics.extractors.base import FeatureExtractor
 from lightning_gan.metrics.features import FeatureBank, ReferenceFeatures
 from lightning_gan.metrics.gathered import FeatureMetric
 
-SIDE = 1024  # kernel values are held in blocks of this side
+BLOCK = 1024  # kernel values are held in blocks of this side
 
 
 def _kernel(a: Tensor, b: Tensor) -> Tensor:
@@ -30,7 +33,7 @@ def _kernel(a: Tensor, b: Tensor) -> Tensor:
 def _within(features: Tensor) -> Tensor:
     """Mean of the kernel over all pairs of different vectors."""
     total = features.new_zeros((), dtype=torch.float64)
-    blocks = torch.split(features, SIDE)
+    blocks = torch.split(features, BLOCK)
     for number, block in enumerate(blocks):
         rows = block.double()
         values = _kernel(rows, rows)
@@ -43,9 +46,9 @@ def _within(features: Tensor) -> Tensor:
 def _across(a: Tensor, b: Tensor) -> Tensor:
     """Mean of the kernel over all pairs of a vector of each set."""
     total = a.new_zeros((), dtype=torch.float64)
-    for block in torch.split(a, SIDE):
+    for block in torch.split(a, BLOCK):
         rows = block.double()
-        for other in torch.split(b, SIDE):
+        for other in torch.split(b, BLOCK):
             total += _kernel(rows, other.double()).sum()
     return total / (len(a) * len(b))
 
@@ -68,13 +71,37 @@ def kernel_distance(real: Tensor, fake: Tensor) -> Tensor:
     return _within(real) + _within(fake) - 2 * _across(real, fake)
 
 
-class KernelDistance(FeatureMetric):
+class KernelResult(NamedTuple):
+    """The kernel distance of samples to the reals.
+
+    Args:
+        extractor: Name of the extractor.
+        value: The distance over the full samples.
+        subsets_mean: Its mean over random subsets, where they were wanted.
+        subsets_std: Its standard deviation over these.
+    """
+
+    extractor: str
+    value: float = math.nan
+    subsets_mean: float | None = None
+    subsets_std: float | None = None
+
+    def logged(self) -> dict[str, float]:
+        """The values by their names in the logs, as in ``kid/mnist_cnn``."""
+        found = {f"kid/{self.extractor}": self.value}
+        if self.subsets_mean is not None and self.subsets_std is not None:
+            key = f"kid_subsets/{self.extractor}"
+            found |= {key: self.subsets_mean, f"{key}_std": self.subsets_std}
+        return found
+
+
+class KernelDistance(FeatureMetric[KernelResult]):
     """The unbiased kernel distance of generated images to the reals, over the full sample.
 
-    ``compute`` gives ``kid/<e>``, a float64 scalar whose expectation is 0 where nothing is wrong,
-    whatever the number of samples; and with ``subsets``, for comparison with papers,
-    ``kid_subsets/<e>`` and ``kid_subsets/<e>_std``: mean and standard deviation over random
-    subsets, drawn without replacement within each, the same in every run.
+    ``compute`` gives a :class:`KernelResult`, logged as ``kid/<e>``, whose expectation is 0 where
+    nothing is wrong, whatever the number of samples; and with ``subsets``, for comparison with
+    papers, as ``kid_subsets/<e>`` and ``kid_subsets/<e>_std``: mean and standard deviation over
+    random subsets, drawn without replacement within each, the same in every run.
 
     Args:
         extractor: The features; in ``kid/<e>``, e is its name.
@@ -107,22 +134,20 @@ class KernelDistance(FeatureMetric):
             )
         self.num_reals, self.subsets, self.subset_size = num_reals, subsets, subset_size
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """``kid/<e>``, and those of the subsets where they are wanted."""
-        name = self.extractor.name
-        subsets = (f"kid_subsets/{name}", f"kid_subsets/{name}_std") if self.subsets else ()
-        return (f"kid/{name}", *subsets)
+    def nothing(self) -> KernelResult:
+        """NaN in every value."""
+        nan = math.nan if self.subsets else None
+        return KernelResult(self.extractor.name, subsets_mean=nan, subsets_std=nan)
 
-    def measure(self, bank: FeatureBank) -> tuple[Tensor, ...]:
-        """The values of a bank of generated samples."""
+    def measure(self, bank: FeatureBank) -> KernelResult:
+        """The distance of a bank of generated samples."""
         real = self.reference.sample(self.num_reals or len(bank), bank.features.device)
         within = real.once("kernel", lambda: _within(real.features)) + _within(bank.features)
         full = within - 2 * _across(real.features, bank.features)
         subsets = self._over_subsets(real.features, bank.features) if self.subsets else ()
-        return (full, *subsets)
+        return KernelResult(self.extractor.name, float(full), *subsets)
 
-    def _over_subsets(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    def _over_subsets(self, real: Tensor, fake: Tensor) -> tuple[float, float]:
         size = self.subset_size
         if min(len(real), len(fake)) < size:
             self.warn_once(
@@ -130,12 +155,11 @@ class KernelDistance(FeatureMetric):
                 f"Subsets of {size} cannot be drawn from {len(real)} reals and {len(fake)} "
                 "generated samples: lower subset_size.",
             )
-            nothing = torch.full((), float("nan"), dtype=torch.float64, device=real.device)
-            return nothing, nothing
+            return math.nan, math.nan
         generator = torch.Generator().manual_seed(0)
         found = []
         for _ in range(self.subsets):
             chosen = [torch.randperm(len(x), generator=generator)[:size] for x in (real, fake)]
             found.append(kernel_distance(real[chosen[0]], fake[chosen[1]]))
         values = torch.stack(found)
-        return values.mean(), values.std(unbiased=False)
+        return float(values.mean()), float(values.std(unbiased=False))

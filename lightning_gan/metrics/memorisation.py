@@ -2,24 +2,82 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import at_least, at_most, check_range
 from lightning_gan.metrics.distances import nearest, neighbourhood
 from lightning_gan.metrics.extractors.base import FeatureExtractor
 from lightning_gan.metrics.features import FeatureBank, ReferenceFeatures
 from lightning_gan.metrics.gathered import FeatureMetric
 
-SHOWN = 20  # pairs that are kept for a picture
-LEAST_FAKES = 20  # fakes in a cell from which on its test counts
-ROUNDS = 25  # of the clustering
+NUM_PAIRS = 20  # pairs that are kept for a picture
+MIN_FAKES = 20  # fakes in a cell from which on its test counts
+MAX_ROUNDS = 25  # of the clustering
+NO_PAIRS = torch.zeros(0, 2, dtype=torch.int64)
 
 
-class Memorisation(FeatureMetric):
+class MemorisationResult(NamedTuple):
+    """How near samples are to the training images.
+
+    Args:
+        extractor: Name of the extractor.
+        authentic: Share of authentic fakes, in %.
+        authentic_real: That of held-out reals, where there are any.
+        ct: The statistic C_T, likewise.
+        closest: Numbers (n, 2) of the fakes nearest to a training image, and of that image.
+        distances: How far apart these are.
+    """
+
+    extractor: str
+    authentic: float = math.nan
+    authentic_real: float | None = None
+    ct: float | None = None
+    closest: Tensor = NO_PAIRS
+    distances: tuple[float, ...] = ()
+
+    def logged(self) -> dict[str, float]:
+        """The values by their names in the logs, as in ``auth/mnist_cnn``."""
+        found = {f"auth/{self.extractor}": self.authentic}
+        if self.authentic_real is not None and self.ct is not None:
+            found |= {f"auth/{self.extractor}_real": self.authentic_real}
+            found |= {f"ct/{self.extractor}": self.ct}
+        return found
+
+
+class DuplicatesResult(NamedTuple):
+    """Whether samples repeat each other.
+
+    Args:
+        extractor: Name of the extractor.
+        min_pair_ratio: Distance of the closest pair of fakes over that of as many reals.
+        exact: Images that repeat an earlier one bit for bit.
+        closest: Numbers (n, 2) of the closest pairs, closest first.
+        distances: How far apart these are.
+    """
+
+    extractor: str
+    min_pair_ratio: float = math.nan
+    exact: float = math.nan
+    closest: Tensor = NO_PAIRS
+    distances: tuple[float, ...] = ()
+
+    def logged(self) -> dict[str, float]:
+        """The values by their names in the logs, as in ``dup/exact``."""
+        return {
+            f"dup/{self.extractor}_min_pair_ratio": self.min_pair_ratio,
+            "dup/exact": self.exact,
+        }
+
+
+class Memorisation(FeatureMetric[MemorisationResult]):
     r"""How near generated images are to the training images, against what chance allows.
 
-    ``compute`` gives float64 scalars, the last two where there are held-out reals:
+    ``compute`` gives a :class:`MemorisationResult`, the last two values where there are held-out
+    reals, logged as
 
     * ``auth/<e>``: share, in %, of authentic fakes: those whose nearest training image x is nearer
       to another training image than to the fake (Alaa et al. 2022, authenticity). 0 for copies;
@@ -33,9 +91,8 @@ class Memorisation(FeatureMetric):
       A cell holds what is nearest to the training images of one class, or of one cluster where
       there are no labels: without cells, a change of the classes' shares would look like copying.
 
-    ``closest`` (20, 2) then names the fakes that lie nearest to a training image, and that image,
-    by their numbers: to be looked at, since no scalar proves memorisation (Stein et al. 2023).
-    ``closest_distances`` (20,) are their distances; both are empty before the first value.
+    Its ``closest`` (20, 2) names the fakes that lie nearest to a training image, and that image, by
+    their numbers: to be looked at, since no scalar proves memorisation (Stein et al. 2023).
 
     Args:
         extractor: The features; in the keys, e is its name.
@@ -48,72 +105,53 @@ class Memorisation(FeatureMetric):
             training images as clusters.
     """
 
+    min_samples = 1
     reference: ReferenceFeatures
-    closest: Tensor
-    closest_distances: Tensor
 
     def __init__(
         self, extractor: FeatureExtractor, reference: ReferenceFeatures, clusters: int = 10
     ) -> None:
         super().__init__(extractor, reference)
-        if not 1 <= clusters <= len(reference.training):
-            raise ConfigurationError(
-                f"Memorisation: clusters={clusters} must be at least 1 and at most the number of "
-                f"training images, {len(reference.training)}."
-            )
+        check_range(self, at_least(1), at_most(len(reference.train)), clusters=clusters)
         self.clusters = clusters
-        self.frozen(
-            closest=torch.zeros(0, 2, dtype=torch.int64),
-            closest_distances=torch.zeros(0, dtype=torch.float64),
-        )
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """``auth/<e>``, and what takes held-out reals."""
-        name = self.extractor.name
-        held_out = (f"auth/{name}_real", f"ct/{name}")
-        return (f"auth/{name}", *(held_out if self.reference.held_out is not None else ()))
+    def nothing(self) -> MemorisationResult:
+        """NaN in every value."""
+        nan = None if self.reference.val is None else math.nan
+        return MemorisationResult(self.extractor.name, authentic_real=nan, ct=nan)
 
-    @property
-    def least(self) -> int:
-        """One."""
-        return 1
-
-    def measure(self, bank: FeatureBank) -> tuple[Tensor, ...]:
+    def measure(self, bank: FeatureBank) -> MemorisationResult:
         """The values of a bank of generated samples."""
         device = bank.features.device
-        training, held_out = self.reference.everything(device), self.reference.unseen(device)
-        to_fakes, near = nearest(bank.features, training.features)
-        self._show(bank, to_fakes, near)
-        authentic = authenticity(training, to_fakes, near)
-        if held_out is None:
-            return (authentic,)
-        unseen = held_out.features
-        to_reals, beside = held_out.once("training", lambda: nearest(unseen, training.features))
-        cells = training.once(f"cells {self.clusters}", lambda: self._cells(training))
-        real = held_out.once("authentic", lambda: authenticity(training, to_reals, beside))
-        statistic = copying(to_fakes, cells[near], to_reals, cells[beside])
-        if statistic.isnan():
+        train, val = self.reference.train_bank(device), self.reference.val_bank(device)
+        to_fakes, near = nearest(bank.features, train.features)
+        order = to_fakes.argsort(stable=True)[:NUM_PAIRS]
+        result = MemorisationResult(
+            self.extractor.name,
+            float(authenticity(train, to_fakes, near)),
+            closest=torch.stack([bank.index[order.cpu()], near[order].cpu()], 1),
+            distances=tuple(to_fakes[order].sqrt().tolist()),
+        )
+        if val is None:
+            return result
+        reals = val.features
+        to_reals, beside = val.once("train", lambda: nearest(reals, train.features))
+        cells = train.once(f"cells {self.clusters}", lambda: self._cells(train))
+        real = val.once("authentic", lambda: float(authenticity(train, to_reals, beside)))
+        ct = float(copying(to_fakes, cells[near], to_reals, cells[beside]))
+        if math.isnan(ct):
             self.warn_once(
                 "cells",
-                f"No cell has {LEAST_FAKES} generated samples and a held-out real, so C_T is NaN: "
+                f"No cell has {MIN_FAKES} generated samples and a held-out real, so C_T is NaN: "
                 "evaluate on more samples or take fewer clusters.",
             )
-        return authentic, real, statistic
+        return result._replace(authentic_real=real, ct=ct)
 
-    def _cells(self, training: FeatureBank) -> Tensor:
+    def _cells(self, train: FeatureBank) -> Tensor:
         labels = self.reference.labels
         if labels is None:
-            return clusters(training.features, self.reference.order, self.clusters)
-        return labels.to(training.features.device)
-
-    def _show(self, bank: FeatureBank, distances: Tensor, near: Tensor) -> None:
-        order = distances.argsort(stable=True)[:SHOWN]
-        fakes = bank.index[order.cpu()]
-        self.frozen(
-            closest=torch.stack([fakes, near[order].cpu()], 1),
-            closest_distances=distances[order].sqrt().cpu(),
-        )
+            return clusters(train.features, self.reference.order, self.clusters)
+        return labels.to(train.features.device)
 
 
 def authenticity(training: FeatureBank, distances: Tensor, near: Tensor) -> Tensor:
@@ -145,7 +183,7 @@ def copying(fake: Tensor, fake_cells: Tensor, real: Tensor, real_cells: Tensor) 
     total = weights = fake.new_zeros((), dtype=torch.float64)
     for cell in sorted({*real_cells.tolist()}):
         fakes, reals = fake[fake_cells == cell], real[real_cells == cell]
-        if len(fakes) >= LEAST_FAKES:
+        if len(fakes) >= MIN_FAKES:
             total = total + len(reals) * mann_whitney(fakes, reals)
             weights = weights + len(reals)
     return total / weights
@@ -165,7 +203,7 @@ def clusters(features: Tensor, order: Tensor, count: int) -> Tensor:
     """Cells (N,) of vectors (N, D), by Lloyd's algorithm (1982) from the first ones in an order."""
     centres = features[order[:count]].double()
     cells = nearest(features, centres)[1]
-    for _ in range(ROUNDS):
+    for _ in range(MAX_ROUNDS):
         sums = torch.stack(
             [features[cells == cell].sum(0, dtype=torch.float64) for cell in range(count)]
         )
@@ -177,18 +215,17 @@ def clusters(features: Tensor, order: Tensor, count: int) -> Tensor:
     return cells
 
 
-class Duplicates(FeatureMetric):
+class Duplicates(FeatureMetric[DuplicatesResult]):
     """Whether the generator repeats itself: how near its closest pairs are to each other.
 
-    ``compute`` gives ``dup/<e>_min_pair_ratio``, the distance of the two fakes that are closest to
-    each other over that of the two closest of as many training images (infinite where some of
-    these are equal), and ``dup/exact``, the number of images that repeat an earlier one bit for
-    bit in uint8.
+    ``compute`` gives a :class:`DuplicatesResult`, logged as ``dup/<e>_min_pair_ratio``, the
+    distance of the two fakes that are closest to each other over that of the two closest of as many
+    training images (infinite where some of these are equal), and as ``dup/exact``, the number of
+    images that repeat an earlier one bit for bit in uint8.
 
     With duplicates in at least half of all draws of s samples, the support holds about s^2 images
     at most (Arora and Zhang 2017, Theorem 1). Whether the closest pairs are duplicates, an eye
-    decides: ``pairs`` (20, 2) holds their numbers, closest first, and ``pair_distances`` (20,) how
-    far apart they are; both are empty before the first value.
+    decides: ``closest`` (20, 2) holds their numbers, closest first.
 
     Args:
         extractor: The features; in ``dup/<e>``, e is its name.
@@ -199,34 +236,31 @@ class Duplicates(FeatureMetric):
     """
 
     reference: ReferenceFeatures
-    pairs: Tensor
-    pair_distances: Tensor
 
     def __init__(self, extractor: FeatureExtractor, reference: ReferenceFeatures) -> None:
         super().__init__(extractor, reference)
-        self.frozen(
-            pairs=torch.zeros(0, 2, dtype=torch.int64),
-            pair_distances=torch.zeros(0, dtype=torch.float64),
-        )
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """``dup/<e>_min_pair_ratio`` and ``dup/exact``."""
-        return f"dup/{self.extractor.name}_min_pair_ratio", "dup/exact"
+    def nothing(self) -> DuplicatesResult:
+        """NaN in every value."""
+        return DuplicatesResult(self.extractor.name)
 
-    def measure(self, bank: FeatureBank) -> tuple[Tensor, ...]:
+    def measure(self, bank: FeatureBank) -> DuplicatesResult:
         """The values of a bank of generated samples."""
         real = self.reference.sample(len(bank), bank.features.device)
-        pairs, distances = closest_pairs(bank)
-        self.frozen(pairs=bank.index[pairs.cpu()], pair_distances=distances.cpu())
         fakes = bank.first(len(real))  # the minimum over more pairs would be smaller
         ratio = neighbourhood(fakes).distances.min() / neighbourhood(real).distances.min()
         assert bank.digests is not None  # generated samples have them
-        repeated = len(bank) - len({*bank.digests.tolist()})
-        return ratio.sqrt(), torch.tensor(repeated, dtype=torch.float64)
+        pairs, distances = closest_pairs(bank)
+        return DuplicatesResult(
+            self.extractor.name,
+            float(ratio.sqrt()),
+            float(len(bank) - len({*bank.digests.tolist()})),
+            bank.index[pairs.cpu()],
+            tuple(distances.tolist()),
+        )
 
 
-def closest_pairs(bank: FeatureBank, count: int = SHOWN) -> tuple[Tensor, Tensor]:
+def closest_pairs(bank: FeatureBank, count: int = NUM_PAIRS) -> tuple[Tensor, Tensor]:
     """The closest pairs of a bank, closest first: rows (count, 2) and distances (count,).
 
     Args:

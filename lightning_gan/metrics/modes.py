@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.metrics.exact import SampleMetric
+from lightning_gan.metrics.base import SampleMetric
+from lightning_gan.metrics.extractors.base import FeatureExtractor
 from lightning_gan.metrics.samples import SampleBatch
 
-if TYPE_CHECKING:
-    from lightning_gan.metrics.extractors.base import FeatureExtractor
-
-COVERED = 0.1  # a class is drawn if its share is at least this part of the share in the data
+MIN_SHARE = 0.1  # a class is drawn if its share is at least this part of the share in the data
 RADIUS = 3.0  # a point is of high quality within so many standard deviations of a mean
-ROBUST = 20  # a mode is robustly covered from one 20th of its expected share on ...
-LEAST = 5  # ... and from so many points on
+ROBUST_PART = 20  # a mode is robustly covered from one 20th of its expected share on ...
+MIN_POINTS = 5  # ... and from so many points on
 STEP = 2.0**-18  # sigmas: offsets are rounded to it, so that the order of their sums changes no bit
 BLOCK = 10_000  # points whose distances are held at once
 
@@ -38,20 +37,66 @@ def total_variation(histogram: Tensor, prior: Tensor) -> Tensor:
     return (histogram - prior).abs().sum() / 2
 
 
+def shares_of(counts: Tensor | Sequence[float], what: str) -> Tensor:
+    """Counts or shares (K,) as shares that sum to 1, float64 on the CPU.
+
+    Raises:
+        ConfigurationError: If they are none.
+    """
+    weights = torch.as_tensor(counts).detach().cpu().double()
+    if not bool((weights >= 0).all() & (weights.sum() > 0) & weights.isfinite().all()):
+        raise ConfigurationError(
+            f"{weights.tolist()} are no shares: give the share or the number of {what}."
+        )
+    return weights / weights.sum()
+
+
+class ClassCoverageResult(NamedTuple):
+    """Which classes samples cover; see :class:`ClassCoverage`.
+
+    Args:
+        data: Name of the data.
+        total: Number of classes.
+        missing: Names of those that are not covered.
+        covered: Number of those that are.
+        min_share: The smallest share.
+        tv: Total variation to the data's shares.
+        kl: KL(histogram || prior) in nats.
+    """
+
+    data: str
+    total: int
+    missing: list[str]
+    covered: float = math.nan
+    min_share: float = math.nan
+    tv: float = math.nan
+    kl: float = math.nan
+
+    @property
+    def covered_robust(self) -> float:
+        """As for other modes, which are also counted by a stricter rule."""
+        return self.covered
+
+    def logged(self) -> dict[str, float]:
+        """The values by their names in the logs, as in ``modes/mnist/covered``."""
+        names = ("covered", "min_share", "tv", "kl")
+        return {f"modes/{self.data}/{name}": getattr(self, name) for name in names}
+
+
 class ClassCoverage(SampleMetric):
     """How a classifier counts the classes of generated images.
 
-    ``compute`` gives float64 scalars under ``modes/<data>/``: ``covered``, the number of classes
-    whose share is at least a tenth of their share in the data (the errors of the classifier hit
-    every class now and then, so "at least one" would mean nothing); ``min_share``, the smallest
-    share; ``tv``, the total variation to the data's shares; ``kl``, KL(histogram || prior).
-    Count at least 1000 images.
+    ``compute`` gives a :class:`ClassCoverageResult`, logged under ``modes/<data>/``: ``covered``,
+    the number of classes whose share is at least a tenth of their share in the data (the errors of
+    the classifier hit every class now and then, so "at least one" would mean nothing);
+    ``min_share``, the smallest share; ``tv``, the total variation to the data's shares; ``kl``,
+    KL(histogram || prior). Count at least 1000 images.
 
     Args:
         classifier: An extractor with as many classes as the data has.
         prior: Share of each class in the data (K,); counts do as well.
         data_name: Name in the keys.
-        class_names: Names for ``missing()``; by default the classifier's own.
+        class_names: Names of missing classes; by default the classifier's own.
 
     Raises:
         ConfigurationError: If classifier, prior and names do not have as many classes.
@@ -60,8 +105,6 @@ class ClassCoverage(SampleMetric):
     higher_is_better = None
     histogram: Tensor
     classifier: FeatureExtractor
-    prior: Tensor
-    shares: Tensor
 
     def __init__(
         self,
@@ -71,21 +114,15 @@ class ClassCoverage(SampleMetric):
         class_names: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        weights = torch.as_tensor(prior).detach().cpu().double()
-        names = tuple(class_names) or classifier.class_names or tuple(map(str, range(len(weights))))
-        if not len(weights) == classifier.num_classes == len(names):
+        names = tuple(class_names) or classifier.class_names or tuple(map(str, range(len(prior))))
+        if not len(prior) == classifier.num_classes == len(names):
             raise ConfigurationError(
                 f"The classifier {classifier.name!r} knows {classifier.num_classes} classes, the "
-                f"prior has {len(weights)} and {len(names)} are named: take a classifier of the "
+                f"prior has {len(prior)} and {len(names)} are named: take a classifier of the "
                 f"classes of {data_name!r}."
             )
-        if not bool((weights >= 0).all() & (weights.sum() > 0) & weights.isfinite().all()):
-            raise ConfigurationError(
-                f"The prior {weights.tolist()} is no set of shares: give the share or the number "
-                "of images of each class."
-            )
-        prior = weights / weights.sum()
-        self.frozen(classifier=classifier.freeze(), prior=prior, shares=prior.new_zeros(len(prior)))
+        self.set_unregistered(classifier=classifier.freeze())
+        self.prior = shares_of(prior, "images of each class")
         self.data_name, self.class_names = data_name, names
         self.add_state(
             "histogram", torch.zeros(len(prior), dtype=torch.int64), dist_reduce_fx="sum"
@@ -99,36 +136,63 @@ class ClassCoverage(SampleMetric):
             found = batch.logits(self.classifier).argmax(1)
             self.histogram += torch.bincount(found, minlength=len(self.histogram))
 
-    def compute(self) -> dict[str, Tensor]:
-        """``modes/<data>/covered``, ``min_share``, ``tv`` and ``kl``; NaN without images."""
+    def compute(self) -> ClassCoverageResult:
+        """The result; NaN without images."""
+        total = len(self.prior)
         if self.unusable():
-            share = torch.full_like(self.prior, float("nan"))
-        else:
-            share = self.histogram.cpu().double() / self.histogram.sum().cpu()
-        self.frozen(shares=share)
-        expected = self.prior > 0
-        covered = (share >= COVERED * self.prior)[expected].sum().double()
-        values = {
-            "covered": torch.where(share.isnan().any(), share[0], covered),
-            "min_share": share[expected].min(),
-            "tv": total_variation(share, self.prior),
-            "kl": divergence(share, self.prior) + 0 * share.sum(),  # NaN stays NaN
-        }
-        device = self.histogram.device
-        return {f"modes/{self.data_name}/{key}": x.to(device) for key, x in values.items()}
+            return ClassCoverageResult(self.data_name, total, list(self.class_names))
+        share = self.histogram.cpu().double() / self.histogram.sum().cpu()
+        expected, covered = self.prior > 0, share >= MIN_SHARE * self.prior
+        return ClassCoverageResult(
+            self.data_name,
+            total,
+            [name for name, seen in zip(self.class_names, covered, strict=True) if not seen],
+            float(covered[expected].sum()),
+            float(share[expected].min()),
+            float(total_variation(share, self.prior)),
+            float(divergence(share, self.prior)),
+        )
 
-    def missing(self) -> list[str]:
-        """Names of the classes that are not covered; all processes have to ask."""
-        self.compute()
-        covered = self.shares >= COVERED * self.prior
-        return [name for name, seen in zip(self.class_names, covered, strict=True) if not seen]
+
+class MixtureCoverageResult(NamedTuple):
+    """Which modes of a mixture points cover; see :class:`MixtureCoverage`.
+
+    Args:
+        data: Name of the data.
+        total: Number of modes.
+        missing: Those that are not robustly covered, such as ``mode 3``.
+        covered: Modes with at least one point of high quality.
+        covered_robust: Modes with at least max(5, N / 20K) of them.
+        high_quality: Their share of all points.
+        kl: KL(shares || uniform) over points of high quality, in nats.
+        kl_all: The same over all points.
+        kl_floor: What a perfect sampler scores.
+        std_ratio: Standard deviation within a mode over the true one.
+    """
+
+    data: str
+    total: int
+    missing: list[str]
+    covered: float = math.nan
+    covered_robust: float = math.nan
+    high_quality: float = math.nan
+    kl: float = math.nan
+    kl_all: float = math.nan
+    kl_floor: float = math.nan
+    std_ratio: float = math.nan
+
+    def logged(self) -> dict[str, float]:
+        """The values by their names in the logs, as in ``modes/ring8/covered``."""
+        counts = ("covered", "covered_robust", "high_quality")
+        names = (*counts, "kl", "kl_all", "kl_floor", "std_ratio")
+        return {f"modes/{self.data}/{name}": getattr(self, name) for name in names}
 
 
 class MixtureCoverage(SampleMetric):
     r"""How points cover a mixture of isotropic Gaussians.
 
     A point belongs to the nearest mean and is of high quality within three standard deviations of
-    it. ``compute`` gives float64 scalars under ``modes/<data>/``:
+    it. ``compute`` gives a :class:`MixtureCoverageResult`, logged under ``modes/<data>/``:
 
     * ``covered``: modes with at least one point of high quality (PacGAN, Lin et al. 2018; VEEGAN,
       Srivastava et al. 2017).
@@ -153,8 +217,6 @@ class MixtureCoverage(SampleMetric):
     higher_is_better = None
     counts: Tensor
     spread: Tensor
-    means: Tensor
-    robust: Tensor
 
     def __init__(self, means: Tensor, sigma: float, data_name: str) -> None:
         super().__init__()
@@ -163,8 +225,7 @@ class MixtureCoverage(SampleMetric):
                 f"Means of shape {tuple(means.shape)} with sigma = {sigma} are no mixture: give "
                 "means (K, D) and a standard deviation above 0."
             )
-        robust = torch.zeros(len(means), dtype=torch.bool)
-        self.frozen(means=means.detach().cpu().double(), robust=robust)
+        self.means = means.detach().cpu().double()
         self.sigma, self.data_name = float(sigma), data_name
         modes, size = means.shape
         # points of each mode: all, and those of high quality
@@ -198,31 +259,25 @@ class MixtureCoverage(SampleMetric):
         sums = torch.cat([steps, steps.square().sum(1, keepdim=True)], 1)
         self.spread.index_add_(0, nearest[good], sums)
 
-    def compute(self) -> dict[str, Tensor]:
-        """The seven values under ``modes/<data>/``; NaN without points."""
+    def compute(self) -> MixtureCoverageResult:
+        """The result; NaN without points."""
         everything, good = self.counts.cpu().double()
         total, modes = everything.sum(), len(good)
-        uniform = torch.full_like(good, 1 / modes)
-        robust = good >= max(LEAST, float(total) / (ROBUST * modes))
-        self.frozen(robust=robust)
-        values = {
-            "covered": (good >= 1).sum().double(),
-            "covered_robust": robust.sum().double(),
-            "high_quality": good.sum() / total,
-            "kl": divergence(good / good.sum(), uniform) + 0 * good.sum() / good.sum(),
-            "kl_all": divergence(everything / total, uniform),
-            "kl_floor": (modes - 1) / (2 * total),
-            "std_ratio": self._std_ratio(good),
-        }
+        robust = good >= max(MIN_POINTS, float(total) / (ROBUST_PART * modes))
+        missing = [f"mode {index}" for index in (~robust).nonzero().flatten().tolist()]
         if self.unusable():
-            values = {key: torch.full_like(total, float("nan")) for key in values}
-        device = self.spread.device
-        return {f"modes/{self.data_name}/{key}": x.to(device) for key, x in values.items()}
-
-    def missing(self) -> list[str]:
-        """Modes that are not robustly covered, such as ``mode 3``; all processes have to ask."""
-        self.compute()
-        return [f"mode {index}" for index in (~self.robust).nonzero().flatten().tolist()]
+            return MixtureCoverageResult(self.data_name, modes, missing)
+        uniform = torch.full_like(good, 1 / modes)
+        values = (
+            (good >= 1).sum(),
+            robust.sum(),
+            good.sum() / total,
+            divergence(good / good.sum(), uniform) + 0 * good.sum() / good.sum(),  # NaN for none
+            divergence(everything / total, uniform),
+            (modes - 1) / (2 * total),
+            self._std_ratio(good),
+        )
+        return MixtureCoverageResult(self.data_name, modes, missing, *map(float, values))
 
     def _std_ratio(self, good: Tensor) -> Tensor:
         """Mean over the modes with two points or more; NaN if there is none."""

@@ -15,8 +15,8 @@ from torch import Tensor
 
 BITS = 32  # of a whole number
 LOW_BITS = 11  # of them in the remainder
-REACH = 4  # a vector may reach 2**4 of the largest standard deviations, at least
-MOST = 1 << 20  # vectors whose sums fit into int64, however long they are
+HEADROOM = 4  # bits: a vector may be as long as 2**4 of the largest standard deviations, at least
+MAX_VECTORS = 1 << 20  # vectors whose sums fit into int64, however long they are
 ROWS = 256  # vectors at once; up to 1024 their sums stay exact, and more take more memory
 BAND = 128  # columns at once, since the products of all take much memory
 EXTRA = 2  # columns before the products: the sum of x, and the diagonal of the rest
@@ -27,7 +27,7 @@ def unit_for(covariance: Tensor) -> float:
     largest = float(covariance.diagonal().amax()) if len(covariance) else 0.0
     if not 0 < largest < math.inf:
         return 2.0**-BITS
-    return math.ldexp(1.0, math.frexp(math.sqrt(largest))[1] + REACH - BITS)
+    return math.ldexp(1.0, math.frexp(math.sqrt(largest))[1] + HEADROOM - BITS)
 
 
 def no_sums() -> Tensor:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import above, at_least, below, check_range
 from lightning_gan.metrics.distances import (
     ROUNDING,
     direct_by_index,
@@ -17,15 +18,6 @@ from lightning_gan.metrics.distances import (
 from lightning_gan.metrics.extractors.base import FeatureExtractor
 from lightning_gan.metrics.features import FeatureBank, ReferenceFeatures
 from lightning_gan.metrics.gathered import FeatureMetric
-
-NAMES = (
-    "precision/{}",
-    "recall/{}",
-    "density/{}",
-    "coverage/{}",
-    "nn1/{}_real",
-    "nn1/{}_fake",
-)
 
 
 class Nearest(NamedTuple):
@@ -102,11 +94,35 @@ def own_share(own: Nearest, other: Nearest) -> Tensor:
     return (mine.double() / (mine + theirs)).mean()
 
 
-class Neighbours(FeatureMetric):
+class NeighboursResult(NamedTuple):
+    """What nearest neighbours tell; see :class:`Neighbours`."""
+
+    extractor: str
+    precision: float = math.nan
+    recall: float = math.nan
+    density: float = math.nan
+    coverage: float = math.nan
+    nn1_real: float = math.nan
+    nn1_fake: float = math.nan
+
+    def logged(self) -> dict[str, float]:
+        """The values by their names in the logs, as in ``precision/mnist_cnn``."""
+        name = self.extractor
+        return {
+            f"precision/{name}": self.precision,
+            f"recall/{name}": self.recall,
+            f"density/{name}": self.density,
+            f"coverage/{name}": self.coverage,
+            f"nn1/{name}_real": self.nn1_real,
+            f"nn1/{name}_fake": self.nn1_fake,
+        }
+
+
+class Neighbours(FeatureMetric[NeighboursResult]):
     r"""Precision, recall, density, coverage and the 1-nearest-neighbour test, in one pass.
 
     With :math:`B_k(x)` the closed ball around x up to its k-th nearest neighbour in its own set,
-    ``compute`` gives six float64 scalars:
+    ``compute`` gives a :class:`NeighboursResult` of six values, logged as
 
     * ``precision/<e>``: share of fakes in some :math:`B_k` of a real; ``recall/<e>``: share of
       reals in some :math:`B_k` of a fake (Kynkaanniemi et al. 2019, Eqs. 1 and 2; k = 3).
@@ -120,15 +136,15 @@ class Neighbours(FeatureMetric):
       Neighbours at one distance count by their fractions.
 
     All of them depend on the number of samples, so as many reals as fakes are compared: all, up to
-    ``most``, of the smaller side and the first of the other. Only values with equal numbers and
-    equal k compare with each other.
+    ``max_samples``, of the smaller side and the first of the other. Only values with equal numbers
+    and equal k compare with each other.
 
     Args:
         extractor: The features; in the keys, e is its name.
         reference: Features of the reals from the same extractor, as many as samples or more.
         manifold_k: Neighbours that the balls of precision and recall reach.
         density_k: Neighbours that the balls of density and coverage reach.
-        most: Samples of each side that are compared at most; the time grows with the square.
+        max_samples: Samples of each side that are compared; the time grows with the square.
 
     Raises:
         ConfigurationError: If the reference is from another extractor, or k does not fit it.
@@ -142,46 +158,29 @@ class Neighbours(FeatureMetric):
         reference: ReferenceFeatures,
         manifold_k: int = 3,
         density_k: int = 5,
-        most: int = 10_000,
+        max_samples: int = 10_000,
     ) -> None:
         super().__init__(extractor, reference)
-        if not 1 <= min(manifold_k, density_k) <= max(manifold_k, density_k) < self.reals:
-            raise ConfigurationError(
-                f"Neighbours: manifold_k={manifold_k} and density_k={density_k} must be at least 1 "
-                f"and below the number of reals, {self.reals}."
-            )
-        if most <= max(manifold_k, density_k):
-            raise ConfigurationError(
-                f"Neighbours: most={most} must be above manifold_k and density_k."
-            )
-        self.manifold_k, self.density_k, self.most = manifold_k, density_k, most
+        reals = len(reference.train)
+        check_range(self, at_least(1), below(reals), manifold_k=manifold_k, density_k=density_k)
+        check_range(self, above(max(manifold_k, density_k)), max_samples=max_samples)
+        self.manifold_k, self.density_k = manifold_k, density_k
+        self.max_samples = max_samples
+        self.min_samples = max(manifold_k, density_k) + 1  # as many as have a k-th neighbour
 
-    @property
-    def reals(self) -> int:
-        """Training images that there are."""
-        return len(self.reference.training)
+    def nothing(self) -> NeighboursResult:
+        """NaN in every value."""
+        return NeighboursResult(self.extractor.name)
 
-    @property
-    def least(self) -> int:
-        """As many as have a k-th neighbour."""
-        return max(self.manifold_k, self.density_k) + 1
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The six of ``NAMES``."""
-        return tuple(name.format(self.extractor.name) for name in NAMES)
-
-    def measure(self, bank: FeatureBank) -> tuple[Tensor, ...]:
+    def measure(self, bank: FeatureBank) -> NeighboursResult:
         """The values of a bank of generated samples."""
-        real = self.reference.sample(min(len(bank), self.most), bank.features.device)
-        return self._values_of(real, bank.first(len(real)))
-
-    def _values_of(self, real: FeatureBank, fake: FeatureBank) -> tuple[Tensor, ...]:
-        reals, fakes = (neighbourhood(bank, self.least - 1) for bank in (real, fake))
+        real = self.reference.sample(min(len(bank), self.max_samples), bank.features.device)
+        fake = bank.first(len(real))
+        reals, fakes = (neighbourhood(x, self.min_samples - 1) for x in (real, fake))
         manifold = reals.distances[:, self.manifold_k - 1], fakes.distances[:, self.manifold_k - 1]
         density = reals.distances[:, self.density_k - 1]
         found = crossing(real.features, fake.features, manifold, density)
-        return (
+        values = (
             found.in_manifold.double().mean(),
             found.recalled.double().mean(),
             found.balls.double().mean() / self.density_k,
@@ -189,3 +188,4 @@ class Neighbours(FeatureMetric):
             own_share(Nearest(reals.distances[:, 0], reals.ties), found.to_fake),
             own_share(Nearest(fakes.distances[:, 0], fakes.ties), found.to_real),
         )
+        return NeighboursResult(self.extractor.name, *map(float, values))

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from lightning_gan.basics.images import to_uint8
-
-if TYPE_CHECKING:
-    from lightning_gan.metrics.extractors.base import FeatureExtractor
+from lightning_gan.metrics.extractors.base import FeatureExtractor
 
 OUT_OF_RANGE = 1e-4  # what rounding may add beyond [-1, 1] without being counted
 

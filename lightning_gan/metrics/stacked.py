@@ -5,20 +5,22 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.special import xlog1py, xlogy
 
-from lightning_gan.errors import ConfigurationError
-from lightning_gan.metrics.exact import SampleMetric
-from lightning_gan.metrics.extractors.base import FeatureExtractor, get_extractor
-from lightning_gan.metrics.modes import divergence
+from lightning_gan.errors import ConfigurationError, at_least, check_range
+from lightning_gan.metrics.base import SampleMetric
+from lightning_gan.metrics.extractors.base import FeatureExtractor
+from lightning_gan.metrics.extractors.registry import get_extractor
+from lightning_gan.metrics.modes import divergence, shares_of
 from lightning_gan.metrics.samples import SampleBatch
 
-SURE = 0.9  # what the classifier gives the class of a channel that it is sure of
-LEAST = 5  # a mode is robustly covered from so many sure samples on ...
-LEAK = 0.01  # ... and from this part of those of its largest neighbour on
+MIN_CERTAINTY = 0.9  # above which a channel counts as certain
+MIN_PICTURES = 5  # a mode is robustly covered from so many certain pictures on ...
+MAX_LEAK = 0.01  # ... and from this part of those of its largest neighbour on
 DEVIATIONS = 12.0  # of a binomial, beyond which nothing is left of it in float64
 CLASSIFIER = "mnist_cnn"
 
@@ -68,11 +70,8 @@ class StackedExtractor(FeatureExtractor):
 
     def __init__(self, single: FeatureExtractor, stacked: int = 3, padding: int = 0) -> None:
         super().__init__()
-        if stacked < 1 or padding < 0:
-            raise ConfigurationError(
-                f"StackedExtractor: stacked={stacked} must be at least 1 and padding={padding} "
-                "must not be negative."
-            )
+        check_range(self, at_least(1), stacked=stacked)
+        check_range(self, at_least(0), padding=padding)
         self.single, self.stacked, self.padding = single, stacked, padding
         self.name = f"{single.name}_x{stacked}"  # type: ignore[misc] # of this one, not of all
         self.num_features = stacked * single.num_features
@@ -105,11 +104,40 @@ class StackedExtractor(FeatureExtractor):
         return self.single.logits_of(each).view(len(features), -1)
 
 
+class StackedCoverageResult(NamedTuple):
+    """Which modes pictures of stacked digits cover; see :class:`StackedCoverage`.
+
+    Args:
+        data: Name of the data.
+        total: Number of modes.
+        missing: Those that are not robustly covered, such as 407.
+        covered: Modes that at least one picture is read as.
+        covered_robust: Modes that are covered beyond the classifier's errors.
+        kl: KL(histogram || uniform) in nats.
+        kl_floor: What a perfect sampler scores on average.
+        unclassifiable: Share of the pictures that are not read with certainty.
+    """
+
+    data: str
+    total: int
+    missing: list[str]
+    covered: float = math.nan
+    covered_robust: float = math.nan
+    kl: float = math.nan
+    kl_floor: float = math.nan
+    unclassifiable: float = math.nan
+
+    def logged(self) -> dict[str, float]:
+        """The values by their names in the logs, as in ``modes/stacked_mnist/covered``."""
+        names = ("covered", "covered_robust", "kl", "kl_floor", "unclassifiable")
+        return {f"modes/{self.data}/{name}": getattr(self, name) for name in names}
+
+
 class StackedCoverage(SampleMetric):
     """How pictures that stack digits as colours cover the modes, one for each row of digits.
 
-    A classifier reads each channel by itself. ``compute`` gives float64 scalars under
-    ``modes/<data>/``:
+    A classifier reads each channel by itself. ``compute`` gives a :class:`StackedCoverageResult`,
+    logged under ``modes/<data>/``:
 
     * ``covered``: modes that at least one picture is read as (VEEGAN, Srivastava et al. 2017,
       section 4.2; PacGAN, Lin et al. 2018, section 4.2). Errors of the classifier inflate it: ten
@@ -143,8 +171,6 @@ class StackedCoverage(SampleMetric):
     counts: Tensor
     classifier: FeatureExtractor
     reader: StackedExtractor
-    prior: Tensor
-    robust: Tensor
 
     def __init__(
         self,
@@ -161,26 +187,20 @@ class StackedCoverage(SampleMetric):
             stacked = reader.stacked
         else:
             reader = StackedExtractor(classifier, stacked, padding)
-        weights = torch.as_tensor(shares).detach().cpu().double()
-        if len(weights) != classifier.num_classes:
+        if len(shares) != classifier.num_classes:
             raise ConfigurationError(
                 f"The classifier {classifier.name!r} knows {classifier.num_classes} classes but "
-                f"{len(weights)} shares are given: take a classifier of what {data_name!r} stacks."
+                f"{len(shares)} shares are given: take a classifier of what {data_name!r} stacks."
             )
-        if not bool((weights >= 0).all() & (weights.sum() > 0) & weights.isfinite().all()):
-            raise ConfigurationError(
-                f"{weights.tolist()} are no shares: give the share or the number of each digit."
-            )
-        prior = weights / weights.sum()
+        digits = shares_of(shares, "each digit")
+        self.prior = digits
         for _ in range(stacked - 1):
-            prior = torch.outer(prior, weights / weights.sum()).flatten()
-        robust = torch.zeros(len(prior), dtype=torch.bool)
-        self.frozen(classifier=classifier.freeze(), reader=reader, prior=prior, robust=robust)
+            self.prior = torch.outer(self.prior, digits).flatten()
+        self.set_unregistered(classifier=classifier.freeze(), reader=reader)
         self.data_name, self.stacked = data_name, stacked
-        # pictures of each mode: all, and those that the classifier is sure of
-        self.add_state(
-            "counts", torch.zeros(2, len(prior), dtype=torch.int64), dist_reduce_fx="sum"
-        )
+        # pictures of each mode: all, and those that the classifier is certain of
+        shape = (2, len(self.prior))
+        self.add_state("counts", torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
 
     @torch.no_grad()
     def update(self, images: Tensor | SampleBatch) -> None:
@@ -198,43 +218,33 @@ class StackedCoverage(SampleMetric):
         mode = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
         for digit in found.unbind(1):
             mode = mode * digits + digit
-        sure = (certainty > SURE).all(1)
-        for row, modes in zip(self.counts, (mode, mode[sure]), strict=True):
+        certain = (certainty > MIN_CERTAINTY).all(1)
+        for row, modes in zip(self.counts, (mode, mode[certain]), strict=True):
             row += torch.bincount(modes, minlength=len(row))
 
-    def compute(self) -> dict[str, Tensor]:
-        """The five values under ``modes/<data>/``; NaN without images."""
-        everything, sure = self.counts.cpu().double()
+    def compute(self) -> StackedCoverageResult:
+        """The result; NaN without images."""
+        everything, certain = self.counts.cpu().double()
         total, modes = everything.sum(), len(everything)
-        self.frozen(robust=self._robust(sure))
-        if self.unusable():
-            values = dict.fromkeys(
-                ("covered", "covered_robust", "kl", "kl_floor", "unclassifiable"),
-                torch.full_like(total, float("nan")),
-            )
-        else:
-            uniform = torch.full_like(everything, 1 / modes)
-            values = {
-                "covered": (everything >= 1).sum().double(),
-                "covered_robust": self.robust.sum().double(),
-                "kl": divergence(everything / total, uniform),
-                "kl_floor": expected_divergence(self.prior, int(total)),
-                "unclassifiable": 1 - sure.sum() / total,
-            }
-        device = self.counts.device
-        return {f"modes/{self.data_name}/{key}": x.to(device) for key, x in values.items()}
-
-    def missing(self) -> list[str]:
-        """The modes that are not robustly covered, such as 407; all processes have to ask."""
-        self.compute()
+        robust = self._robust(certain)
         names = self.classifier.class_names or map(str, range(self.classifier.num_classes))
         rows = itertools.product(list(names), repeat=self.stacked)
-        return ["".join(row) for row, seen in zip(rows, self.robust, strict=True) if not seen]
+        missing = ["".join(row) for row, seen in zip(rows, robust, strict=True) if not seen]
+        if self.unusable():
+            return StackedCoverageResult(self.data_name, modes, missing)
+        values = (
+            (everything >= 1).sum(),
+            robust.sum(),
+            divergence(everything / total, torch.full_like(everything, 1 / modes)),
+            expected_divergence(self.prior, int(total)),
+            1 - certain.sum() / total,
+        )
+        return StackedCoverageResult(self.data_name, modes, missing, *map(float, values))
 
-    def _robust(self, sure: Tensor) -> Tensor:
-        """Which modes are robustly covered, bool (K^stacked,), with so many sure pictures each."""
-        grid = sure.view([self.classifier.num_classes] * self.stacked)
+    def _robust(self, certain: Tensor) -> Tensor:
+        """Which modes are robustly covered, bool (K^stacked,), by their certain pictures."""
+        grid = certain.view([self.classifier.num_classes] * self.stacked)
         largest = grid.clone()
         for axis in range(self.stacked):
             largest = largest.maximum(grid.amax(axis, keepdim=True))
-        return (sure >= LEAST) & (sure >= LEAK * largest.flatten())
+        return (certain >= MIN_PICTURES) & (certain >= MAX_LEAK * largest.flatten())

@@ -8,14 +8,15 @@ with :math:`\lambda` the eigenvalues of :math:`K/n`, K the cosine similarities o
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.metrics.exact import threads
-from lightning_gan.metrics.extractors.base import FeatureExtractor
-from lightning_gan.metrics.features import FeatureBank, ReferenceFeatures
-from lightning_gan.metrics.frechet import SMALL
+from lightning_gan.metrics.features import FeatureBank
+from lightning_gan.metrics.frechet import lapack_threads
 from lightning_gan.metrics.gathered import FeatureMetric
 
 ROWS = 2048  # vectors that are held in float64 at once
@@ -58,17 +59,37 @@ def vendi_score(features: Tensor) -> Tensor:
             "vector (N, D) or more."
         )
     gram = _gram(features)
-    with threads(1 if len(gram) <= SMALL else 0):
+    with lapack_threads(len(gram)):
         values = torch.linalg.eigvalsh(gram).clamp(min=0)
     score: Tensor = -torch.special.xlogy(values, values).sum()
     return score.exp()
 
 
-class VendiScore(FeatureMetric):
+class VendiResult(NamedTuple):
+    """The effective number of different samples.
+
+    Args:
+        extractor: Name of the extractor.
+        value: That of the generated samples.
+        real: That of as many reals, where there are any.
+    """
+
+    extractor: str
+    value: float = math.nan
+    real: float | None = None
+
+    def logged(self) -> dict[str, float]:
+        """The values by their names in the logs, as in ``vendi/mnist_cnn``."""
+        key = f"vendi/{self.extractor}"
+        return {key: self.value} | ({} if self.real is None else {f"{key}_real": self.real})
+
+
+class VendiScore(FeatureMetric[VendiResult]):
     """The effective number of different images that the generator draws, by cosine similarity.
 
-    ``compute`` gives ``vendi/<e>``, and with a reference ``vendi/<e>_real``, what as many reals
-    score: the value to reach, since the score knows nothing of the reals and rewards noise.
+    ``compute`` gives a :class:`VendiResult`, logged as ``vendi/<e>``, and with a reference as
+    ``vendi/<e>_real``, what as many reals score: the value to reach, since the score knows nothing
+    of the reals and rewards noise.
 
     Args:
         extractor: The features; in ``vendi/<e>``, e is its name.
@@ -80,21 +101,15 @@ class VendiScore(FeatureMetric):
 
     higher_is_better = True
 
-    def __init__(
-        self, extractor: FeatureExtractor, reference: ReferenceFeatures | None = None
-    ) -> None:
-        super().__init__(extractor, reference)
+    def nothing(self) -> VendiResult:
+        """NaN in every value."""
+        return VendiResult(self.extractor.name, real=None if self.reference is None else math.nan)
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """``vendi/<e>``, and the reals' where there is a reference."""
-        key = f"vendi/{self.extractor.name}"
-        return (key,) if self.reference is None else (key, f"{key}_real")
-
-    def measure(self, bank: FeatureBank) -> tuple[Tensor, ...]:
-        """The values of a bank of generated samples."""
-        score = vendi_score(bank.features)
+    def measure(self, bank: FeatureBank) -> VendiResult:
+        """The score of a bank of generated samples."""
+        value = float(vendi_score(bank.features))
         if self.reference is None:
-            return (score,)
+            return VendiResult(self.extractor.name, value)
         real = self.reference.sample(len(bank), bank.features.device)
-        return score, real.once("vendi", lambda: vendi_score(real.features))
+        score = real.once("vendi", lambda: float(vendi_score(real.features)))
+        return VendiResult(self.extractor.name, value, score)

@@ -7,14 +7,24 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import LightningDataModule
-from tiny import NormedDiscriminator, Pictures, Points, fit, picture_gan, points_gan, quiet_trainer
+from tiny import (
+    NormedDiscriminator,
+    Pictures,
+    Points,
+    fit,
+    latest,
+    picture_gan,
+    points_gan,
+    quiet_trainer,
+    without_prefix,
+)
 from torch import Tensor
 
 from lightning_gan.basics.randomness import Seeds, Shard, layer_normal
 from lightning_gan.callbacks import Balance
 from lightning_gan.datamodules import RealData, Split
 from lightning_gan.gan import GAN
-from lightning_gan.metrics import HeldOutBalance
+from lightning_gan.metrics import ValidationBalance
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator, Packed
 from lightning_gan.objectives import Hinge, NonSaturating, RelativisticPairing, Wasserstein
 from lightning_gan.regularizers import GradientPenalty
@@ -30,15 +40,14 @@ class Twice(Points):
 
 def measured(gan: GAN, data: LightningDataModule, **arguments: Any) -> dict[str, float]:
     """The held-out balance of a validation."""
-    balance = Balance()
-    trainer = quiet_trainer(limit_val_batches=1.0, callbacks=[balance], **arguments)
+    trainer = quiet_trainer(limit_val_batches=1.0, callbacks=[Balance()], **arguments)
     trainer.validate(gan, data, verbose=False)
-    return balance.held_out
+    return without_prefix(latest(trainer, "val"))
 
 
 def recomputed(gan: GAN, data: RealData, training: bool = False) -> dict[str, float]:
     """The same in a plain loop, with the discriminator as in training or as in evaluation."""
-    metric = HeldOutBalance(gan.objective.probability)
+    metric = ValidationBalance(gan.objective.probability)
     train = torch.cat([real for real, _ in data.some("train", 37)])
     gan.eval().discriminator.train(training)
     with torch.no_grad():
@@ -49,7 +58,7 @@ def recomputed(gan: GAN, data: RealData, training: bool = False) -> dict[str, fl
             metric.update(gan.discriminator(real, labels), gan.discriminator(fake, labels))
         none = torch.zeros(0)
         metric.update(none, none, gan.discriminator(train, torch.zeros(37, dtype=torch.long)))
-    return {name.removeprefix("gan/"): float(value) for name, value in metric.compute().items()}
+    return without_prefix(metric.compute().logged())
 
 
 def test_a_validation_tells_what_a_plain_loop_over_all_samples_tells() -> None:
@@ -137,9 +146,8 @@ def test_data_that_hand_out_no_images_of_training_have_no_gap() -> None:
     ],
 )
 def test_only_what_means_something_is_logged(gan: Any, has_sign: bool, bounds: bool) -> None:
-    balance = Balance(every=2)
-    trained = fit(gan(), 2, callbacks=[balance])
-    assert ("gan/r_t" in balance.latest) == has_sign
+    trained = fit(gan(), 2, callbacks=[Balance(every=2)])
+    assert ("gan/r_t" in latest(trained.trainer, "training")) == has_sign
     held_out = measured(trained, Points(8))
     assert "r_t" not in held_out
     assert ("jsd_lower_bound" in held_out) == bounds
@@ -148,8 +156,10 @@ def test_only_what_means_something_is_logged(gan: Any, has_sign: bool, bounds: b
 
 def test_layers_that_draw_noise_draw_the_same_in_every_validation() -> None:
     class Noisy(MLPGenerator):
-        def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-            return super().forward(z, labels) + layer_normal(z, 2)
+        draws_noise = True
+
+        def forward(self, z: Tensor, labels: Tensor, random: Any = None) -> Tensor:
+            return super().forward(z, labels) + layer_normal(z, random, 2)
 
     gan = points_gan(generator=Noisy(2, 0, width=8))
     assert measured(gan, Points(8)) == measured(gan, Points(8))

@@ -9,9 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch import Callback
+from lightning.pytorch.demos.boring_classes import BoringModel
 from PIL import Image
-from tiny import Pictures, Points, distance, fit, picture_gan, points_gan, quiet_trainer, weights
+from tiny import (
+    Pictures,
+    Points,
+    distance,
+    fit,
+    latest,
+    picture_gan,
+    points_gan,
+    quiet_trainer,
+    weights,
+)
 from torch import Tensor
 
 from lightning_gan.basics.images import grid
@@ -24,8 +35,8 @@ from lightning_gan.callbacks import (
     SampleGrid,
     StopOnDivergence,
 )
+from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.callbacks.progress_bar import live_numbers
-from lightning_gan.callbacks.run import of_gan
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
@@ -57,47 +68,75 @@ def expected_balance(pairs: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
 
 
 def test_balance_reports_the_updates_since_the_last_report() -> None:
-    logits, balance = Logits(), Balance(every=3)
-    gan = points_gan(regularizers=[logits, R1(0.1)])
-    fit(gan, 7, callbacks=[balance])
+    logits = Logits()
+    gan = fit(points_gan(regularizers=[logits, R1(0.1)]), 7, callbacks=[Balance(every=3)])
+    report = latest(gan.trainer, "training")
     expected = expected_balance(logits.seen[3:6])
     signs = torch.cat([real.sign() for real, _ in logits.seen[3:6]])
     expected["gan/r_t"] = float(signs.mean())
-    assert {k: v for k, v in balance.latest.items() if k.startswith("gan/")} == pytest.approx(
+    assert {k: v for k, v in report.items() if k.startswith("gan/")} == pytest.approx(
         expected, rel=1e-5
     )
-    assert balance.latest["progress/images"] == 48
+    assert report["progress/images"] == 48
     real, fake = (torch.stack(side) for side in zip(*logits.seen[3:6], strict=True))
     loss = torch.nn.functional.softplus(-real).mean() + torch.nn.functional.softplus(fake).mean()
-    assert balance.latest["loss/discriminator"] == pytest.approx(float(loss), rel=1e-5)
-    assert {"loss/generator", "penalty/R1", "learning_rate/generator"} <= balance.latest.keys()
+    assert report["loss/discriminator"] == pytest.approx(float(loss), rel=1e-5)
+    assert {"loss/generator", "penalty/R1", "learning_rate/generator"} <= report.keys()
 
 
 def test_balance_reports_the_norms_of_both_gradients() -> None:
-    balance = Balance(every=2)
-    gan = fit(points_gan(), 2, callbacks=[balance])
+    gan = fit(points_gan(), 2, callbacks=[Balance(every=2)])
+    report = latest(gan.trainer, "training")
     for player in PLAYERS:
         gradients = [p.grad for p in getattr(gan, player).parameters()]
         norm = sum(float(g.square().sum()) for g in gradients if g is not None) ** 0.5
-        assert balance.latest[f"gradient_norm/{player}"] == pytest.approx(norm, rel=1e-5)
+        assert report[f"gradient_norm/{player}"] == pytest.approx(norm, rel=1e-5)
+
+
+def test_gradients_are_measured_before_they_are_clipped() -> None:
+    norms = []
+    for clip in (None, 1e-3):
+        gan = fit(points_gan(gradient_clip=clip), 1, callbacks=[Balance(every=1)])
+        report = latest(gan.trainer, "training")
+        norms.append([report[f"gradient_norm/{player}"] for player in PLAYERS])
+        gradients = [p.grad for p in gan.discriminator.parameters() if p.grad is not None]
+        left = float(torch.stack([g.norm() for g in gradients]).norm())
+        assert left == pytest.approx(clip or norms[0][0], rel=1e-3)
+    assert norms[0][0] == norms[1][0]  # the generator's follows a clipped discriminator's step
+    assert norms[1][1] > 1e-3
+
+
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_the_last_norm_of_a_player_that_rests_is_known_where_gradients_are_clipped(
+    clip: float | None,
+) -> None:
+    gan = points_gan(gradient_clip=clip, alternation=Phases(1, 1))
+    trainer = quiet_trainer(max_epochs=2, limit_train_batches=5, callbacks=[Balance(every=10)])
+    trainer.fit(gan, Points(8))
+    report = latest(trainer, "training")
+    assert "gradient_norm/generator" in report
+    assert ("gradient_norm/discriminator" in report) == (clip is not None)
 
 
 def test_scores_without_a_probability_are_reported_raw() -> None:
-    balance = Balance(every=5)
     gan = points_gan(Wasserstein(), [GradientPenalty()], alternation=PerBatch(5))
-    fit(gan, 5, callbacks=[balance])
-    assert "gan/score_real" in balance.latest
-    assert "gan/d_real" not in balance.latest
-    assert live_numbers(balance.latest).keys() == {"score(x)", "score(G(z))"}
+    fit(gan, 5, callbacks=[Balance(every=5)])
+    report = measurements(gan.trainer).training
+    assert report is not None
+    assert report.balance is not None
+    assert report.balance.real_probability is None
+    assert "gan/score_real" in report.logged()
+    assert "gan/d_real" not in report.logged()
+    assert live_numbers(report.balance).keys() == {"score(x)", "score(G(z))"}
 
 
 def test_a_phase_of_the_generator_alone_is_reported_without_scores() -> None:
-    balance = Balance(every=5)
     gan = points_gan(alternation=Phases(1, 1))
-    trainer = quiet_trainer(max_epochs=2, limit_train_batches=5, callbacks=[balance])
+    trainer = quiet_trainer(max_epochs=2, limit_train_batches=5, callbacks=[Balance(every=5)])
     trainer.fit(gan, Points(8))
-    assert "loss/generator" in balance.latest
-    assert "gan/score_real" not in balance.latest
+    report = latest(trainer, "training")
+    assert "loss/generator" in report
+    assert "gan/score_real" not in report
 
 
 @pytest.mark.parametrize("stage", ["validate", "test"])
@@ -196,9 +235,12 @@ def test_the_bar_counts_images_and_shows_the_balance(capsys: pytest.CaptureFixtu
     assert "D(G(z))=" in shown
 
 
-def test_callbacks_refuse_a_model_that_is_no_gan() -> None:
-    with pytest.raises(ConfigurationError, match="but the model is a LightningModule"):
-        of_gan(LightningModule())
+@pytest.mark.parametrize("kind", [Balance, StopOnDivergence, LastCheckpoint, ImagesBar])
+def test_callbacks_refuse_a_model_that_is_no_gan(kind: type[Callback]) -> None:
+    message = f"{kind.__name__} reads a lightning_gan.GAN, but the model is a BoringModel: remove"
+    trainer = quiet_trainer(callbacks=[kind()], enable_progress_bar=True, max_epochs=1)
+    with pytest.raises(ConfigurationError, match=message):
+        trainer.fit(BoringModel())
 
 
 @pytest.mark.parametrize(
@@ -213,6 +255,6 @@ def test_sizes_that_are_none_are_refused(make: Any, complaint: str) -> None:
 
 
 def test_reports_are_plain_numbers() -> None:
-    balance = Balance(every=2)
-    fit(points_gan(NonSaturating()), 2, callbacks=[balance])
-    assert json.loads(json.dumps(balance.latest)) == balance.latest
+    gan = fit(points_gan(NonSaturating()), 2, callbacks=[Balance(every=2)])
+    report = latest(gan.trainer, "training")
+    assert json.loads(json.dumps(report)) == report

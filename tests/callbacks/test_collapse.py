@@ -10,13 +10,12 @@ import pytest
 from collapsing import (
     BAD,
     CALM,
-    FID,
-    MODES,
     Collapse,
     Measure,
     Spots,
     batches_of,
     healthy,
+    measured,
     said,
     spots_gan,
     train,
@@ -29,6 +28,7 @@ from lightning_gan.callbacks import (
     Evaluation,
 )
 from lightning_gan.callbacks.loggers import CSVCurve
+from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.objectives import Minimax
 
@@ -52,14 +52,15 @@ def test_an_evaluation_of_samples_shows_the_collapse_in_every_way(tmp_path: Path
     callbacks = [Collapse(10), CollapseGuard(patience=2), evaluation, Balance()]
     pattern = (
         r"^After 128 images 3 of the 4 modes .* lost \(missing: mode 1, mode 2, mode 3\); "
-        "coverage/identity fell .*; fid/identity rose"
+        "the coverage fell .*; the Frechet distance rose"
     )
     with pytest.warns(UserWarning, match=pattern):
         gan = train(spots_gan(), 16, callbacks, tmp_path)
-    metrics = gan.trainer.callback_metrics
+    metrics, best = gan.trainer.callback_metrics, measurements(gan.trainer).best
+    assert best is not None
     for name in ("modes", "coverage", "frechet"):
         assert float(metrics[f"collapse/{name}"]) == 1
-    assert batches_of(healthy(tmp_path)) == evaluation.best["progress/images"] / 8 <= 8
+    assert batches_of(healthy(tmp_path)) == best.images / 8 <= 8
 
 
 def test_one_bad_validation_is_no_alarm(tmp_path: Path) -> None:
@@ -73,28 +74,19 @@ def test_the_healthiest_state_is_that_of_the_least_distance_without_an_alarm(
     tmp_path: Path,
 ) -> None:
     distances, covered = (1.8, 1.6, 1.0, 1.7), (4, 4, 2, 4)
-    values = [
-        {FID: distance, f"{FID}_floor": 0.1, MODES: float(count)}
-        for distance, count in zip(distances, covered, strict=True)
-    ]
+    values = [measured(count, distance) for distance, count in zip(distances, covered, strict=True)]
     train(spots_gan(), 16, [CollapseGuard(), Measure(*values)], tmp_path)
     assert batches_of(healthy(tmp_path)) == 8
 
 
 def test_a_state_of_few_modes_is_not_the_healthiest_once_there_were_more(tmp_path: Path) -> None:
-    values = [
-        {FID: distance, f"{FID}_floor": 0.1, MODES: count}
-        for distance, count in ((1.0, 2.0), (1.5, 4.0), (1.7, 4.0))
-    ]
+    values = [measured(count, at) for at, count in ((1.0, 2.0), (1.5, 4.0), (1.7, 4.0))]
     train(spots_gan(), 12, [CollapseGuard(), Measure(*values)], tmp_path)
     assert batches_of(healthy(tmp_path)) == 8
 
 
 def test_what_a_collapsed_state_does_better_is_no_measure_for_others(tmp_path: Path) -> None:
-    values = [
-        {FID: distance, f"{FID}_floor": 0.0, MODES: count}
-        for distance, count in ((1.8, 4.0), (0.8, 1.0), (1.7, 4.0))
-    ]
+    values = [measured(count, at, 0.0) for at, count in ((1.8, 4.0), (0.8, 1.0), (1.7, 4.0))]
     train(spots_gan(), 12, [CollapseGuard(), Measure(*values)], tmp_path)
     assert batches_of(healthy(tmp_path)) == 12
 
@@ -103,7 +95,7 @@ def test_without_distance_and_modes_the_healthiest_state_is_the_latest(tmp_path:
     train(
         spots_gan(),
         8,
-        [CollapseGuard(), Measure({"eval/n": 1.0}, {FID: math.nan, f"{FID}_floor": 0.1})],
+        [CollapseGuard(), Measure(measured(), measured(None, math.nan))],
         tmp_path,
     )
     assert batches_of(healthy(tmp_path)) == 8
@@ -119,7 +111,9 @@ def test_a_generator_that_gets_no_gradient_from_a_sure_discriminator_is_named(
     ):
         train(gan, 80, [guard, balance], tmp_path)
     assert float(gan.trainer.callback_metrics["collapse/saturated"]) == 1
-    assert balance.held_out["acc_real"] == balance.held_out["acc_fake"] == 1
+    val = measurements(gan.trainer).val
+    assert val is not None
+    assert val.acc_real == val.acc_fake == 1
 
 
 @pytest.mark.parametrize("recover", [False, True])

@@ -15,55 +15,57 @@ from tiny import Points, points_gan, quiet_trainer
 
 from lightning_gan.callbacks import Balance, EquilibriumStopping, LastCheckpoint
 from lightning_gan.callbacks.loggers import CSVCurve
+from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.evaluation.panel import Measured
 from lightning_gan.gan import GAN
+from lightning_gan.metrics.balance import BalanceResult, Spread
+from lightning_gan.metrics.neighbours import NeighboursResult
 from lightning_gan.objectives import Hinge
 
-AT_REST: dict[str, float] = {
-    "val/n": 100,
-    "val/auc": 0.5,
-    "val/auc_sd": 0.04,
-    "val/d_real": 0.5,
-    "val/d_real_std": 0.1,
-    "val/d_fake": 0.5,
-    "val/d_fake_std": 0.1,
-    "nn1/identity_real": 0.5,
-    "nn1/identity_fake": 0.5,
-    "eval/n": 400,
-}
-"""What an equilibrium shows; two deviations are 0.08, 0.02 and 0.05."""
+HALF, LOGIT = Spread(0.5, 0.1), Spread(0.0, 0.1)
+VAL = BalanceResult(LOGIT, LOGIT, HALF, HALF, 0.5, 0.5, n=100, auc=0.5, auc_sd=0.04)
+NEAREST = NeighboursResult("identity", nn1_real=0.5, nn1_fake=0.5)
+"""What an equilibrium shows; two deviations are 0.08, 0.02, and 0.05 of 400 samples."""
+
+
+def is_undecided(val: BalanceResult = VAL, nearest: NeighboursResult | None = NEAREST) -> bool:
+    return EquilibriumStopping().is_undecided(val, Measured(400, neighbours=nearest))
 
 
 def test_an_equilibrium_is_undecided() -> None:
-    assert EquilibriumStopping().is_undecided(AT_REST)
+    assert is_undecided()
 
 
 @pytest.mark.parametrize(
     ("name", "within", "beyond"),
     [
-        ("val/auc", 0.579, 0.581),
-        ("val/auc", 0.421, 0.419),
-        ("val/d_real", 0.569, 0.571),
-        ("val/d_fake", 0.431, 0.429),
-        ("nn1/identity_real", 0.599, 0.601),
-        ("nn1/identity_fake", 0.401, 0.399),  # copies of the reals
+        ("auc", 0.579, 0.581),
+        ("auc", 0.421, 0.419),
+        ("real_probability", 0.569, 0.571),
+        ("fake_probability", 0.431, 0.429),
+        ("nn1_real", 0.599, 0.601),
+        ("nn1_fake", 0.401, 0.399),  # copies of the reals
     ],
 )
 def test_each_value_may_be_off_by_its_tolerance_and_chance(
     name: str, within: float, beyond: float
 ) -> None:
-    judge = EquilibriumStopping()
-    assert judge.is_undecided(AT_REST | {name: within})
-    assert not judge.is_undecided(AT_REST | {name: beyond})
-    assert not judge.is_undecided(AT_REST | {name: math.nan})
+    for value, expected in ((within, True), (beyond, False), (math.nan, False)):
+        if name in NEAREST._fields:
+            assert is_undecided(nearest=NEAREST._replace(**{name: value})) == expected
+        else:
+            found: Any = Spread(value, 0.1) if name.endswith("probability") else value
+            assert is_undecided(VAL._replace(**{name: found})) == expected
 
 
 def test_values_that_are_not_measured_are_not_judged() -> None:
-    judge = EquilibriumStopping()
-    few = {name: AT_REST[name] for name in ("val/n", "val/auc", "val/auc_sd")}
-    assert judge.is_undecided(few)
-    assert not judge.is_undecided(few | {"nn1/identity_real": 0.7})
-    assert not judge.is_undecided({"val/n": 100, "nn1/identity_real": 0.5})
+    few = VAL._replace(real_probability=None, fake_probability=None)
+    assert EquilibriumStopping().is_undecided(few)
+    assert is_undecided(few, None)
+    assert not is_undecided(few, NEAREST._replace(nn1_real=0.7))
+    assert not is_undecided(VAL._replace(auc=None))
+    assert not EquilibriumStopping().is_undecided(None)
 
 
 def dead() -> GAN:
@@ -91,18 +93,19 @@ def test_a_generator_that_is_right_reaches_the_equilibrium_and_says_so_once(
     (said,) = [message for message in caplog.messages if "undecided" in message]
     assert said.startswith("After 64 images the discriminator has been undecided on held-out data")
     assert re.search(r"at 2 validations in a row \(AUC 0\.\d+ ± 0\.029, D\(x\) = 0\.50, ", said)
-    assert re.search(r"nn1/identity_real = 0\.\d+, nn1/identity_fake = 0\.\d+\)\.$", said)
+    assert re.search(r"1-NN test 0\.\d+ and 0\.\d+\)\.$", said)
     assert gan.progress.batches == 20
 
 
 def test_a_dead_discriminator_is_not_taken_for_an_equilibrium(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    balance, judge = Balance(), EquilibriumStopping(patience=1, stop=True)
-    gan = train(dead(), 12, [balance, judge, Measure()], tmp_path)
-    assert (
-        balance.held_out["auc"] == balance.held_out["d_real"] == balance.held_out["d_fake"] == 0.5
-    )
+    judge = EquilibriumStopping(patience=1, stop=True)
+    gan = train(dead(), 12, [Balance(), judge, Measure()], tmp_path)
+    val = measurements(gan.trainer).val
+    assert val is not None
+    assert val.real_probability == val.fake_probability == Spread(0.5, 0.0)
+    assert val.auc == 0.5
     assert judge.streak == 0
     assert gan.progress.batches == 12
     assert not [message for message in caplog.messages if "undecided" in message]
@@ -134,8 +137,10 @@ def test_the_training_ends_where_that_is_asked_for_and_its_end_is_saved(
 
 
 def test_one_decided_validation_begins_the_streak_anew(tmp_path: Path) -> None:
-    off = {"nn1/identity_real": 0.9, "nn1/identity_fake": 0.9, "eval/n": 200.0}
-    calm = {"nn1/identity_real": 0.5, "nn1/identity_fake": 0.5, "eval/n": 200.0}
+    off, calm = (
+        Measured(200, neighbours=NeighboursResult("identity", nn1_real=share, nn1_fake=share))
+        for share in (0.9, 0.5)
+    )
     gan = spots_gan(rate=1e-5)
     judge = streaks(gan, tmp_path, 24, Measure(calm, calm, off, calm), patience=3, stop=True)
     assert gan.progress.batches == 24

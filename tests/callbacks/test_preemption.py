@@ -210,10 +210,10 @@ def test_signals_after_an_interruption_do_not_cut_off_its_end(tmp_path: Path) ->
     numbers = (signal.SIGUSR1, signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in numbers}
     try:
-        with module.outlasting():
+        with module.ignore_further_signals():
             os.kill(os.getpid(), signal.SIGTERM)
             assert came == [signal.SIGTERM]
-        with module.outlasting():
+        with module.ignore_further_signals():
             interrupted(tmp_path, signal.SIGTERM)
             for number in numbers:
                 os.kill(os.getpid(), number)
@@ -228,7 +228,7 @@ def test_signals_after_an_interruption_do_not_cut_off_its_end(tmp_path: Path) ->
 def test_signals_are_as_before_when_the_command_line_has_run(tmp_path: Path) -> None:
     numbers = (signal.SIGUSR1, signal.SIGINT, signal.SIGTERM)
     before = [signal.getsignal(number) for number in numbers]
-    with module.outlasting():
+    with module.ignore_further_signals():
         assert [signal.getsignal(number) for number in numbers] != before
     assert [signal.getsignal(number) for number in numbers] == before
 

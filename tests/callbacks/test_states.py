@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tiny import fit, picture_gan
+from tiny import fit, latest, picture_gan
 from zoo import examples
 
 from lightning_gan.augment import AdaptiveAugmentation, Augmentations, InstanceNoise
@@ -14,9 +14,9 @@ EXAMPLES = examples()
 
 
 def states(gan: GAN) -> dict[str, float]:
-    balance = Balance(every=5)
-    fit(gan, 5, callbacks=[balance])
-    return {name: x for name, x in balance.latest.items() if name.startswith("state/")}
+    fit(gan, 5, callbacks=[Balance(every=5)])
+    report = latest(gan.trainer, "training")
+    return {name: x for name, x in report.items() if name.startswith("state/")}
 
 
 def test_k_of_began_and_its_measure_of_convergence_are_logged() -> None:

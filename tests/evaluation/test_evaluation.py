@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,19 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from tiny import Pictures, Points, fit, picture_gan, points_gan, quiet_trainer
+from tiny import Pictures, Points, fit, latest, picture_gan, points_gan, quiet_trainer
 from torch import Tensor
 
-from lightning_gan.basics.randomness import layer_normal
+from lightning_gan.basics.randomness import RandomStream, block_generator, layer_normal
 from lightning_gan.callbacks import Evaluation
-from lightning_gan.callbacks.evaluation import distance_key
+from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.evaluation.panel import Measured
 from lightning_gan.evaluation.report import Report
-from lightning_gan.evaluation.sampling import CHUNK, Sampling
+from lightning_gan.evaluation.sampling import MeasuredSamples
 from lightning_gan.gan import GAN
-from lightning_gan.metrics import chunk_generator
 from lightning_gan.networks import MLPGenerator
+from lightning_gan.training.sampling import BLOCK, Sampling
 
 TRAINING = {"fid", "precision", "recall", "density", "coverage", "nn1", "modes", "eval"}
 TESTING = TRAINING | {"kid", "vendi", "auth", "ct", "dup"}
@@ -30,86 +32,81 @@ TESTING = TRAINING | {"kid", "vendi", "auth", "ct", "dup"}
 class Noisy(MLPGenerator):
     """A generator with noise inside, as StyleGAN's has."""
 
-    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+    draws_noise = True
+
+    def forward(self, z: Tensor, labels: Tensor, random: RandomStream | None = None) -> Tensor:
         points: Tensor = super().forward(z, labels)
-        return points + 0.1 * layer_normal(points, 2)
+        return points + 0.1 * layer_normal(points, random, 2)
 
 
 def moments(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return points.mean(0), np.cov(points.T)
 
 
-def validated(callback: Evaluation, gan: GAN | None = None, stage: str = "validate") -> Any:
-    """What is logged of a validation or test on points."""
+def validated(
+    callback: Evaluation, gan: GAN | None = None, stage: str = "validate"
+) -> tuple[Measured, dict[str, float]]:
+    """What is measured, and what is logged, of a validation or test on points."""
     trainer = quiet_trainer(limit_val_batches=1.0, callbacks=[callback])
     (logged,) = getattr(trainer, stage)(gan or points_gan(), Points(8), verbose=False)
-    return logged
+    measured = measurements(trainer).samples
+    assert measured is not None
+    return measured, logged
+
+
+def distance_of(callback: Evaluation, gan: GAN | None = None) -> float:
+    found = validated(callback, gan)[0].frechet
+    assert found is not None
+    return found.value
 
 
 def test_the_frechet_distance_is_that_of_the_averaged_generators_samples() -> None:
     gan = fit(points_gan(), 20)
-    evaluation = Evaluation(num_samples=600)
-    logged = validated(evaluation, gan)
-    z = torch.cat(
-        [
-            torch.randn(count, 2, generator=chunk_generator(0, chunk))
-            for chunk, count in enumerate((250, 250, 100))
-        ]
-    )
+    measured, logged = validated(Evaluation(num_samples=600), gan)
+    draws = [torch.randn(250, 2, generator=block_generator(0, block)) for block in range(3)]
+    z = torch.cat(draws)[:600]
     with torch.no_grad():
         mean_a, cov_a = moments(gan(z).double().numpy())
     mean_b, cov_b = moments(Points().split("train").images.double().numpy())
     roots = np.sqrt(np.linalg.eigvals(cov_a @ cov_b).real).sum()
     expected = ((mean_a - mean_b) ** 2).sum() + np.trace(cov_a + cov_b) - 2 * roots
-    assert evaluation.latest["fid/identity"] == pytest.approx(expected, rel=1e-5)
-    assert logged["fid/identity"] == pytest.approx(evaluation.latest["fid/identity"], rel=1e-6)
+    assert measured.frechet is not None
+    assert measured.frechet.value == pytest.approx(expected, rel=1e-5)
+    assert logged["fid/identity"] == pytest.approx(measured.frechet.value, rel=1e-6)
 
 
 @pytest.mark.parametrize(("stage", "kinds"), [("validate", TRAINING), ("test", TESTING)])
 def test_training_measures_what_is_fast_and_a_test_everything(stage: str, kinds: set[str]) -> None:
-    evaluation = Evaluation(num_samples=60)
-    logged = validated(evaluation, stage=stage)
-    assert {key.partition("/")[0] for key in evaluation.latest} == kinds
-    assert evaluation.latest.keys() <= logged.keys()
-    assert evaluation.latest["eval/n"] == 60
-    robust = evaluation.latest["modes/points/covered_robust"]
-    assert evaluation.total - len(evaluation.missing) == robust
+    measured, logged = validated(Evaluation(num_samples=60), stage=stage)
+    assert {key.partition("/")[0] for key in measured.logged()} == kinds
+    assert measured.logged().keys() <= logged.keys()
+    assert measured.n == measured.logged()["eval/n"] == 60
+    assert measured.modes is not None
+    assert measured.modes.total - len(measured.modes.missing) == measured.modes.covered_robust
 
 
 def test_only_what_is_asked_for_is_measured() -> None:
-    evaluation = Evaluation(["vendi"], num_samples=60)
-    validated(evaluation)
-    kinds = {key for key in evaluation.latest if not key.startswith("eval/")}
+    measured, _ = validated(Evaluation(["vendi"], num_samples=60))
+    kinds = {key for key in measured.logged() if not key.startswith("eval/")}
     assert kinds == {"vendi/identity", "vendi/identity_real"}
-
-
-def test_a_floor_of_the_modes_is_not_taken_for_that_of_the_distance() -> None:
-    values = {"modes/x/kl": 1.0, "modes/x/kl_floor": 0.1, "fid/a_b": 2.0, "fid/a_b_floor": 0.2}
-    assert distance_key(values) == "fid/a_b"
-    assert distance_key({"modes/x/kl": 1.0, "modes/x/kl_floor": 0.1}) == ""
+    assert (measured.frechet, measured.modes) == (None, None)
 
 
 def test_the_generator_that_moves_is_measured_where_that_is_asked_for() -> None:
     gan = fit(points_gan(ema_half_life=1000, ema_rampup=1e9), 30)
     averaged, raw = Evaluation(num_samples=90), Evaluation(num_samples=90, averaged=False)
-    for evaluation in (averaged, raw):
-        validated(evaluation, gan)
-    assert averaged.latest["fid/identity"] != raw.latest["fid/identity"]
+    before, expected = (validated(evaluation, gan)[0] for evaluation in (averaged, raw))
+    assert before.frechet != expected.frechet
     gan.generator_ema.load_state_dict(gan.generator.state_dict())
-    validated(averaged, gan)
-    same = {key: value for key, value in raw.latest.items() if key != "eval/seconds"}
-    assert averaged.latest | same == averaged.latest
+    assert replace(validated(averaged, gan)[0], seconds=None) == replace(expected, seconds=None)
 
 
 def test_noise_inside_the_generator_is_the_same_in_every_evaluation_and_costs_no_randomness() -> (
     None
 ):
     gan = points_gan(generator=Noisy(2, 0, width=4, depth=1))
-    before, values = torch.get_rng_state(), []
-    for _ in range(2):
-        evaluation = Evaluation(["frechet"], num_samples=300)
-        validated(evaluation, gan)
-        values.append(evaluation.latest["fid/identity"])
+    before = torch.get_rng_state()
+    values = [distance_of(Evaluation(["frechet"], num_samples=300), gan) for _ in range(2)]
     assert values[0] == values[1]
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -126,7 +123,7 @@ def test_samples_are_drawn_in_full_precision_whatever_training_uses() -> None:
     torch.set_float32_matmul_precision("medium")
     try:
         with torch.autocast("cpu", torch.bfloat16):
-            list(Sampling(3).chunks(gan))
+            list(MeasuredSamples(3).blocks(gan))
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision("highest")
@@ -136,24 +133,24 @@ def test_samples_are_drawn_in_full_precision_whatever_training_uses() -> None:
 @pytest.mark.parametrize("make", [points_gan, picture_gan])
 def test_samples_depend_on_the_seed_and_their_number_alone(make: Any) -> None:
     gan = make()
-    sampling = Sampling(2 * CHUNK + 7)
-    alone = dict(sampling.chunks(gan))
+    sampling = MeasuredSamples(2 * BLOCK + 7)
+    alone = dict(sampling.blocks(gan))
     for world in (2, 4):
-        shared = {k: x for rank in range(world) for k, x in sampling.chunks(gan, rank, world)}
+        shared = {k: x for rank in range(world) for k, x in sampling.blocks(gan, rank, world)}
         assert shared.keys() == alone.keys()
         assert all(torch.equal(shared[number], alone[number]) for number in alone)
     everything = torch.cat([alone[number] for number in sorted(alone)])
     assert len(everything) == sampling.count
-    chosen = torch.tensor([0, CHUNK, 2 * CHUNK + 6])
+    chosen = torch.tensor([0, BLOCK, 2 * BLOCK + 6])
     assert torch.allclose(sampling.rows(gan, chosen), everything[chosen], atol=1e-6)
-    other = next(iter(Sampling(10, seed=1).chunks(gan)))[1]
+    other = next(iter(MeasuredSamples(10, Sampling(seed=1)).blocks(gan)))[1]
     assert not torch.equal(other, everything[:10])
 
 
 def test_noise_inside_layers_is_that_of_the_sample_when_it_is_generated_again() -> None:
     gan = points_gan(generator=Noisy(2, 0, width=4, depth=1))
-    sampling = Sampling(20)
-    (_, samples), *_ = sampling.chunks(gan)
+    sampling = MeasuredSamples(20)
+    (_, samples), *_ = sampling.blocks(gan)
     assert torch.allclose(sampling.rows(gan, torch.tensor([3, 17])), samples[[3, 17]], atol=1e-6)
 
 
@@ -161,7 +158,7 @@ def test_generating_returns_every_layer_to_its_mode() -> None:
     gan = points_gan()
     gan.generator_ema.train()
     first = next(module for module in gan.generator_ema.modules() if module is not gan)
-    list(Sampling(4).chunks(gan))
+    list(MeasuredSamples(4).blocks(gan))
     assert first.training
 
 
@@ -191,10 +188,9 @@ def test_every_value_can_choose_a_checkpoint(tmp_path: Path) -> None:
         ["frechet", "kernel", "neighbours", "vendi", "memorisation", "duplicates", "modes"],
         num_samples=40,
     )
-    validated(evaluation)
     keeping = [
         ModelCheckpoint(tmp_path, filename=f"{number}", monitor=key, auto_insert_metric_name=False)
-        for number, key in enumerate(evaluation.latest)
+        for number, key in enumerate(validated(evaluation)[0].logged())
     ]
     trainer = quiet_trainer(
         tmp_path,
@@ -212,12 +208,11 @@ def test_every_value_can_choose_a_checkpoint(tmp_path: Path) -> None:
 def test_each_evaluation_leaves_a_line_with_its_stamp(tmp_path: Path) -> None:
     from lightning_gan.callbacks.loggers import CSVCurve
 
-    evaluation = Evaluation(num_samples=40)
     trainer = quiet_trainer(
         tmp_path,
         logger=CSVCurve(tmp_path),
         log_every_n_steps=1,
-        callbacks=[evaluation],
+        callbacks=[Evaluation(num_samples=40)],
         max_epochs=2,
         limit_train_batches=2,
         limit_val_batches=1,
@@ -239,32 +234,31 @@ def test_each_evaluation_leaves_a_line_with_its_stamp(tmp_path: Path) -> None:
     expected = {"count": 40, "seed": 0, "weights": "averaged", "truncation": None}
     assert stamp["samples"] == stamp["samples"] | expected
     assert {"lightning_gan", "torch", "lightning"} == stamp["versions"].keys()
-    assert Report.read(path).values["fid/identity"] == evaluation.latest["fid/identity"]
+    assert Report.read(path).values == latest(trainer, "samples")
 
 
 def test_the_best_evaluation_is_kept_in_checkpoints() -> None:
     evaluation = Evaluation(["frechet"], num_samples=40)
     gan = points_gan()
-    validated(evaluation, gan)
-    best = dict(evaluation.best)
-    assert best["fid/identity"] == evaluation.latest["fid/identity"]
-    assert best["progress/images"] == 0
+    value = distance_of(evaluation, gan)
     with torch.no_grad():
         for weight in gan.generator_ema.parameters():
             weight.mul_(100)
-    validated(evaluation, gan)
-    assert evaluation.latest["fid/identity"] > best["fid/identity"]
-    assert evaluation.best == best
-    restored = Evaluation(["frechet"])
+    assert distance_of(evaluation, gan) > value
+    best = measurements(gan.trainer).best
+    assert best is not None
+    assert (best.frechet.value, best.images) == (value, 0)
+    restored = Evaluation(["frechet"], num_samples=40)
     restored.load_state_dict(evaluation.state_dict())
-    assert restored.best == best
+    distance_of(restored, gan)
+    assert measurements(gan.trainer).best == best
 
 
 def test_a_test_shows_the_closest_pairs_and_the_nearest_training_images() -> None:
-    evaluation = Evaluation(num_samples=30)
-    trainer = quiet_trainer(limit_val_batches=1.0, callbacks=[evaluation])
+    trainer = quiet_trainer(limit_val_batches=1.0, callbacks=[Evaluation(num_samples=30)])
     trainer.test(picture_gan(), Pictures(8), verbose=False)
-    assert evaluation.pictures.keys() == {"closest_pairs", "nearest_training"}
-    for picture in evaluation.pictures.values():
+    pictures = measurements(trainer).pictures
+    assert pictures.keys() == {"closest_pairs", "nearest_training"}
+    for picture in pictures.values():
         # 20 pairs, four in a row, of pictures enlarged to 64 pixels
         assert picture.shape == (3, 5 * 66 + 2, 8 * 66 + 2)

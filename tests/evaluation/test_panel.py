@@ -10,7 +10,7 @@ from tiny import Pictures, Points
 from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.evaluation.panel import MEASURES, Panel, extractor_for, usual_samples
+from lightning_gan.evaluation.panel import MEASURES, Panel, default_num_samples, extractor_for
 from lightning_gan.metrics import FeatureExtractor, KernelDistance, ReferenceFeatures
 from lightning_gan.metrics.samples import SampleBatch
 
@@ -42,7 +42,7 @@ def test_all_measures_together_look_at_each_sample_once() -> None:
     panel = Panel(Pictures(), extractor=COUNTING)
     assert panel.measures == MEASURES
     Counting.looked_at = 0
-    values = panel.measure([(0, pictures()), (1, pictures(7, seed=1))])
+    values = panel.measure([(0, pictures()), (1, pictures(7, seed=1))]).logged()
     assert Counting.looked_at == values["eval/n"] == 37
     kinds = {key.partition("/")[0] for key in values}
     assert kinds == {
@@ -54,11 +54,11 @@ def test_all_measures_together_look_at_each_sample_once() -> None:
 def test_a_value_is_what_the_metric_by_itself_gives() -> None:
     data, samples = Pictures(), pictures(60)
     panel = Panel(data, extractor=COUNTING)
-    values = panel.measure([(0, samples)])
+    values = panel.measure([(0, samples)]).logged()
     reference = ReferenceFeatures.from_samples(data.split("train").images, Counting())
     alone = KernelDistance(Counting(), reference)
     alone.update(samples)
-    assert values["kid/counting"] == float(alone.compute()["kid/counting"])
+    assert values["kid/counting"] == alone.compute().value
     dark = int((samples[:, 0, 0, 0] < 0).sum())
     assert values["modes/pictures/min_share"] == min(dark, 60 - dark) / 60
 
@@ -77,9 +77,10 @@ def test_samples_that_are_no_numbers_are_counted_and_left_out() -> None:
     samples[4, 0, 0, 1] = 1.5
     panel = Panel(Pictures(), ["frechet"], extractor="pixel")
     with pytest.warns(UserWarning, match="leave \\[-1, 1\\]"):
-        values = panel.measure([(0, samples)])
-    assert (values["eval/nonfinite"], values["eval/out_of_range"]) == (1, 1)
-    assert values["fid/pixel"] > 0
+        measured = panel.measure([(0, samples)])
+    assert (measured.n, measured.nonfinite, measured.out_of_range) == (2000, 1, 1)
+    assert measured.frechet is not None
+    assert measured.frechet.value > 0
 
 
 def test_a_batch_is_cleaned_once_and_read_once() -> None:
@@ -112,13 +113,13 @@ def test_measures_that_do_not_fit_the_data_are_refused(
 def test_what_does_not_fit_is_left_out_where_nothing_is_asked_for() -> None:
     panel = Panel(Pictures(), extractor="pixel")
     assert panel.measures == tuple(name for name in MEASURES if name not in ("score", "modes"))
-    assert panel.missing() == []
-    assert Panel(Points(), among=("modes", "score")).measures == ("modes",)
+    assert "modes" not in panel.metrics
+    assert Panel(Points(), default_measures=("modes", "score")).measures == ("modes",)
 
 
 def test_data_have_their_usual_extractor_and_number_of_samples() -> None:
-    assert (extractor_for(Points()).name, usual_samples(Points())) == ("identity", 2500)
-    assert (extractor_for(Pictures()).name, usual_samples(Pictures())) == ("pixel", 10_000)
+    assert (extractor_for(Points()).name, default_num_samples(Points())) == ("identity", 2500)
+    assert (extractor_for(Pictures()).name, default_num_samples(Pictures())) == ("pixel", 10_000)
 
 
 def test_stamps_tell_extractor_reference_and_neighbours() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.metrics import DiscriminatorBalance, HeldOutBalance
+from lightning_gan.metrics import DiscriminatorBalance, ValidationBalance
 
 SCORES = {"gan/score_real", "gan/score_fake", "gan/score_real_std", "gan/score_fake_std"}
 PROBABILITIES = {"gan/d_real", "gan/d_fake", "gan/d_real_std", "gan/d_fake_std"}
@@ -22,25 +22,24 @@ def test_values_over_uneven_batches_equal_those_over_all_samples() -> None:
     metric = DiscriminatorBalance()
     for a, b in zip(torch.split(real, [1, 60, 29]), torch.split(fake, [50, 0, 40]), strict=True):
         metric.update(a, b, a.sigmoid(), b.sigmoid())
-    found = metric.compute()
+    found = metric.compute().logged()
     assert set(found) == SCORES | PROBABILITIES | ACCURACIES
-    assert all(value.dtype == torch.float64 for value in found.values())
     for name, x in (("real", real), ("fake", fake)):
         for key, y in (("score", x), ("d", x.sigmoid())):
             mean, std = y.double().mean(), y.double().std(correction=0)
-            assert float(found[f"gan/{key}_{name}"]) == pytest.approx(float(mean), rel=1e-12)
-            assert float(found[f"gan/{key}_{name}_std"]) == pytest.approx(float(std), rel=1e-9)
-    assert float(found["gan/acc_real"]) == pytest.approx(float((real > 0).double().mean()))
-    assert float(found["gan/acc_fake"]) == pytest.approx(float((fake < 0).double().mean()))
+            assert found[f"gan/{key}_{name}"] == pytest.approx(float(mean), rel=1e-12)
+            assert found[f"gan/{key}_{name}_std"] == pytest.approx(float(std), rel=1e-9)
+    assert found["gan/acc_real"] == pytest.approx(float((real > 0).double().mean()))
+    assert found["gan/acc_fake"] == pytest.approx(float((fake < 0).double().mean()))
 
 
 def test_without_probabilities_there_are_only_scores() -> None:
     metric = DiscriminatorBalance()
     metric.update(torch.tensor([2.0, -1.0]), torch.tensor([-3.0]))
-    found = metric.compute()
+    found = metric.compute().logged()
     assert set(found) == SCORES | ACCURACIES
-    assert float(found["gan/acc_real"]) == 0.5
-    assert float(found["gan/acc_fake"]) == 1
+    assert found["gan/acc_real"] == 0.5
+    assert found["gan/acc_fake"] == 1
 
 
 def test_r_t_is_the_mean_sign_of_the_reals_whatever_their_probabilities() -> None:
@@ -48,31 +47,31 @@ def test_r_t_is_the_mean_sign_of_the_reals_whatever_their_probabilities() -> Non
     real = torch.tensor([3.0, 0.1, 0.0, -2.0, 5.0])
     for logits in (real[:2], real[2:]):
         metric.update(logits, -logits, torch.zeros_like(logits), torch.zeros_like(logits))
-    assert float(metric.compute()["gan/r_t"]) == pytest.approx(2 / 5, rel=1e-15)
+    assert metric.compute().logged()["gan/r_t"] == pytest.approx(2 / 5, rel=1e-15)
 
 
 def test_accuracy_follows_the_probabilities_where_they_are_given() -> None:
     metric = DiscriminatorBalance()
     metric.update(torch.ones(2), torch.ones(2), torch.tensor([0.4, 0.9]), torch.tensor([0.1, 0.6]))
-    found = metric.compute()
-    assert (float(found["gan/acc_real"]), float(found["gan/acc_fake"])) == (0.5, 0.5)
+    found = metric.compute().logged()
+    assert (found["gan/acc_real"], found["gan/acc_fake"]) == (0.5, 0.5)
 
 
 def test_an_undecided_discriminator_is_right_half_of_the_time() -> None:
     metric = DiscriminatorBalance()
     metric.update(torch.zeros(4), torch.zeros(4), torch.full((4,), 0.5), torch.full((4,), 0.5))
-    found = metric.compute()
-    assert {float(found[f"gan/acc_{name}"]) for name in ("real", "fake")} == {0.5}
-    assert float(found["gan/d_real"]) == float(found["gan/d_fake"]) == 0.5
-    assert float(found["gan/d_real_std"]) == 0
+    found = metric.compute().logged()
+    assert {found[f"gan/acc_{name}"] for name in ("real", "fake")} == {0.5}
+    assert found["gan/d_real"] == found["gan/d_fake"] == 0.5
+    assert found["gan/d_real_std"] == 0
 
 
 def test_the_order_of_the_samples_changes_nothing() -> None:
     first, second = DiscriminatorBalance(), DiscriminatorBalance()
     first.update(logits(0), logits(1))
     second.update(logits(0).flip(0).reshape(9, 10), logits(1).flip(0))
-    for key, value in first.compute().items():
-        assert float(value) == pytest.approx(float(second.compute()[key]), rel=1e-12)
+    for key, value in first.compute().logged().items():
+        assert value == pytest.approx(second.compute().logged()[key], rel=1e-12)
 
 
 def test_half_precision_with_gradients_is_summed_in_float64() -> None:
@@ -82,7 +81,7 @@ def test_half_precision_with_gradients_is_summed_in_float64() -> None:
     assert metric.sums.dtype == torch.float64
     assert not metric.sums.requires_grad
     expected = logits(0).bfloat16().double().mean()
-    assert float(metric.compute()["gan/score_real"]) == pytest.approx(float(expected), rel=1e-12)
+    assert metric.compute().logged()["gan/score_real"] == pytest.approx(float(expected), rel=1e-12)
 
 
 def test_one_probability_without_the_other_is_refused() -> None:
@@ -100,9 +99,9 @@ def sigmoids(real: torch.Tensor, fake: torch.Tensor) -> tuple[torch.Tensor, torc
 def held_out(
     real: torch.Tensor, fake: torch.Tensor, *training: torch.Tensor, **arguments: bool
 ) -> dict[str, float]:
-    metric = HeldOutBalance(sigmoids, **arguments)
+    metric = ValidationBalance(sigmoids, **arguments)
     metric.update(real, fake, *training)
-    return {name.removeprefix("gan/"): float(value) for name, value in metric.compute().items()}
+    return {name.removeprefix("gan/"): value for name, value in metric.compute().logged().items()}
 
 
 def normal(mean: float, count: int = 100_001) -> torch.Tensor:
@@ -175,21 +174,21 @@ def test_the_gap_is_the_difference_of_the_mean_logits() -> None:
 
 def test_a_bound_needs_a_probability_of_each_sample_by_itself() -> None:
     assert "jsd_lower_bound" not in held_out(logits(0), logits(1), single=False)
-    metric = HeldOutBalance()
+    metric = ValidationBalance()
     metric.update(logits(0), logits(1))
-    assert not {"gan/jsd_lower_bound", "gan/d_real"} & metric.compute().keys()
+    assert not {"gan/jsd_lower_bound", "gan/d_real"} & metric.compute().logged().keys()
 
 
 def test_held_out_values_are_of_all_updates_together() -> None:
     real, fake = logits(0) + 1, logits(1)
-    metric = HeldOutBalance(sigmoids)
+    metric = ValidationBalance(sigmoids)
     for a, b in zip(real.split([1, 60, 29]), fake.split([50, 0, 40]), strict=True):
         metric.update(a, b)
     whole = held_out(real, fake)
-    assert {k.removeprefix("gan/"): float(v) for k, v in metric.compute().items()} == whole
+    assert {k.removeprefix("gan/"): v for k, v in metric.compute().logged().items()} == whole
     usual = DiscriminatorBalance()
     usual.update(real, fake, *sigmoids(real.double(), fake.double()))
-    for name, value in usual.compute().items():
+    for name, value in usual.compute().logged().items():
         if name != "gan/r_t":  # is of training
             assert whole[name.removeprefix("gan/")] == pytest.approx(float(value), rel=1e-12)
 
@@ -203,9 +202,8 @@ def test_what_is_no_number_has_no_area(nothing: torch.Tensor) -> None:
 
 
 def test_held_out_logits_stay_in_float64() -> None:
-    metric = HeldOutBalance(sigmoids)
+    metric = ValidationBalance(sigmoids)
     metric.update(logits(0).bfloat16().requires_grad_(), logits(1).half())
     torch.nn.ModuleList([metric]).half()
-    found = metric.compute()
-    assert all(value.dtype == torch.float64 for value in found.values())
-    assert float(found["gan/score_fake"]) == float(logits(1).half().double().mean())
+    found = metric.compute().logged()
+    assert found["gan/score_fake"] == float(logits(1).half().double().mean())

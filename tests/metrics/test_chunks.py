@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from lightning_gan.basics.randomness import block_generator
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.metrics import chunk_generator, chunks
+from lightning_gan.metrics import chunks
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 7])
@@ -27,7 +28,7 @@ def test_numbers_out_of_range_are_refused(total: int, size: int, rank: int, worl
 
 def test_latents_depend_on_seed_and_chunk_alone() -> None:
     def latents(seed: int, chunk: int) -> torch.Tensor:
-        return torch.randn(5, 3, generator=chunk_generator(seed, chunk))
+        return torch.randn(5, 3, generator=block_generator(seed, chunk))
 
     before = torch.random.get_rng_state()
     assert torch.equal(latents(0, 3), latents(0, 3))
@@ -37,4 +38,4 @@ def test_latents_depend_on_seed_and_chunk_alone() -> None:
 
 
 def test_latents_never_change_between_releases() -> None:
-    assert chunk_generator(12, 34).initial_seed() == 1921455360200437448
+    assert block_generator(12, 34).initial_seed() == 1921455360200437448

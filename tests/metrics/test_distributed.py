@@ -11,6 +11,7 @@ from torch import Tensor, distributed
 from torch.multiprocessing.spawn import start_processes
 from torchmetrics import Metric
 
+from lightning_gan.basics.randomness import block_generator
 from lightning_gan.metrics import (
     ClassCoverage,
     ClassifierScore,
@@ -27,7 +28,6 @@ from lightning_gan.metrics import (
     ReferenceStatistics,
     StackedCoverage,
     VendiScore,
-    chunk_generator,
     chunks,
 )
 
@@ -99,16 +99,14 @@ def evaluate(
     for metric in (*metrics, balance):
         setting(metric)
     for number, _, length in chunks(TOTAL, SIZE, rank, workers) if rank < workers else ():
-        images = pictures(length, chunk_generator(0, number))
+        images = pictures(length, block_generator(0, number))
         for metric in metrics[:-1]:
             metric.update(images)
         points = images.flatten(1)[:, :2]
         metrics[-1].update(points)
         balance.update(points[:, 0], points[:, 1], points[:, 0].sigmoid(), points[:, 1].abs())
-    found = [
-        (f"{i} {k}", v) for i, m in enumerate((*metrics, balance)) for k, v in m.compute().items()
-    ]
-    return [(key, float(value)) for key, value in found]
+    found = [metric.compute().logged() for metric in (*metrics, balance)]
+    return [(f"{i} {key}", x) for i, values in enumerate(found) for key, x in values.items()]
 
 
 def work(rank: int, folder: str) -> None:

@@ -34,9 +34,9 @@ def test_reference_features_are_those_of_the_images_at_any_batch_size() -> None:
     extractor = get_extractor("pixel")
     for batch_size in (7, 500):
         found = ReferenceFeatures.from_samples(images, extractor, images[:5], batch_size=batch_size)
-        assert torch.equal(found.training, (images.float() / 127.5 - 1).flatten(1))
-        assert found.held_out is not None
-        assert torch.equal(found.held_out, found.training[:5])
+        assert torch.equal(found.train, (images.float() / 127.5 - 1).flatten(1))
+        assert found.val is not None
+        assert torch.equal(found.val, found.train[:5])
         assert (found.size, found.name) == (16, "pixel")
 
 
@@ -48,18 +48,18 @@ def test_the_reals_that_are_compared_are_a_mixed_sample_that_only_grows() -> Non
     assert len({*many.index.tolist()}) == 60
     assert 30 < float(many.features.mean()) < 70
     assert len(found.sample(1000)) == 100
-    assert torch.equal(ReferenceFeatures(found.training).sample(20).index, few.index)
+    assert torch.equal(ReferenceFeatures(found.train).sample(20).index, few.index)
     assert found.sample(1000) is found.sample(1000)
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({"training": torch.zeros(1, 3)}, "training features of shape"),
-        ({"training": torch.full((5, 3), float("nan"))}, "all finite"),
-        ({"training": torch.zeros(5, 3), "held_out": torch.zeros(0, 3)}, "held-out features"),
-        ({"training": torch.zeros(5, 3), "held_out": torch.zeros(5, 4)}, "same extractor"),
-        ({"training": torch.zeros(5, 3), "labels": torch.zeros(4)}, "one class per image"),
+        ({"train": torch.zeros(1, 3)}, "training features of shape"),
+        ({"train": torch.full((5, 3), float("nan"))}, "all finite"),
+        ({"train": torch.zeros(5, 3), "val": torch.zeros(0, 3)}, "held-out features"),
+        ({"train": torch.zeros(5, 3), "val": torch.zeros(5, 4)}, "same extractor"),
+        ({"train": torch.zeros(5, 3), "labels": torch.zeros(4)}, "one class per image"),
     ],
 )
 def test_reals_that_are_no_reference_are_refused(arguments: dict[str, Any], complaint: str) -> None:
@@ -79,7 +79,7 @@ def test_a_second_call_reads_the_features_from_the_cache(tmp_path: Path) -> None
 
     (built, _), (read, calls) = load(images, unseen), load(images, unseen)
     assert calls == 0
-    for name in ("training", "held_out", "labels"):
+    for name in ("train", "val", "labels"):
         assert torch.equal(getattr(built, name), getattr(read, name))
     assert read.name == "counting"
     (path,) = tmp_path.iterdir()
@@ -87,7 +87,7 @@ def test_a_second_call_reads_the_features_from_the_cache(tmp_path: Path) -> None
     assert load(images, unseen + 1)[1] == 2
     assert load(images + 1, unseen)[1] == 2
     without, calls = load(images, None)
-    assert (without.held_out, calls) == (None, 1)
+    assert (without.val, calls) == (None, 1)
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.warns(UserWarning, match="damaged"):
         assert load(images, unseen)[1] == 2

@@ -1,5 +1,6 @@
 """The Frechet distance: closed forms, a reference beside the test, its floor, and its faults."""
 
+import math
 import warnings
 
 import numpy as np
@@ -182,7 +183,7 @@ def test_the_bias_coefficient_equals_the_sum_over_pairs() -> None:
 
 
 def test_the_floor_is_what_a_perfect_generator_scores() -> None:
-    size, fakes, reals, random = 12, 400, 700, 40
+    size, fakes, reals, draws = 12, 400, 700, 40
     root = torch.linspace(0.2, 2, size).double()
     coefficient = bias_coefficient(root.square().diag())
     expected = coefficient * (1 / fakes + 1 / reals)
@@ -191,7 +192,7 @@ def test_the_floor_is_what_a_perfect_generator_scores() -> None:
             *moments(gaussian(reals, size, seed=2 * draw) * root),
             *moments(gaussian(fakes, size, seed=2 * draw + 1) * root),
         )
-        for draw in range(random)
+        for draw in range(draws)
     ]
     assert float(torch.stack(scores).mean()) == pytest.approx(expected, rel=0.12)
 
@@ -203,23 +204,23 @@ def test_the_metric_equals_the_plain_distance_for_batches_of_any_size() -> None:
         metric.update(batch)
     found = metric.compute()
     expected = numpy_distance(reals.float().double(), fakes.float().double())
-    assert set(found) == {"fid/identity", "fid/identity_floor", "fid/identity_debiased"}
-    assert all(value.dtype == torch.float64 for value in found.values())
-    assert float(found["fid/identity"]) == pytest.approx(expected, rel=1e-8)
-    floor = metric.reference.bias * (1 / 211 + 1 / 300)
-    assert float(found["fid/identity_floor"]) == pytest.approx(floor)
-    debiased = found["fid/identity"] - found["fid/identity_floor"]
-    assert torch.equal(found["fid/identity_debiased"], debiased)
+    assert found.value == pytest.approx(expected, rel=1e-8)
+    assert found.floor == pytest.approx(metric.reference.bias * (1 / 211 + 1 / 300))
+    assert found.logged() == {
+        "fid/identity": found.value,
+        "fid/identity_floor": found.floor,
+        "fid/identity_debiased": found.value - found.floor,
+    }
     metric.reset()
     metric.update(reals)
-    assert float(metric.compute()["fid/identity"]) < 1e-9
+    assert metric.compute().logged()["fid/identity"] < 1e-9
 
 
 def test_the_sums_stay_what_they_are_whatever_the_model_does() -> None:
     metric = points_metric(gaussian(50, 3))
     model = torch.nn.ModuleList([metric])
     metric.update(torch.cat([gaussian(20, 3, seed=1), torch.full((1, 3), 1e5)]))
-    expected = metric.compute()["fid/identity"]
+    expected = metric.compute().logged()["fid/identity"]
     for change in (model.half, model.float, model.bfloat16):
         change()
     metric.set_dtype(torch.float16)
@@ -227,7 +228,7 @@ def test_the_sums_stay_what_they_are_whatever_the_model_does() -> None:
     assert metric.sums.dtype == metric.tally.dtype == torch.int64
     assert metric.far[0].dtype == torch.float64
     metric._computed = None
-    assert torch.equal(metric.compute()["fid/identity"], expected)
+    assert metric.compute().value == expected
     metric.reset()
     assert metric.sums.dtype == torch.int64
     assert not metric.far
@@ -249,7 +250,7 @@ def test_fewer_than_two_samples_give_nan_with_one_warning(count: int) -> None:
     metric = points_metric(gaussian(50, 3))
     metric.update(gaussian(count, 3))
     with pytest.warns(UserWarning, match="at least 2"):
-        assert all(value.isnan() for value in metric.compute().values())
+        assert all(math.isnan(value) for value in metric.compute().logged().values())
     metric._computed = None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -283,11 +284,11 @@ def test_a_few_samples_that_are_not_finite_are_left_out_and_more_make_it_nan() -
     broken[7, 1], broken[8, 0] = float("nan"), float("inf")
     metric.update(broken)
     clean.update(torch.cat([fakes[:7], fakes[9:]]))
-    assert torch.equal(metric.compute()["fid/identity"], clean.compute()["fid/identity"])
+    assert metric.compute().value == clean.compute().value
     assert metric.nonfinite == 2
     metric.update(broken[7:8])
     with pytest.warns(UserWarning, match="3 of 2001 generated samples are not finite"):
-        assert metric.compute()["fid/identity"].isnan()
+        assert math.isnan(metric.compute().value)
 
 
 def test_images_out_of_range_are_clamped_and_counted_with_one_warning() -> None:
@@ -303,7 +304,7 @@ def test_images_out_of_range_are_clamped_and_counted_with_one_warning() -> None:
     exact = FrechetDistance(extractor, metric.reference)
     exact.update(reals)
     exact.update(reals)
-    assert torch.equal(metric.compute()["fid/pixel"], exact.compute()["fid/pixel"])
+    assert metric.compute().value == exact.compute().value
 
 
 def test_bfloat16_images_that_require_gradients_are_measured_without() -> None:
@@ -312,4 +313,4 @@ def test_bfloat16_images_that_require_gradients_are_measured_without() -> None:
     metric = FrechetDistance(extractor, ReferenceStatistics.from_samples(reals, extractor))
     metric.update(reals.bfloat16().requires_grad_())
     assert not metric.sums.requires_grad
-    assert float(metric.compute()["fid/pixel"]) < 1e-3
+    assert metric.compute().logged()["fid/pixel"] < 1e-3

@@ -36,9 +36,8 @@ def measured(reference: ReferenceFeatures, fakes: Tensor, cells: int = 10) -> di
     metric = Memorisation(get_extractor("identity"), reference, cells)
     for batch in torch.split(fakes, 97):
         metric.update(batch)
-    found = metric.compute()
-    assert all(value.dtype == torch.float64 for value in found.values())
-    return {key.replace("/identity", ""): float(value) for key, value in found.items()}
+    found = metric.compute().logged()
+    return {key.replace("/identity", ""): value for key, value in found.items()}
 
 
 def squared(a: Tensor, b: Tensor) -> Tensor:
@@ -60,7 +59,7 @@ def test_authenticity_is_that_of_brute_force() -> None:
 
 def test_a_copied_training_set_has_no_authentic_sample_and_is_far_too_near() -> None:
     reference = four_modes()
-    found = measured(reference, reference.training.flip(0))
+    found = measured(reference, reference.train.flip(0))
     assert found["auth"] == 0
     assert found["ct"] < -15
     assert found["auth_real"] > 40
@@ -83,7 +82,7 @@ def test_a_part_of_copies_shows_in_proportion(copied: float, most: float) -> Non
     reference = four_modes()
     count = int(1000 * copied)
     fresh = measured(reference, mixture(1000, 2))
-    fakes = torch.cat([reference.training[:count], mixture(1000, 2)[count:]])
+    fakes = torch.cat([reference.train[:count], mixture(1000, 2)[count:]])
     found = measured(reference, fakes)
     assert found["auth"] == pytest.approx((1 - copied) * fresh["auth"], abs=3)
     assert found["ct"] - fresh["ct"] < most
@@ -149,16 +148,16 @@ def test_the_nearest_training_images_are_named() -> None:
     reference = four_modes()
     metric = Memorisation(get_extractor("identity"), reference)
     fakes = mixture(300, 2)
-    fakes[123], fakes[45] = reference.training[1717], reference.training[8] + 1e-4
-    assert metric.closest.shape == (0, 2)
+    fakes[123], fakes[45] = reference.train[1717], reference.train[8] + 1e-4
+    assert metric.nothing().closest.shape == (0, 2)
     metric.update(fakes)
-    metric.compute()
-    assert metric.closest[:2].tolist() == [[123, 1717], [45, 8]]
-    assert metric.closest.shape == (20, 2)
-    assert float(metric.closest_distances[0]) == 0
-    assert float(metric.closest_distances[1]) == pytest.approx(2e-4, rel=1e-2)
-    apart = squared(fakes[metric.closest[:, 0]], reference.training[metric.closest[:, 1]])
-    assert torch.allclose(apart.diagonal().sqrt(), metric.closest_distances, atol=1e-12)
+    closest, distances = metric.compute().closest, metric.compute().distances
+    assert closest[:2].tolist() == [[123, 1717], [45, 8]]
+    assert closest.shape == (20, 2)
+    assert distances[0] == 0
+    assert distances[1] == pytest.approx(2e-4, rel=1e-2)
+    apart = squared(fakes[closest[:, 0]], reference.train[closest[:, 1]])
+    assert apart.diagonal().sqrt().tolist() == pytest.approx(list(distances), abs=1e-12)
 
 
 def test_without_held_out_reals_there_is_only_authenticity() -> None:
@@ -184,16 +183,16 @@ def duplicates(fakes: Tensor, reals: Tensor, batch: int = 500) -> tuple[Duplicat
     for part in torch.split(fakes, batch):
         metric.update(part)
     found = metric.compute()
-    assert list(found) == [f"dup/{extractor.name}_min_pair_ratio", "dup/exact"]
-    return metric, [float(value) for value in found.values()]
+    assert list(found.logged()) == [f"dup/{extractor.name}_min_pair_ratio", "dup/exact"]
+    return metric, [*found.logged().values()]
 
 
 def test_a_planted_pair_is_found_among_ten_thousand() -> None:
     fakes = gaussian(10_000, 16)
     fakes[8888] = fakes[17] + 1e-4
     metric, (ratio, exact) = duplicates(fakes, gaussian(10_000, 16, 1))
-    assert metric.pairs[0].tolist() == [17, 8888]
-    assert float(metric.pair_distances[0]) == pytest.approx(4e-4, rel=1e-2)
+    assert metric.compute().closest[0].tolist() == [17, 8888]
+    assert metric.compute().distances[0] == pytest.approx(4e-4, rel=1e-2)
     assert ratio < 0.01
     assert exact == 0
 
@@ -220,14 +219,14 @@ def test_images_that_are_equal_in_uint8_are_counted_and_named() -> None:
     images[30], images[59] = images[4], images[4] + 1e-3  # a thousandth is below half a grey level
     metric, (_, exact) = duplicates(images, torch.rand(60, 1, 4, 4) * 2 - 1, batch=25)
     assert exact == 2
-    assert sorted(metric.pairs[:3].tolist()) == [[4, 30], [4, 59], [30, 59]]
-    assert metric.pairs[0].tolist() == [4, 30]
+    assert sorted(metric.compute().closest[:3].tolist()) == [[4, 30], [4, 59], [30, 59]]
+    assert metric.compute().closest[0].tolist() == [4, 30]
 
 
 def test_a_constant_generator_repeats_itself_but_for_the_first_time() -> None:
     metric, (ratio, exact) = duplicates(torch.ones(50, 3), gaussian(50, 3))
     assert (ratio, exact) == (0, 49)
-    assert len(metric.pairs) == 20
+    assert len(metric.compute().closest) == 20
 
 
 def test_a_sample_that_is_not_finite_keeps_its_number() -> None:
@@ -235,7 +234,7 @@ def test_a_sample_that_is_not_finite_keeps_its_number() -> None:
     fakes[1500] = fakes[12]
     fakes[100, 2] = math.inf
     metric, (_, exact) = duplicates(fakes, gaussian(2000, 4, 1))
-    assert metric.pairs[0].tolist() == [12, 1500]
+    assert metric.compute().closest[0].tolist() == [12, 1500]
     assert (exact, metric.nonfinite) == (1, 1)
 
 

@@ -42,9 +42,7 @@ def draw(count: int, sigma: float = 0.01, modes: int = 8, seed: int = 0) -> Tens
 def coverage(points: Tensor) -> dict[str, float]:
     metric = MixtureCoverage(ring(), 0.01, "ring8")
     metric.update(points)
-    values = metric.compute()
-    assert all(value.dtype == torch.float64 for value in values.values())
-    return {key.removeprefix("modes/ring8/"): float(value) for key, value in values.items()}
+    return {key.removeprefix("modes/ring8/"): x for key, x in metric.compute().logged().items()}
 
 
 def test_a_histogram_has_no_divergence_from_itself_and_disjoint_ones_are_far() -> None:
@@ -61,13 +59,13 @@ def test_shares_equal_to_the_prior_are_covered_without_distance() -> None:
     for part in torch.split(pictures([1, 2, 3, 4]), 3):
         metric.update(part)
     found = metric.compute()
-    assert set(found) == {f"modes/animals/{key}" for key in ("covered", "min_share", "tv", "kl")}
-    assert all(value.dtype == torch.float64 for value in found.values())
-    assert float(found["modes/animals/covered"]) == 4
-    assert float(found["modes/animals/min_share"]) == pytest.approx(0.1)
-    assert float(found["modes/animals/tv"]) == pytest.approx(0, abs=1e-12)
-    assert float(found["modes/animals/kl"]) == pytest.approx(0, abs=1e-12)
-    assert metric.missing() == []
+    assert set(found.logged()) == {
+        f"modes/animals/{key}" for key in ("covered", "min_share", "tv", "kl")
+    }
+    assert (found.covered, found.missing, found.total) == (4, [], 4)
+    assert found.min_share == pytest.approx(0.1)
+    assert found.tv == pytest.approx(0, abs=1e-12)
+    assert found.kl == pytest.approx(0, abs=1e-12)
     assert metric.histogram.dtype == torch.int64
 
 
@@ -75,28 +73,26 @@ def test_a_dropped_class_is_missing_by_name_although_the_classifier_errs_now_and
     metric = ClassCoverage(FirstPixel(), [0.25] * 4, "animals")
     metric.update(pictures([400, 300, 5, 295]))  # 0.5 %, far below a tenth of 25 %
     found = metric.compute()
-    assert float(found["modes/animals/covered"]) == 3
-    assert metric.missing() == ["fox"]
-    assert float(found["modes/animals/min_share"]) == pytest.approx(0.005)
-    assert float(found["modes/animals/tv"]) == pytest.approx(0.245)
+    assert (found.covered, found.missing) == (3, ["fox"])
+    assert found.min_share == pytest.approx(0.005)
+    assert found.tv == pytest.approx(0.245)
     metric.reset()
     metric.update(pictures([0, 10, 0, 0]))
-    assert metric.missing() == ["cat", "fox", "owl"]
+    assert metric.compute().missing == ["cat", "fox", "owl"]
 
 
 def test_a_class_that_the_data_does_not_have_is_not_asked_for() -> None:
     metric = ClassCoverage(FirstPixel(), [1, 1, 1, 0], "animals")
     metric.update(pictures([5, 5, 5, 0]))
-    assert float(metric.compute()["modes/animals/covered"]) == 3
-    assert metric.missing() == []
+    assert (metric.compute().covered, metric.compute().missing) == (3, [])
 
 
 def test_class_coverage_without_images_is_nan_with_a_warning() -> None:
     metric = ClassCoverage(FirstPixel(), [1] * 4, "animals")
     metric.update(pictures([0, 0, 0, 0]))
     with pytest.warns(UserWarning, match="at least 1"):
-        assert all(value.isnan() for value in metric.compute().values())
-    assert metric.missing() == list(NAMES)
+        assert all(math.isnan(value) for value in metric.compute().logged().values())
+    assert metric.compute().missing == list(NAMES)
 
 
 @pytest.mark.parametrize("prior", [[1, 1, 1], [1, 1, 1, -1], [0, 0, 0, 0]])
@@ -137,9 +133,9 @@ def test_a_dropped_mode_is_seen() -> None:
 def test_modes_that_are_not_robustly_covered_are_missing_by_name() -> None:
     metric = MixtureCoverage(ring(), 0.01, "ring")
     metric.update(torch.cat([draw(2500, modes=7), ring()[7:]]))
-    assert metric.missing() == ["mode 7"]
+    assert metric.compute().missing == ["mode 7"]
     metric.update(ring()[7:].repeat(2500, 1))
-    assert metric.missing() == []
+    assert metric.compute().missing == []
 
 
 def test_a_mode_of_one_lucky_point_is_covered_but_not_robustly() -> None:
@@ -174,7 +170,7 @@ def test_points_that_are_not_finite_make_the_mixture_nan() -> None:
     metric = MixtureCoverage(ring(), 0.01, "ring8")
     metric.update(torch.full((10, 2), float("nan")))
     with pytest.warns(UserWarning, match="10 of 10"):
-        assert all(value.isnan() for value in metric.compute().values())
+        assert all(math.isnan(value) for value in metric.compute().logged().values())
 
 
 def test_batches_of_any_size_give_equal_counts() -> None:
@@ -182,8 +178,8 @@ def test_batches_of_any_size_give_equal_counts() -> None:
     for part in torch.split(points, [1, 0, 300, 200]):
         metric.update(part)
     whole = coverage(points)
-    for key, value in metric.compute().items():
-        assert float(value) == pytest.approx(whole[key.removeprefix("modes/ring8/")], rel=1e-12)
+    for key, value in metric.compute().logged().items():
+        assert value == pytest.approx(whole[key.removeprefix("modes/ring8/")], rel=1e-12)
 
 
 @pytest.mark.parametrize("points", [torch.zeros(4, 3), torch.zeros(4, 2, 1)])

@@ -35,11 +35,10 @@ def measured(
     metric = Neighbours(get_extractor("identity"), reference, manifold_k, density_k)
     for batch in torch.split(fake, 97):
         metric.update(batch)
-    found = metric.compute()
-    assert all(value.dtype == torch.float64 for value in found.values())
+    found = metric.compute().logged()
     names = [key.replace("/identity", "") for key in found]
     assert names == list(SHORT)
-    return dict(zip(SHORT, map(float, found.values()), strict=True))
+    return dict(zip(SHORT, found.values(), strict=True))
 
 
 def squared(a: Tensor, b: Tensor) -> Tensor:
@@ -142,8 +141,8 @@ def test_equal_distributions_have_the_expected_coverage_and_cannot_be_told_apart
     expected = 1.0
     for i in range(k):
         expected *= (count - 1 - i) / (2 * count - 1 - i)
-    random = [measured(gaussian(count, 6, 2 * i), gaussian(count, 6, 2 * i + 1)) for i in range(8)]
-    mean = {name: sum(draw[name] for draw in random) / len(random) for name in SHORT}
+    draws = [measured(gaussian(count, 6, 2 * i), gaussian(count, 6, 2 * i + 1)) for i in range(8)]
+    mean = {name: sum(draw[name] for draw in draws) / len(draws) for name in SHORT}
     assert mean["coverage"] == pytest.approx(1 - expected, abs=0.01)
     assert mean["density"] == pytest.approx(1, abs=0.06)
     assert mean["nn1_real"] == pytest.approx(0.5, abs=0.05)
@@ -205,12 +204,12 @@ def test_as_many_samples_are_compared_as_there_are_reals() -> None:
     more = ReferenceFeatures(gaussian(90, 4))
     metric = Neighbours(get_extractor("identity"), more)
     metric.update(fake[:60])
-    bounded = Neighbours(get_extractor("identity"), more, most=60)
+    bounded = Neighbours(get_extractor("identity"), more, max_samples=60)
     bounded.update(fake)
     assert bounded.compute() == metric.compute()
-    chosen = more.training[more.order[:60]]
+    chosen = more.train[more.order[:60]]
     expected = brute_force(chosen, fake[:60], 3, 5)
-    assert [*map(float, metric.compute().values())] == pytest.approx([*expected.values()])
+    assert [*metric.compute().logged().values()] == pytest.approx([*expected.values()])
 
 
 def test_too_few_samples_for_k_neighbours_are_nan() -> None:
@@ -222,5 +221,5 @@ def test_too_few_samples_for_k_neighbours_are_nan() -> None:
 def test_a_number_of_neighbours_that_there_are_not_is_refused(
     manifold_k: int, density_k: int
 ) -> None:
-    with pytest.raises(ConfigurationError, match="below the number of reals, 30"):
+    with pytest.raises(ConfigurationError, match="at least 1 and below 30"):
         measured(gaussian(30, 4), gaussian(30, 4), manifold_k, density_k)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from bundled import record_of
 from torch import Tensor
 
 from lightning_gan.basics.images import from_uint8
@@ -17,7 +18,6 @@ from lightning_gan.metrics import (
     ReferenceStatistics,
     get_extractor,
 )
-from lightning_gan.metrics.extractors.bundled import bundled_record
 
 DATA = Path(
     os.environ.get("LIGHTNING_GAN_TEST_DATA", str(Path(__file__).resolve().parents[2] / "data"))
@@ -61,7 +61,8 @@ def distance(
     metric = FrechetDistance(extractor, reference)
     for batch in torch.split(images, 500):
         metric.update(batch)
-    return {key: float(value) for key, value in metric.compute().items()}
+    found: dict[str, float] = metric.compute().logged()
+    return found
 
 
 def test_digits_cnn_reads_the_held_out_digits() -> None:
@@ -70,13 +71,13 @@ def test_digits_cnn_reads_the_held_out_digits() -> None:
     test = digits.split("test")
     found = accuracy(get_extractor("digits_cnn"), test.images, test.labels)
     assert found >= 0.97
-    assert found == pytest.approx(float(bundled_record("digits_cnn")["accuracy"]), abs=0.004)
+    assert found == pytest.approx(float(record_of("digits_cnn")["accuracy"]), abs=0.004)
 
 
 def test_mnist_cnn_reads_the_test_set(extractor: FeatureExtractor, mnist_test: Labelled) -> None:
     found = accuracy(extractor, *mnist_test)
     assert found >= 0.994
-    assert found == pytest.approx(float(bundled_record("mnist_cnn")["accuracy"]), abs=2e-4)
+    assert found == pytest.approx(float(record_of("mnist_cnn")["accuracy"]), abs=2e-4)
 
 
 def test_cifar10_cnn_reads_the_test_set() -> None:
@@ -87,7 +88,7 @@ def test_cifar10_cnn_reads_the_test_set() -> None:
     images = torch.from_numpy(data.data).permute(0, 3, 1, 2)
     found = accuracy(get_extractor("cifar10_cnn"), images, torch.tensor(data.targets))
     assert found >= 0.93
-    assert found == pytest.approx(float(bundled_record("cifar10_cnn")["accuracy"]), abs=2e-3)
+    assert found == pytest.approx(float(record_of("cifar10_cnn")["accuracy"]), abs=2e-3)
 
 
 @pytest.mark.parametrize(
@@ -164,5 +165,5 @@ def test_a_digit_left_out_is_missing_by_name(
     metric = ClassCoverage(extractor, torch.bincount(labels), "mnist")
     for batch in torch.split(from_uint8(images[labels != 8]), 500):
         metric.update(batch)
-    assert float(metric.compute()["modes/mnist/covered"]) == 9
-    assert metric.missing() == ["8"]
+    assert metric.compute().logged()["modes/mnist/covered"] == 9
+    assert metric.compute().missing == ["8"]

@@ -10,15 +10,15 @@ from stacking import EVEN, KEYS, MANY, Codes, Perfect, coded, covered, of_modes
 from torch import distributed
 from torch.multiprocessing.spawn import spawn
 
+from lightning_gan.basics.randomness import block_generator
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics import (
     StackedCoverage,
-    chunk_generator,
     chunks,
     expected_divergence,
     get_extractor,
 )
-from lightning_gan.metrics.stacked import LEAST
+from lightning_gan.metrics.stacked import MIN_PICTURES
 
 UNIFORM = torch.full((1000,), 1e-3, dtype=torch.float64)
 
@@ -71,7 +71,7 @@ def test_balanced_labels_have_no_divergence() -> None:
     found = covered(metric, coded(torch.arange(1000).repeat(26)))
     assert found["kl"] == pytest.approx(0, abs=1e-12)
     assert (found["covered"], found["covered_robust"], found["unclassifiable"]) == (1000, 1000, 0)
-    assert metric.missing() == []
+    assert metric.compute().missing == []
 
 
 def test_the_floor_knows_that_some_digits_are_likelier() -> None:
@@ -98,7 +98,7 @@ def test_a_known_number_of_modes_is_counted_despite_errors(count: int) -> None:
     assert found["covered_robust"] == pytest.approx(count, rel=0.02)
     if count < 1000:  # the papers' rule counts what was misread
         assert found["covered"] > 1.15 * found["covered_robust"]
-    assert len(metric.missing()) == 1000 - found["covered_robust"]
+    assert len(metric.compute().missing) == 1000 - found["covered_robust"]
     assert found["unclassifiable"] == pytest.approx(1 - (1 - 0.009) ** 3, rel=0.1)
     assert found["kl"] < math.log(1000 / count) + 999 / MANY
 
@@ -108,7 +108,7 @@ def test_errors_of_a_single_mode_are_told_from_modes_by_its_size() -> None:
     numbers = torch.full((MANY,), 555)
     metric = StackedCoverage(EVEN, "coded", Codes())
     found = covered(metric, coded(numbers, torch.Generator().manual_seed(0)))
-    assert int((metric.counts[1] >= LEAST).sum()) == 4
+    assert int((metric.counts[1] >= MIN_PICTURES).sum()) == 4
     assert found["covered_robust"] == 1
     assert found["covered"] > 4
 
@@ -120,7 +120,7 @@ def test_a_mode_far_from_a_large_one_counts_from_five_sure_pictures_on() -> None
     for times, expected in ((4, 1), (5, 3), (9, 3), (10, 5)):
         numbers = torch.cat([large, near.repeat(times), far.repeat(times)])
         assert covered(metric, coded(numbers))["covered_robust"] == expected
-    assert metric.missing()[:3] == ["001", "002", "003"]
+    assert metric.compute().missing[:3] == ["001", "002", "003"]
 
 
 def test_batches_of_any_size_give_equal_values() -> None:
@@ -141,7 +141,7 @@ def test_other_numbers_of_channels_and_digits_are_counted_alike() -> None:
     metric = StackedCoverage(EVEN, "pairs", Perfect(), stacked=2)
     found = covered(metric, coded(torch.arange(100).repeat(5))[:, 1:])
     assert (found["covered"], found["covered_robust"]) == (100, 100)
-    assert metric.missing() == []
+    assert metric.compute().missing == []
 
 
 # ------------------------------------------------------------------------------ what goes wrong
@@ -151,17 +151,17 @@ def test_without_pictures_the_values_are_nan_and_every_mode_is_missing() -> None
     metric = StackedCoverage(EVEN, "coded", Codes())
     metric.update(coded(torch.zeros(0, dtype=torch.long)))
     with pytest.warns(UserWarning, match="at least 1"):
-        values = metric.compute()
+        values = metric.compute().logged()
     assert {key.removeprefix("modes/coded/") for key in values} == KEYS
-    assert all(value.isnan() for value in values.values())
-    assert len(metric.missing()) == 1000
+    assert all(math.isnan(value) for value in values.values())
+    assert len(metric.compute().missing) == 1000
 
 
 def test_pictures_that_are_not_finite_make_the_values_nan() -> None:
     metric = StackedCoverage(EVEN, "coded", Codes())
     metric.update(torch.full((10, 3, 1, 2), float("nan")))
     with pytest.warns(UserWarning, match="10 of 10"):
-        assert all(value.isnan() for value in metric.compute().values())
+        assert all(math.isnan(value) for value in metric.compute().logged().values())
 
 
 @pytest.mark.parametrize("shape", [(4, 1, 28, 28), (4, 3), (4, 4, 28, 28)])
@@ -194,10 +194,10 @@ def evaluate(rank: int, world: int) -> dict[str, object]:
     """The values, and the missing modes, over all chunks."""
     metric = StackedCoverage(EVEN, "coded", Codes())
     for number, _, length in chunks(TOTAL, SIZE, rank, world):
-        random = chunk_generator(0, number)
+        random = block_generator(0, number)
         metric.update(coded(torch.randint(200, (length,), generator=random), random))
-    values = {key: float(value).hex() for key, value in metric.compute().items()}
-    return values | {"missing": metric.missing()}
+    values = {key: value.hex() for key, value in metric.compute().logged().items()}
+    return values | {"missing": metric.compute().missing}
 
 
 def work(rank: int, world: int, folder: str) -> None:

@@ -15,7 +15,7 @@ from lightning_gan.basics.images import from_uint8
 from lightning_gan.cli import program
 from lightning_gan.datamodules import MNIST, Split, StackedMNIST, stacked_mnist
 from lightning_gan.evaluation import panel
-from lightning_gan.evaluation.panel import Panel, usual_samples
+from lightning_gan.evaluation.panel import Panel, default_num_samples
 from lightning_gan.metrics import FeatureExtractor, StackedCoverage, get_extractor
 
 DATA = Path(
@@ -134,14 +134,16 @@ class Stacks(Pictures):
 
 def test_the_panel_counts_stacks_where_the_data_say_so() -> None:
     data = Stacks()
-    assert usual_samples(data) == MANY
-    usual = Panel(data, ["modes"])
-    assert isinstance(usual.modes, StackedCoverage)
-    assert (usual.total, usual.modes.data_name, usual.modes.stacked) == (1000, "stacks", 3)
-    assert usual.extractor.name == "mnist_cnn_x3"
-    assert usual.modes.reader.padding == 1
-    assert usual.modes.classifier.name == "mnist_cnn"
-    asked = Panel(data, ["modes"], extractor="pixel", classifier="stacking.Codes").modes
+    assert default_num_samples(data) == MANY
+    panel = Panel(data, ["modes"])
+    usual = panel.metrics["modes"]
+    assert isinstance(usual, StackedCoverage)
+    assert (usual.data_name, usual.stacked, len(usual.prior)) == ("stacks", 3, 1000)
+    assert panel.extractor.name == "mnist_cnn_x3"
+    assert usual.reader.padding == 1
+    assert usual.classifier.name == "mnist_cnn"
+    options = {"extractor": "pixel", "classifier": "stacking.Codes"}
+    asked = Panel(data, ["modes"], **options).metrics["modes"]
     assert isinstance(asked, StackedCoverage)
     assert asked.classifier.name == "codes"
 
@@ -157,7 +159,7 @@ def test_stacked_mnist_trains_and_is_counted_from_the_command_line(
     monkeypatch.setattr(sys, "argv", ["lightning-gan"])
     monkeypatch.setattr(MNIST, "read_splits", read_splits)
     monkeypatch.setattr(MNIST, "prepare_data", lambda self: None)
-    monkeypatch.setitem(panel.SAMPLES, "stacked", 120)
+    monkeypatch.setitem(panel.NUM_SAMPLES, "stacked", 120)
     for name in ("train", "val", "test"):
         monkeypatch.setitem(stacked_mnist.SIZES, name, 64)
     options = "--data.batch_size 16 --model.max_images 64 --trainer.accelerator cpu"

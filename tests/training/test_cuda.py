@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from resuming_recipes import _no_files, assert_resumes, representatives  # noqa: F401 (fixture)
-from tiny import distance, fit, picture_gan, points_gan, quiet_trainer, weights
+from tiny import distance, fit, latest, picture_gan, points_gan, quiet_trainer, weights
 from torch import Tensor
 
 from lightning_gan.basics.randomness import RandomStream, Seeds, Shard
@@ -122,12 +122,12 @@ def test_an_evaluation_says_what_it_says_on_the_cpu_and_leaves_the_training_as_i
         torch.use_deterministic_algorithms(False)
     found = {}
     for accelerator in ("cpu", "gpu"):
-        evaluation = Evaluation(num_samples=2000)
+        callbacks = [Evaluation(num_samples=2000)]
         trainer = quiet_trainer(
-            tmp_path, accelerator=accelerator, limit_test_batches=1, callbacks=[evaluation]
+            tmp_path, accelerator=accelerator, limit_test_batches=1, callbacks=callbacks
         )
         trainer.test(gan, Digits(batch_size=32), verbose=False)
-        found[accelerator] = evaluation.latest
+        found[accelerator] = latest(trainer, "samples")
     assert found["cpu"].keys() == found["gpu"].keys()
     for key, value in found["cpu"].items():
         if not key.startswith("eval/"):

@@ -17,7 +17,7 @@ from lightning_gan.training.optimizers import GANAdam
 def coverage(gan: GAN, data: Ring, sigma: float) -> dict[str, float]:
     metric = MixtureCoverage(data.means, sigma, data.name)
     metric.update(gan.sample(2500))
-    return {name.split("/")[-1]: float(value) for name, value in metric.compute().items()}
+    return {name.split("/")[-1]: float(value) for name, value in metric.compute().logged().items()}
 
 
 def test_a_ring_of_eight_gaussians_is_covered_after_a_few_seconds() -> None:

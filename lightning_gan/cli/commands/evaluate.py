@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from lightning_gan.cli.functions import device_called, import_modules
 from lightning_gan.datamodules import RealData
 from lightning_gan.datamodules.pictures import DECODING_ERRORS, decode, find_pictures
 from lightning_gan.errors import ConfigurationError, DataError
-from lightning_gan.evaluation.panel import Measure, Panel, usual_samples
+from lightning_gan.evaluation.panel import Measure, Panel, default_num_samples
 from lightning_gan.evaluation.report import Report, circumstances, versions
 from lightning_gan.evaluation.sampling import MeasuredSamples
 from lightning_gan.gan import GAN
@@ -91,20 +92,20 @@ def evaluate(
     else:
         assert ckpt_path is not None
         gan = _fitting(ckpt_path, data, place)
-        count = usual_samples(data) if num_samples is None else num_samples
+        count = default_num_samples(data) if num_samples is None else num_samples
         drawn = MeasuredSamples(count, Sampling(seed, truncation, psi), averaged)
         source = _Checkpoint(ckpt_path, gan, drawn)
     panel = Panel(data, measures, extractor, classifier, cache_dir=cache_dir, device=place)
     total = -(-source.count // BLOCK)
-    values = panel.measure(tqdm(source.chunks(), "measuring", total, disable=None, unit="chunk"))
-    values["eval/seconds"] = time.perf_counter() - started
+    measured = panel.measure(tqdm(source.chunks(), "measuring", total, disable=None, unit="chunk"))
+    values = replace(measured, seconds=time.perf_counter() - started).logged()
     stamp = panel.stamp() | {"samples": source.stamp(), "versions": versions()}
     report = Report(values, stamp, circumstances(device=place.type, **source.about()))
     for name, value in sorted(values.items()):
         sys.stdout.write(f"{name:<34} {value:.6g}\n")
     path = report.write(output)
     sys.stdout.write(f"Report      {path}\n")
-    for name, pairs in panel.pictures(source.rows).items():
+    for name, pairs in panel.pictures(measured, source.rows).items():
         save_png(pairs, path.with_name(f"{path.stem}_{name}.png"))
         sys.stdout.write(f"Pictures    {path.with_name(f'{path.stem}_{name}.png')}\n")
 

@@ -1,15 +1,24 @@
-"""The weights that ship with the package: their checksums, and how they are read."""
+"""The classifiers that ship with the package, as extractors of their bounded features."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
-from safetensors import SafetensorError, safe_open
+import torch
 from safetensors.torch import load
 from torch import Tensor
 
+from lightning_gan.basics.class_names import CIFAR10_NAMES, DIGIT_NAMES
 from lightning_gan.errors import WeightsError
+from lightning_gan.metrics.extractors.base import FeatureExtractor, to_channels, to_size
+from lightning_gan.metrics.extractors.classifiers import (
+    BoundedClassifier,
+    DigitNetwork,
+    PictureNetwork,
+)
 
 WEIGHTS_FOLDER = Path(__file__).resolve().parents[1] / "weights"
 
@@ -44,15 +53,73 @@ def load_bundled(name: str, folder: Path = WEIGHTS_FOLDER) -> dict[str, Tensor]:
     return load(content)
 
 
-def bundled_record(name: str, folder: Path = WEIGHTS_FOLDER) -> dict[str, str]:
-    """How a bundled classifier was made: accuracy, seed, epochs, data, command, seconds.
+class BundledClassifier(FeatureExtractor):
+    """A small classifier that ships with the package, its bounded layer being the feature.
 
     Raises:
-        WeightsError: If the file is missing or cannot be read.
+        WeightsError: If its file is missing, damaged, or not the one that the code was made for.
     """
-    path = folder / f"{name}.safetensors"
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"The bundled weights {path} cannot be read: {error}.") from error
+
+    network_class: ClassVar[Callable[[], BoundedClassifier]]
+    channels: ClassVar[int] = 1
+    image_size: ClassVar[int] = 28
+    reads_features = True
+    resizing = "bilinear, antialiased where shrunk"
+
+    def __init__(self) -> None:
+        super().__init__()
+        network = type(self).network_class()
+        weights = {key: value.float() for key, value in load_bundled(self.name).items()}
+        counters = {key for key in network.state_dict() if key.endswith("num_batches_tracked")}
+        result = network.load_state_dict(weights, strict=False)
+        if result.unexpected_keys or set(result.missing_keys) - counters:
+            raise WeightsError(
+                f"The weights of {self.name!r} are for another network: train them anew with "
+                f"scripts/train_extractors.py {self.name}."
+            )
+        self.network = network.to(memory_format=torch.channels_last)
+        self.num_features, self.num_classes = network.num_features, network.num_classes
+        self.freeze()
+
+    def _prepare(self, images: Tensor) -> Tensor:
+        images = to_size(to_channels(images, self.channels), self.image_size)
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def extract(self, images: Tensor) -> Tensor:
+        """Features in (-1, 1) of the bounded layer."""
+        return self.network.features(self._prepare(images))
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits over ``class_names``."""
+        return self.logits_of(self.extract(images))
+
+    def logits_of(self, features: Tensor) -> Tensor:
+        """Logits over ``class_names``, from the features."""
+        logits: Tensor = self.network.head(features)
+        return logits
+
+
+class DigitsCNN(BundledClassifier):
+    """Digits of scikit-learn, enlarged to 28 x 28 x 1; other images are resized to that."""
+
+    name = "digits_cnn"
+    network_class = DigitNetwork
+    class_names = DIGIT_NAMES
+
+
+class MnistCNN(BundledClassifier):
+    """MNIST, 28 x 28 x 1; other images are resized to that, colours averaged."""
+
+    name = "mnist_cnn"
+    network_class = DigitNetwork
+    class_names = DIGIT_NAMES
+
+
+class Cifar10CNN(BundledClassifier):
+    """CIFAR-10, 32 x 32 x 3; other images are resized to that, grey repeated."""
+
+    name = "cifar10_cnn"
+    network_class = PictureNetwork
+    class_names = CIFAR10_NAMES
+    channels = 3
+    image_size = 32

@@ -1,11 +1,10 @@
-"""What the metrics of generated samples share: states that keep their precision, clean inputs."""
+"""What all metrics share: states that keep their precision, samples counted and cleaned."""
 
 from __future__ import annotations
 
-import contextlib
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,14 @@ from torchmetrics import Metric
 from lightning_gan.distributed import processes
 from lightning_gan.metrics.samples import SampleBatch
 
-TOLERATED = 1e-3  # share of samples that are not finite, above which a value is no value
+MAX_NONFINITE = 1e-3  # share of samples that are not finite, above which a value is no value
+
+
+class Result(Protocol):
+    """What a metric has measured. Code reads the attributes; only logs and files need names."""
+
+    def logged(self) -> dict[str, float]:
+        """The values by their names in the logs."""
 
 
 class ExactMetric(Metric):
@@ -46,14 +52,14 @@ class ExactMetric(Metric):
         module: nn.Module = super()._apply(move, exclude_state)
         return module
 
-    def frozen(self, **things: Any) -> None:  # noqa: ANN401 (modules and statistics)
-        """Holds objects out of sight of ``parameters()``, ``state_dict()`` and checkpoints."""
-        for name, thing in things.items():
-            object.__setattr__(self, name, thing)
+    def set_unregistered(self, **modules: nn.Module) -> None:
+        """Sets modules as attributes that parameters() and checkpoints do not see."""
+        for name, module in modules.items():
+            object.__setattr__(self, name, module)
 
 
 class SampleMetric(ExactMetric):
-    """A metric over generated samples, which it counts, clamps and rids of what is not finite.
+    """A metric of generated samples, which it counts, clamps and rids of what is not finite.
 
     ``tally`` holds the samples seen, those not finite, and those that left [-1, 1].
     """
@@ -93,24 +99,24 @@ class SampleMetric(ExactMetric):
         self.tally += torch.tensor(counts, device=self.tally.device)
         return batch
 
-    def counted(self) -> dict[str, int]:
+    def sample_counts(self) -> tuple[int, int, int]:
         """Samples seen, not finite, and out of range, over all processes; all have to ask."""
-        counts = processes.total(self.tally).tolist()
-        return dict(zip(("n", "nonfinite", "out_of_range"), counts, strict=True))
+        seen, nonfinite, out_of_range = processes.total(self.tally).tolist()
+        return seen, nonfinite, out_of_range
 
-    def unusable(self, least: int = 1) -> bool:
+    def unusable(self, min_samples: int = 1) -> bool:
         """Whether too few samples, or too many that are not finite, leave no value; warns once."""
-        if self.nonfinite > TOLERATED * self.seen:
+        if self.nonfinite > MAX_NONFINITE * self.seen:
             self.warn_once(
                 "nonfinite",
                 f"{self.nonfinite} of {self.seen} generated samples are not finite, so "
                 f"{type(self).__name__} is NaN: look for a diverging generator.",
             )
             return True
-        if self.seen - self.nonfinite < least:
+        if self.seen - self.nonfinite < min_samples:
             self.warn_once(
                 "few",
-                f"{type(self).__name__} needs at least {least} generated samples and has "
+                f"{type(self).__name__} needs at least {min_samples} generated samples and has "
                 f"{self.seen - self.nonfinite}, so it is NaN: evaluate on more.",
             )
             return True
@@ -121,16 +127,3 @@ class SampleMetric(ExactMetric):
         if key not in self._warned:
             self._warned.add(key)
             warnings.warn(message, UserWarning, stacklevel=3)
-
-
-@contextlib.contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Runs with that many threads (0: as many as before); small LAPACK calls stall with more."""
-    before = torch.get_num_threads()
-    try:
-        if count and count != before:
-            torch.set_num_threads(count)
-        yield
-    finally:
-        if torch.get_num_threads() != before:
-            torch.set_num_threads(before)

@@ -1,0 +1,78 @@
+"""What callbacks share: a GAN that is known to be one, and what the Trainer is up to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+from weakref import WeakKeyDictionary
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.evaluation.panel import EvaluationData
+from lightning_gan.gan import GAN
+
+
+class GANCallback(Callback):
+    """A callback whose hooks are given a :class:`~lightning_gan.GAN`, or it refuses to start.
+
+    Lightning promises any LightningModule; what is checked in :meth:`setup` no hook has to check.
+    """
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Checks the model.
+
+        Raises:
+            ConfigurationError: If it is something else.
+        """
+        if not isinstance(pl_module, GAN):
+            raise ConfigurationError(
+                f"{type(self).__name__} reads a lightning_gan.GAN, but the model is a "
+                f"{type(pl_module).__name__}: remove the callback or derive the model from GAN."
+            )
+        super().setup(trainer, pl_module, stage)
+
+    def on_test_epoch_end(self, trainer: Trainer, gan: GAN) -> None:
+        """Does what is done at the end of a validation."""
+        self.on_validation_epoch_end(trainer, gan)
+
+
+_FOLDERS: WeakKeyDictionary[Trainer, Path] = WeakKeyDictionary()
+
+
+def run_folder(trainer: Trainer) -> Path:
+    """The folder of the run, the same on all processes.
+
+    All processes must ask for it the first time, since rank zero then tells the others.
+    """
+    if trainer not in _FOLDERS:
+        folder = Path(trainer.log_dir or trainer.default_root_dir)
+        if trainer.world_size > 1 and not torch.distributed.is_initialized():
+            return folder
+        _FOLDERS[trainer] = folder
+    return _FOLDERS[trainer]
+
+
+def is_dry_run(trainer: Trainer) -> bool:
+    """Whether the Trainer only tries things out, so that nothing should be measured or written."""
+    return bool(trainer.sanity_checking or getattr(trainer, "fast_dev_run", False))
+
+
+def is_fitting(trainer: Trainer) -> bool:
+    """Whether the Trainer trains in earnest, or validates in the course of that."""
+    return trainer.state.fn == TrainerFn.FITTING and not is_dry_run(trainer)
+
+
+def data_of(trainer: Trainer) -> EvaluationData | None:
+    """The data module of the run, where it hands out its splits."""
+    data = getattr(trainer, "datamodule", None)
+    return cast("EvaluationData", data) if hasattr(data, "split") else None
+
+
+def log_late(trainer: Trainer, gan: GAN, values: dict[str, float]) -> None:
+    """Logs what follows from a validation that has ended, when Lightning's own log is closed."""
+    trainer.callback_metrics.update({name: torch.tensor(x) for name, x in values.items()})
+    for logger in trainer.loggers:
+        logger.log_metrics(values, step=gan.progress.batches)

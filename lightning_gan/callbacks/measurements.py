@@ -1,0 +1,92 @@
+"""What is measured in a run: filled in by the callbacks that measure, read by all others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+from lightning.pytorch import Trainer
+from torch import Tensor
+
+from lightning_gan.evaluation.panel import Measured
+from lightning_gan.evaluation.report import Report
+from lightning_gan.metrics.balance import BalanceResult
+from lightning_gan.metrics.frechet import FrechetResult
+from lightning_gan.training.schedule import PlayerName
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What the updates since the last report showed.
+
+    Args:
+        balance: What the discriminator made of reals and fakes; None where it did not move.
+        losses: Mean losses, by player.
+        penalties: Mean bare terms that joined them, by the names of their classes.
+        gradient_norms: Norms of the players' last gradients that were looked at.
+        learning_rates: By player.
+        progress: Images, updates, and images a second.
+        states: What parts have adapted, such as BEGAN's k.
+    """
+
+    balance: BalanceResult | None
+    losses: dict[str, float]
+    penalties: dict[str, float]
+    gradient_norms: dict[str, float]
+    learning_rates: dict[str, float]
+    progress: dict[str, float]
+    states: dict[str, float]
+
+    def logged(self) -> dict[str, float]:
+        """The values by their names in the logs, as in ``loss/generator``."""
+        groups = {
+            "loss": self.losses,
+            "penalty": self.penalties,
+            "gradient_norm": self.gradient_norms,
+            "learning_rate": self.learning_rates,
+            "progress": self.progress,
+            "state": self.states,
+        }
+        found = {} if self.balance is None else self.balance.logged()
+        for prefix, group in groups.items():
+            found |= {f"{prefix}/{name}": value for name, value in group.items()}
+        return found
+
+
+@dataclass(frozen=True)
+class BestDistance:
+    """The smallest Frechet distance of a run, and the images that had been seen by then."""
+
+    frechet: FrechetResult
+    images: int
+
+
+@dataclass
+class Measurements:
+    """The latest of everything; None is what has not been measured.
+
+    Args:
+        training: By :class:`Balance`: the last report of training.
+        val: By :class:`Balance`: what the discriminator makes of held-out reals.
+        gradient_norms: By :class:`Balance`: the last norm of each player's gradient.
+        samples: By :class:`Evaluation`: what generated samples are worth.
+        best: By :class:`Evaluation`: the smallest distance so far.
+        report: By :class:`Evaluation`: its measurement with all that the values depend on.
+        pictures: By :class:`Evaluation`: pairs to look at, uint8 (3, H, W), by name; on rank zero.
+    """
+
+    training: TrainingReport | None = None
+    val: BalanceResult | None = None
+    gradient_norms: dict[PlayerName, Tensor] = field(default_factory=dict)
+    samples: Measured | None = None
+    best: BestDistance | None = None
+    report: Report | None = None
+    pictures: dict[str, Tensor] = field(default_factory=dict)
+
+
+_MEASUREMENTS: WeakKeyDictionary[Trainer, Measurements] = WeakKeyDictionary()
+
+
+def measurements(trainer: Trainer) -> Measurements:
+    """What has been measured in the run of a Trainer. A callback of one's own may fill in, too."""
+    return _MEASUREMENTS.setdefault(trainer, Measurements())
