@@ -98,11 +98,13 @@ def _name(part: object) -> str:
     return type(part).__name__
 
 
+def _everyone(parts: Composition) -> list[Objective | Regularizer]:
+    return [parts.objective, *parts.regularizers]
+
+
 def _reads_labels(part: Objective | Regularizer) -> bool:
     """Whether a part conditions the discriminator on classes by itself."""
-    if isinstance(part, Objective):
-        return part.reads_labels
-    return isinstance(part, AuxiliaryTask) and part.needs_classes
+    return bool(getattr(part, "reads_labels", False) or getattr(part, "needs_classes", False))
 
 
 def _bounded(parts: Composition) -> bool:
@@ -117,31 +119,23 @@ def _bounded(parts: Composition) -> bool:
 def _networks(parts: Composition) -> Iterator[str]:
     """Networks that do not fit together, or not to the kind of objective."""
     generator, discriminator, objective = parts.generator, parts.discriminator, parts.objective
-    readers: list[Objective | Regularizer] = [objective, *parts.regularizers]
-    conditioned = any(_reads_labels(part) for part in readers)
-    for name in ("channels", "image_size", "num_classes"):
-        theirs, ours = getattr(generator, name), getattr(discriminator, name)
-        if theirs != ours and not (name == "num_classes" and ours == 0 and conditioned):
-            yield (
-                f"The generator has {name}={theirs} but the discriminator has {name}={ours}: "
-                "give both the same."
-            )
+    name, network = _name(objective), _name(discriminator)
+    conditioned = any(map(_reads_labels, _everyone(parts)))
+    for size in ("channels", "image_size", "num_classes"):
+        theirs, ours = getattr(generator, size), getattr(discriminator, size)
+        if theirs != ours and not (size == "num_classes" and ours == 0 and conditioned):
+            has = f"The generator has {size}={theirs} but the discriminator has {size}={ours}"
+            yield f"{has}: give both the same."
     if objective.wants_reconstruction and not discriminator.reconstructs:
-        yield (
-            f"{_name(objective)} judges by the error of a reconstruction, and "
-            f"{_name(discriminator)} makes none: take AutoencoderDiscriminator or "
-            "MLPAutoencoderDiscriminator."
-        )
+        judges = f"{name} judges by the error of a reconstruction, and {network} makes none"
+        yield f"{judges}: take AutoencoderDiscriminator or MLPAutoencoderDiscriminator."
     if discriminator.reconstructs and not objective.wants_reconstruction:
-        yield (
-            f"{_name(objective)} wants logits, and {_name(discriminator)} gives the error of a "
-            "reconstruction: take another discriminator, or BEGAN or EBGAN."
-        )
-    if parts.prior is not None and parts.prior.min_latent_dim > generator.latent_dim:
-        yield (
-            f"{_name(parts.prior)} makes {parts.prior.min_latent_dim} entries and the generator has"
-            f" latent_dim={generator.latent_dim}: set it to at least {parts.prior.min_latent_dim}."
-        )
+        gives = f"{name} wants logits, and {network} gives the error of a reconstruction"
+        yield f"{gives}: take another discriminator, or BEGAN or EBGAN."
+    least = 0 if parts.prior is None else parts.prior.min_latent_dim
+    if least > generator.latent_dim:
+        has = f"{least} entries and the generator has latent_dim={generator.latent_dim}"
+        yield f"{_name(parts.prior)} makes {has}: set it to at least {least}."
 
 
 def _objective(parts: Composition, objective: Objective) -> Iterator[str]:
@@ -150,45 +144,31 @@ def _objective(parts: Composition, objective: Objective) -> Iterator[str]:
     if objective.reads_labels and parts.generator.num_classes == 0:
         yield f"{name} tells classes apart and the generator has none: set its num_classes."
     if objective.reads_labels and discriminator.num_classes > 0:
-        yield (
-            f"{name} has the classes in its own scores, so the discriminator's logit must not "
-            "depend on them: set num_classes of the discriminator to 0."
-        )
+        own = f"{name} scores classes itself, so the discriminator's logit must not depend on them"
+        yield f"{own}: set num_classes of the discriminator to 0."
     if objective.per_sample and discriminator.pack > 1:
-        yield (
-            f"{name} needs one logit for each sample, and a pack has one for several: leave Packed "
-            "out, or take another objective."
-        )
-    if inner is not None and (
-        inner.paired or inner.looks_across or inner.reads_labels or inner.wants_reconstruction
-    ):
-        yield (
-            f"{name} needs a loss of single samples, and {_name(inner)} looks at pairs, batches, "
-            "classes or reconstructions: take for instance NonSaturating inside."
-        )
+        needs = f"{name} needs one logit for each sample, and a pack has one for several"
+        yield f"{needs}: leave Packed out, or take another objective."
     if inner is not None:
+        if inner.paired or inner.looks_across or inner.reads_labels or inner.wants_reconstruction:
+            looks = f"{_name(inner)} looks at pairs, batches, classes or reconstructions"
+            needs = f"{name} needs a loss of single samples, and {looks}"
+            yield f"{needs}: take for instance NonSaturating inside."
         yield from _objective(parts, inner)
     if objective.foresees and parts.augmentation is not None:
-        yield (
-            f"{name} foresees a discriminator without augmentation: leave the augmentation out, or "
-            f"{name}."
-        )
-    for part in parts.regularizers:
-        if objective.foresees and isinstance(part, Constraint) and part.acts_on_steps():
-            yield (
-                f"{name} cannot see through {_name(part)}, which has no gradient: bound the slope "
-                "by GradientPenalty instead."
-            )
+        yield f"{name} foresees a discriminator without augmentation: leave the augmentation out."
+    for part in parts.regularizers if objective.foresees else ():
+        if isinstance(part, Constraint) and part.acts_on_steps():
+            cannot = f"{name} cannot see through {_name(part)}, which has no gradient"
+            yield f"{cannot}: bound the slope by GradientPenalty instead."
 
 
 def _regularizer(parts: Composition, part: Regularizer) -> Iterator[str]:
     """What a regularizer cannot live with."""
     name, discriminator = _name(part), parts.discriminator
     if part.per_sample and discriminator.pack > 1:
-        yield (
-            f"{name} needs the logits and features of single samples, and Packed has one set for "
-            f"{discriminator.pack}: leave one of the two out."
-        )
+        needs = f"{name} needs logits and features of single samples, and Packed has one set for"
+        yield f"{needs} {discriminator.pack}: leave one of the two out."
     if part.images_only and 0 in discriminator.size:
         yield f"{name} changes images, and the data are points: leave it out."
     if [type(other) for other in parts.regularizers].count(type(part)) > 1:
@@ -198,77 +178,55 @@ def _regularizer(parts: Composition, part: Regularizer) -> Iterator[str]:
     if isinstance(part, Penalty):
         yield from _penalty(parts, part)
     if isinstance(part, Constraint) and part.bounds_weights and has_spectral_norm(discriminator):
-        yield (
-            f"{name} does nothing under spectral normalisation, which rescales the clipped "
-            "weights: use one of the two."
-        )
+        rescales = f"{name} does nothing under spectral normalisation, which rescales the weights"
+        yield f"{rescales}: use one of the two."
 
 
 def _task(parts: Composition, task: AuxiliaryTask) -> Iterator[str]:
     """What an auxiliary task cannot live without."""
     name, (height, width) = _name(task), parts.discriminator.size
     if task.needs_classes and parts.generator.num_classes == 0:
-        yield (
-            f"{name} needs classes and the generator has none: set its num_classes to the data's."
-        )
+        needs = f"{name} needs classes and the generator has none"
+        yield f"{needs}: set its num_classes to the data's."
     if task.needs_codes and not (parts.prior is not None and parts.prior.has_codes):
-        yield (
-            f"{name} looks for the codes of the latents, and the prior has none: set prior to "
-            "CodePrior."
-        )
+        looks = f"{name} looks for the codes of the latents, and the prior has none"
+        yield f"{looks}: set prior to CodePrior."
     if task.needs_square and height != width:
-        yield (
-            f"{name} turns images by a right angle, and {height} x {width} pixels do not stay what "
-            "they are: take square images."
-        )
+        turns = f"{name} turns images by a right angle, and {height} x {width} pixels change"
+        yield f"{turns}: take square images."
 
 
 def _penalty(parts: Composition, penalty: Penalty) -> Iterator[str]:
     """What a penalty cannot live with or without."""
-    name, generator, discriminator = _name(penalty), parts.generator, parts.discriminator
+    name, generator, discriminator = _name(penalty), _name(parts.generator), parts.discriminator
     if penalty.penalises_slope and has_batch_norm(discriminator):
-        yield (
-            f"{name} penalises the slope of each sample, but batch norm in {_name(discriminator)} "
-            "mixes the samples of a batch: set its batch_norm to false."
-        )
+        mixes = f"batch norm in {_name(discriminator)} mixes the samples of a batch"
+        yield f"{name} looks at the slope of each sample, but {mixes}: set its batch_norm to false."
     if penalty.looks_twice and parts.augmentation is not None:
-        yield (
-            f"{name} by finite differences looks twice at a sample, which the augmentation changes "
-            "in between: leave difference out for the exact slope."
-        )
-    if penalty.needs_styles and not hasattr(generator, "synthesise"):
-        yield (
-            f"{name} measures the way in style space, and {_name(generator)} has no styles: take "
-            "StyleGAN2Generator."
-        )
+        twice = f"{name} by differences looks twice at a sample, which augmentation changes between"
+        yield f"{twice}: leave difference out for the exact slope."
+    if penalty.needs_styles and not hasattr(parts.generator, "synthesise"):
+        way = f"{name} measures the way in style space, and {generator} has no styles"
+        yield f"{way}: take StyleGAN2Generator."
     if penalty.needs_decoders and not hasattr(discriminator, "reconstructions"):
-        yield (
-            f"{name} needs a discriminator with decoders, such as FastGANDiscriminator, and "
-            f"{_name(discriminator)} has none."
-        )
+        needs = f"{name} needs a discriminator with decoders, and {_name(discriminator)} has none"
+        yield f"{needs}: take FastGANDiscriminator."
 
 
 def _together(parts: Composition) -> Iterator[str]:
     """What the whole cannot be."""
-    objective, discriminator = parts.objective, parts.discriminator
-    if objective.relative and has_batch_norm(discriminator):
-        yield (
-            f"{_name(objective)} compares reals with fakes, but batch norm in "
-            f"{_name(discriminator)} standardises the two batches apart: set its batch_norm to "
-            "false."
-        )
-    if objective.needs_lipschitz and not _bounded(parts):
-        yield (
-            f"{_name(objective)} needs a critic of bounded slope: add GradientPenalty or "
-            "WeightClipping to the regularizers, or spectral normalisation to the discriminator."
-        )
+    name, discriminator = _name(parts.objective), parts.discriminator
+    if parts.objective.relative and has_batch_norm(discriminator):
+        norm = f"batch norm in {_name(discriminator)} standardises the two batches apart"
+        yield f"{name} compares reals with fakes, but {norm}: set its batch_norm to false."
+    if parts.objective.needs_lipschitz and not _bounded(parts):
+        mend = "add GradientPenalty or WeightClipping, or spectral normalisation"
+        yield f"{name} needs a critic of bounded slope: {mend} of the discriminator."
     augmentation = parts.augmentation
-    if augmentation is not None and augmentation.reads_signs and not objective.has_sign:
-        yield (
-            f"{_name(augmentation)} adapts to the sign of logits, which means nothing under "
-            f"{_name(objective)}: take NonSaturating or Hinge, or AdaptiveAugmentation with a "
-            "schedule."
-        )
+    if augmentation is not None and augmentation.reads_signs and not parts.objective.has_sign:
+        sign = f"{_name(augmentation)} adapts to the sign of logits, which means nothing under"
+        mend = "take NonSaturating or Hinge, or AdaptiveAugmentation with a schedule"
+        yield f"{sign} {name}: {mend}."
 
 
 def _data(generator: Generator, data: object) -> Iterator[str]:
@@ -276,21 +234,13 @@ def _data(generator: Generator, data: object) -> Iterator[str]:
     for name in ("channels", "image_size"):
         theirs, ours = getattr(data, name, None), getattr(generator, name)
         if theirs is not None and theirs != ours:
-            yield (
-                f"The data have {name}={theirs} but the networks have {name}={ours}: set {name} of "
-                f"both networks to {theirs}, or leave it out."
-            )
+            have = f"The data have {name}={theirs} but the networks have {name}={ours}"
+            yield f"{have}: set {name} of both networks to {theirs}, or leave it out."
     classes, known = getattr(data, "num_classes", None), generator.num_classes
-    if classes is not None and known > classes:
-        yield (
-            f"The networks are conditioned on {known} classes but the data have {classes}: set "
-            f"num_classes of both networks to {classes}."
-        )
-    if classes is not None and 0 < known < classes:
-        yield (
-            f"The networks know {known} classes but the data have {classes}: set num_classes of "
-            f"both networks to {classes}, or to 0."
-        )
+    if classes is not None and known not in (0, classes):
+        or_none = ", or to 0" if known < classes else ""
+        have = f"The networks know {known} classes but the data have {classes}"
+        yield f"{have}: set num_classes of both networks to {classes}{or_none}."
 
 
 def _batch(discriminator: Discriminator, data: object, accumulate: int) -> Iterator[str]:
@@ -300,23 +250,21 @@ def _batch(discriminator: Discriminator, data: object, accumulate: int) -> Itera
     unit = discriminator.pack * math.lcm(*groups)
     if unit == 1 or size is None or size % (unit * accumulate) == 0:
         return
-    what = f"packs of {discriminator.pack}" if not groups else f"groups of {unit} samples"
+    what = f"groups of {unit} samples" if groups else f"packs of {discriminator.pack}"
     near = max(-(-size // (unit * accumulate)), 1) * unit * accumulate
     pieces = f" in {accumulate} pieces" if accumulate > 1 else ""
-    yield (
-        f"The discriminator judges {what}, and batches of {size}{pieces} cannot be shared out so: "
-        f"set --data.batch_size to {near}."
-    )
+    judges = f"The discriminator judges {what}, and batches of {size}{pieces} cannot be shared out"
+    yield f"{judges} so: set --data.batch_size to {near}."
 
 
 def _precision(precision: object, penalties: Sequence[Penalty]) -> Iterator[str]:
     """16-bit floating point under a penalty that does not survive it."""
     twice = [_name(part) for part in penalties if part.differentiates_twice]
     if str(precision).startswith("16") and twice:
-        yield (
-            f"{twice[0]} does not survive 16-bit floating point (Huang et al. 2024, of R1 and R2): "
-            "take --trainer.precision bf16-mixed or 32-true."
+        dies = (
+            f"{twice[0]} does not survive 16-bit floating point (Huang et al. 2024, of R1 R2)"
         )
+        yield f"{dies}: take --trainer.precision bf16-mixed or 32-true."
 
 
 # ------------------------------------------------------- what was measured or proved to go badly
@@ -326,30 +274,21 @@ def _unstable(parts: Composition) -> Iterator[str]:
     """What works, but badly."""
     objective, name = parts.objective, _name(parts.objective)
     flat = [part for part in parts.penalties if part.flattens is not None]
-    if objective.unbounded and not _bounded(parts):
-        yield (
-            f"{name}: the generator's loss has no lower bound, and nothing bounds the slope of the "
-            "discriminator; add spectral normalisation, R1 or GradientPenalty."
-        )
-    if objective.paired and {part.flattens for part in flat} == {"real"}:
-        yield f"{name} with R1 alone diverges (Huang et al. 2024); add R2."
     lazy = [part.every for part in flat if part.every > 1]
+    if objective.unbounded and not _bounded(parts):
+        falls = f"{name}: the generator's loss has no lower bound, and nothing bounds the slope"
+        yield f"{falls}; add spectral normalisation, R1 or GradientPenalty."
+    if objective.paired and {part.flattens for part in flat} == {"real"}:
+        yield f"{name} with {_name(flat[0])} alone diverges (Huang et al. 2024); add R2."
     if objective.paired and lazy:
-        yield (
-            f"{name} with a penalty at every {lazy[0]}th update fails to converge (Huang et al. "
-            "2024); take every=1."
-        )
+        fails = f"{name} with a penalty at every {lazy[0]}th update fails to converge"
+        yield f"{fails} (Huang et al. 2024); take every=1."
     for part in parts.penalties:
         if part.anchors_logits and (objective.relative or objective.needs_lipschitz):
-            yield (
-                f"{_name(part)} holds logits in their places, and only their differences mean "
-                f"anything to {name}: take Hinge or NonSaturating."
-            )
-    lookers: list[Objective | Regularizer] = [objective, *parts.regularizers]
-    across = [part for part in lookers if part.looks_across]
-    if parts.accumulate > 1 and (across or has_batch_norm(parts.discriminator)):
-        who = _name(across[0]) if across else "Batch norm"
-        yield (
-            f"{who} looks at a batch as a whole, and accumulate={parts.accumulate} shows it pieces;"
-            " take accumulate=1 and more processes instead."
-        )
+            holds = f"{_name(part)} holds logits in their places, which mean nothing to {name}"
+            yield f"{holds}: take Hinge or NonSaturating."
+    across = [_name(part) for part in _everyone(parts) if part.looks_across]
+    across += ["Batch norm"] if has_batch_norm(parts.discriminator) else []
+    if parts.accumulate > 1 and across:
+        pieces = f"looks at a batch as a whole, and accumulate={parts.accumulate} shows it pieces"
+        yield f"{across[0]} {pieces}; take accumulate=1 and more processes instead."

@@ -80,7 +80,7 @@ def test_a_generator_loss_reads_real_logits_exactly_where_the_objective_says_so(
     step, objective = scored(r, f), built(kind)
     whole, unread = objective.generator_loss(step), replace(step, real_output=None)
     if objective.relative:
-        with pytest.raises(ConfigurationError, match="output for real samples"):
+        with pytest.raises(ConfigurationError, match="logits of real samples"):
             objective.generator_loss(unread)
     else:
         assert torch.equal(objective.generator_loss(unread), whole)

@@ -137,7 +137,7 @@ RULES: dict[str, list[Rule]] = {
         Rule(
             Mine,
             True,
-            "Mine has the classes in its own scores.*num_classes of the discriminator to 0",
+            "Mine scores classes itself.*num_classes of the discriminator to 0",
             lambda: {"generator": generating(classes=3), "discriminator": perceptron(classes=3)},
             (lambda: {"generator": generating(classes=3)},),
         ),
@@ -233,7 +233,7 @@ RULES: dict[str, list[Rule]] = {
             Rule(
                 kind,
                 True,
-                f"{kind.__name__} needs the logits and features of single samples, and Packed has "
+                f"{kind.__name__} needs logits and features of single samples, and Packed has "
                 "one set for 2: leave one of the two out",
                 lambda: {"discriminator": packed()},
                 (dict,),
@@ -255,7 +255,7 @@ RULES: dict[str, list[Rule]] = {
         Rule(
             MyPenalty,
             True,
-            "MyPenalty penalises the slope of each sample, but batch norm in NormedDiscriminator",
+            "MyPenalty looks at the slope of each sample, but batch norm in NormedDiscriminator",
             lambda: {"discriminator": NormedDiscriminator("batch")},
             (lambda: {"discriminator": NormedDiscriminator("layer")},),
         ),
@@ -264,7 +264,7 @@ RULES: dict[str, list[Rule]] = {
         Rule(
             MyPenalty,
             True,
-            "MyPenalty by finite differences looks twice at a sample, which the augmentation chan",
+            "MyPenalty by differences looks twice at a sample, which augmentation chan",
             lambda: {"augmentation": InstanceNoise()},
             (dict,),
         ),
@@ -282,7 +282,7 @@ RULES: dict[str, list[Rule]] = {
         Rule(
             MyPenalty,
             True,
-            "MyPenalty needs a discriminator with decoders, such as FastGANDiscriminator, and MLP",
+            "MyPenalty needs a discriminator with decoders, and MLP",
             mends=(lambda: {"discriminator": Decoding(2, 0)},),
         ),
     ],
@@ -290,7 +290,7 @@ RULES: dict[str, list[Rule]] = {
         Rule(
             MyPenalty,
             True,
-            "MyPenalty holds logits in their places.*to RelativisticPairing: take Hinge or NonSat",
+            "MyPenalty holds logits in their places.*mean nothing to RelativisticPairing: take Hinge or NonSat",
             lambda: {"objective": RelativisticPairing()},
             (dict,),
         ),
@@ -299,7 +299,7 @@ RULES: dict[str, list[Rule]] = {
         Rule(
             MyPenalty,
             "real",
-            "RelativisticPairing with R1 alone diverges",
+            "RelativisticPairing with MyPenalty alone diverges",
             lambda: {"objective": RelativisticPairing()},
             (dict,),
         ),
@@ -325,7 +325,7 @@ RULES: dict[str, list[Rule]] = {
         Rule(
             MyTask,
             True,
-            "MyTask turns images by a right angle, and 8 x 16 pixels do not stay what they are",
+            "MyTask turns images by a right angle, and 8 x 16 pixels change",
             oblong,
             (pictures,),
         ),
@@ -334,7 +334,7 @@ RULES: dict[str, list[Rule]] = {
         Rule(
             MyConstraint,
             True,
-            "MyConstraint does nothing under spectral normalisation, which rescales the clipped",
+            "MyConstraint does nothing under spectral normalisation, which rescales the",
             lambda: {"regularizers": [SpectralNormalization()]},
             (dict,),
         ),
@@ -487,7 +487,7 @@ def refused(data: object = None, precision: str = "32-true", **parts: Any) -> st
     [
         ({"channels": 3}, 0, "The data have channels=3 but the networks have channels=2: set chan"),
         ({"image_size": 8}, 0, "The data have image_size=8 but the networks have image_size=0: se"),
-        ({"num_classes": 3}, 4, "The networks are conditioned on 4 classes but the data have 3: s"),
+        ({"num_classes": 3}, 4, "The networks know 4 classes but the data have 3: s"),
         ({"num_classes": 3}, 2, "The networks know 2 classes but the data have 3: set num_classes"),
         ({"num_classes": 3}, 3, ""),
         ({"num_classes": 3}, 0, ""),

@@ -18,7 +18,6 @@ from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPDiscriminator
 from lightning_gan.objectives import NonSaturating, Objective, TopK
 from lightning_gan.regularizers import R1, FeatureMatching, LatentConsistency, Penalty
-from lightning_gan.training.game import Place
 from lightning_gan.training.schedule import (
     PLAYERS,
     DecayCurve,
@@ -63,8 +62,8 @@ def test_a_term_of_the_generator_that_reads_reals_must_say_so(what: str) -> None
     with pytest.raises(ConfigurationError) as caught:
         loss_of(points_gan(regularizers=[Peeking()]), "generator")
     assert str(caught.value) == (
-        "A part reads the discriminator's output for real samples in the update of the generator "
-        "without saying so: name 'real' in its generator_reads."
+        "A part reads the logits of real samples in the generator's update without saying so: name "
+        "'real' in its generator_reads."
     )
     assert torch.isfinite(loss_of(points_gan(regularizers=[Reading()]), "generator"))
     loss_of(points_gan(regularizers=[Peeking()]), "discriminator")  # where it has no term
@@ -78,7 +77,7 @@ def test_a_generators_loss_that_reads_reals_must_say_so() -> None:
     class Reading(Peeking):
         generator_reads = ("real", "fake")
 
-    with pytest.raises(ConfigurationError, match="real samples in the update of the generator wit"):
+    with pytest.raises(ConfigurationError, match="real samples in the generator's update wit"):
         loss_of(points_gan(Peeking()), "generator")
     assert torch.isfinite(loss_of(points_gan(Reading()), "generator"))
     assert Reading().relative
@@ -90,7 +89,7 @@ def test_a_discriminators_loss_must_say_what_it_reads(kind: str) -> None:
     class Forgetful(NonSaturating):
         discriminator_reads = ("fake",) if kind == "real" else ("real",)
 
-    with pytest.raises(ConfigurationError, match=rf"for {kind} samples in the update of the discr"):
+    with pytest.raises(ConfigurationError, match=rf"of {kind} samples in the discr"):
         loss_of(points_gan(Forgetful()), "discriminator")
 
 
@@ -222,8 +221,8 @@ def outcome(gan: GAN, player: PlayerName, images: int = 40) -> list[Tensor]:
     labels = torch.arange(8) % max(gan.generator.num_classes, 1)
     optimizer = game.discriminator.make_optimizer(gan.make_optimizer["discriminator"])
     progress = Progress(images, discriminator_updates=12, generator_updates=12)
-    place = Place(1, 3)  # the middle one of three processes, so that rows are cut out
-    (step,) = game.steps(mover, real, labels, progress, place, optimizer)
+    place = 1, 3  # the middle one of three processes, so that rows are cut out
+    (step,) = game.steps(mover, real, labels, progress, *place, optimizer)
     loss, output = game.loss(step, mover.due(12))
     learning = [weight for weight in mover.weights.parameters() if weight.requires_grad]
     found = torch.autograd.grad(loss, learning, allow_unused=True)
