@@ -123,7 +123,7 @@ class GAN(Part, LightningModule):
         self.regularizers = nn.ModuleList(regularizers or [])
         self.alternation = alternation or PerBatch()
         self.augmentation = augmentation
-        self.prior = prior
+        self.prior = prior or Prior()
         self.make_optimizer = {PLAYERS[0]: discriminator_optimizer, PLAYERS[1]: generator_optimizer}
         self.learning_rate = learning_rate
         self.ema_half_life = ema_half_life
@@ -142,7 +142,7 @@ class GAN(Part, LightningModule):
             objective,
             list(regularizers or []),
             augmentation,
-            prior,
+            self.prior,
             accumulate,
             sync_batch_norm,
         )
@@ -299,8 +299,7 @@ class GAN(Part, LightningModule):
         """Samples of the averaged generator, in evaluation mode, from latents (N, latent_dim)."""
         if labels is None:
             labels = torch.zeros(len(z), dtype=torch.long, device=z.device)
-        z = z if self.prior is None else self.prior(z)
-        samples: Tensor = self.generator_ema.eval()(z, labels)
+        samples: Tensor = self.generator_ema.eval()(self.prior(z), labels)
         return samples
 
     def sample(

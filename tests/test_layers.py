@@ -16,15 +16,15 @@ LAYERS: list[tuple[str, ...]] = [
     ("errors", "basics", "recipes"),
     ("datamodules",),
     ("checkpoints.parts", "checkpoints.files", "distributed.processes", "distributed.reduction"),
-    ("training.schedule", "training.optimizers"),
+    ("training", "training.schedule", "training.optimizers"),
     ("networks", "training.latents"),
     ("training.step", "training.sampling"),
     ("objectives", "regularizers", "augment", "metrics"),
-    ("training.composition", "training.game", "distributed", "checkpoints"),
+    ("training.composition", "training.game", "training.validation", "distributed", "checkpoints"),
     ("gan",),
+    ("",),  # lightning_gan/__init__.py: what the package offers, and its version
     ("evaluation",),
     ("callbacks",),
-    ("",),  # lightning_gan/__init__.py: what the package offers
     ("cli", "__main__"),
 ]
 KNOW_LIGHTNING = (
@@ -161,7 +161,7 @@ WRONG = {
     "regularizers.py": ("from lightning_gan.gan import GAN", "which is above it"),
     "networks/layers.py": ("from ..training import game", "which is above it"),
     "gan.py": ("def f():\n    from .callbacks.balance import Balance", "which is above it"),
-    "callbacks/balance.py": ("from lightning_gan import GAN", "which is above it"),
+    "training/game.py": ("from lightning_gan import GAN", "which is above it"),
     "objectives.py": ("import lightning.pytorch as pl", "must work without"),
     "metrics/frechet.py": (
         "from lightning_gan.datamodules import mnist",

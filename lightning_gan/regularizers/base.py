@@ -51,9 +51,7 @@ class Regularizer(Part, nn.Module, base=True):
                 "LatentMove."
             )
 
-    def attach(
-        self, generator: Generator, discriminator: Discriminator, prior: Prior | None
-    ) -> None:
+    def attach(self, generator: Generator, discriminator: Discriminator, prior: Prior) -> None:
         """Makes or changes what depends on the networks, once, when the model is built.
 
         Raises:

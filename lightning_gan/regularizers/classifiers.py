@@ -27,9 +27,7 @@ class _ClassHead(AuxiliaryTask):
     ) -> None:
         super().__init__(weight, generator_weight, every)
 
-    def attach(
-        self, generator: Generator, discriminator: Discriminator, prior: Prior | None
-    ) -> None:
+    def attach(self, generator: Generator, discriminator: Discriminator, prior: Prior) -> None:
         """Makes the heads."""
         if generator.num_classes:
             self.add_heads(discriminator.num_features, generator.num_classes)
@@ -188,9 +186,7 @@ class Rotation(AuxiliaryTask):
     ) -> None:
         super().__init__(weight, generator_weight, every)
 
-    def attach(
-        self, generator: Generator, discriminator: Discriminator, prior: Prior | None
-    ) -> None:
+    def attach(self, generator: Generator, discriminator: Discriminator, prior: Prior) -> None:
         """Makes the classifier of turns."""
         self.turns = nn.Linear(discriminator.num_features, 4)
 

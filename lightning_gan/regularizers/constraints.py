@@ -75,9 +75,7 @@ class SpectralNormalization(Constraint):
         self.discriminator, self.generator = discriminator, generator
         self.bounds_lipschitz = discriminator
 
-    def attach(
-        self, generator: Generator, discriminator: Discriminator, prior: Prior | None
-    ) -> None:
+    def attach(self, generator: Generator, discriminator: Discriminator, prior: Prior) -> None:
         """Normalises the layers."""
         networks: list[nn.Module] = []
         networks += [discriminator] if self.discriminator else []
@@ -181,9 +179,7 @@ class FreezeD(Constraint):
         check_range(self, at_least(1), layers=layers)
         self.layers = layers
 
-    def attach(
-        self, generator: Generator, discriminator: Discriminator, prior: Prior | None
-    ) -> None:
+    def attach(self, generator: Generator, discriminator: Discriminator, prior: Prior) -> None:
         """Freezes the layers."""
         everything = list(discriminator.modules())
         heads = [

@@ -44,9 +44,7 @@ class InfoGAN(AuxiliaryTask):
         self.prior: CodePrior | None = None
         self.recognition: nn.Module = nn.Identity()
 
-    def attach(
-        self, generator: Generator, discriminator: Discriminator, prior: Prior | None
-    ) -> None:
+    def attach(self, generator: Generator, discriminator: Discriminator, prior: Prior) -> None:
         """Makes Q for the codes of the prior, on the features of the discriminator."""
         if not isinstance(prior, CodePrior):
             return

@@ -157,9 +157,7 @@ class HistoricalAveraging(Penalty):
         self.players = {"discriminator": discriminator, "generator": generator}
         self.register_buffer("counts", torch.zeros(2, dtype=torch.long))
 
-    def attach(
-        self, generator: Generator, discriminator: Discriminator, prior: Prior | None
-    ) -> None:
+    def attach(self, generator: Generator, discriminator: Discriminator, prior: Prior) -> None:
         """Makes the means."""
         networks: dict[PlayerName, nn.Module] = {
             "discriminator": discriminator,

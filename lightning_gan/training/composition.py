@@ -45,7 +45,7 @@ class Composition:
     objective: Objective
     regularizers: Sequence[Regularizer] = field(default_factory=list)
     augmentation: Augmentation | None = None
-    prior: Prior | None = None
+    prior: Prior = field(default_factory=Prior)
     accumulate: int = 1
     sync_batch_norm: bool = False
 
@@ -132,7 +132,7 @@ def _networks(parts: Composition) -> Iterator[str]:
     if discriminator.reconstructs and not objective.wants_reconstruction:
         gives = f"{name} wants logits, and {network} gives the error of a reconstruction"
         yield f"{gives}: take another discriminator, or BEGAN or EBGAN."
-    least = 0 if parts.prior is None else parts.prior.min_latent_dim
+    least = parts.prior.min_latent_dim
     if least > generator.latent_dim:
         has = f"{least} entries and the generator has latent_dim={generator.latent_dim}"
         yield f"{_name(parts.prior)} makes {has}: set it to at least {least}."
@@ -188,7 +188,7 @@ def _task(parts: Composition, task: AuxiliaryTask) -> Iterator[str]:
     if task.needs_classes and parts.generator.num_classes == 0:
         needs = f"{name} needs classes and the generator has none"
         yield f"{needs}: set its num_classes to the data's."
-    if task.needs_codes and not (parts.prior is not None and parts.prior.has_codes):
+    if task.needs_codes and not parts.prior.has_codes:
         looks = f"{name} looks for the codes of the latents, and the prior has none"
         yield f"{looks}: set prior to CodePrior."
     if task.needs_square and height != width:
@@ -261,9 +261,7 @@ def _precision(precision: object, penalties: Sequence[Penalty]) -> Iterator[str]
     """16-bit floating point under a penalty that does not survive it."""
     twice = [_name(part) for part in penalties if part.differentiates_twice]
     if str(precision).startswith("16") and twice:
-        dies = (
-            f"{twice[0]} does not survive 16-bit floating point (Huang et al. 2024, of R1 R2)"
-        )
+        dies = f"{twice[0]} does not survive 16-bit floating point (Huang et al. 2024, of R1 R2)"
         yield f"{dies}: take --trainer.precision bf16-mixed or 32-true."
 
 

@@ -176,8 +176,7 @@ class Game:
 
     def latents(self, random: RandomStream) -> Tensor:
         """Latents (N, latent_dim) from the prior."""
-        z = random.normal(self.parts.generator.latent_dim)
-        return z if self.parts.prior is None else self.parts.prior(z)
+        return self.parts.prior(random.normal(self.parts.generator.latent_dim))
 
     def _discriminate(self, random: RandomStream, value_of: ValueOf, precise: bool) -> Discriminate:
         """The discriminator behind the augmentation, which reals and fakes pass alike."""

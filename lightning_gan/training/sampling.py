@@ -45,7 +45,7 @@ class Sampling:
     def generate(
         self,
         network: Generator,
-        prior: Prior | None,
+        prior: Prior,
         block: int,
         chosen: slice = slice(None),
         labels: Tensor | None = None,
@@ -69,7 +69,7 @@ class Sampling:
         weight = next(network.parameters())
         z = z.to(weight.device, weight.dtype)
         labels = (drawn if labels is None else labels).to(weight.device)
-        z = z if prior is None else prior(z)
+        z = prior(z)
         # The name of the stream is as old as the first measurements, and keeps them.
         noise = Seeds(self.seed).stream("measured", block, Shard(BLOCK, 0, BLOCK), z)
         with evaluating(network):
@@ -78,7 +78,7 @@ class Sampling:
             return network.generate_truncated(z, labels, noise.subset(chosen), self.psi)
 
     def first(
-        self, network: Generator, prior: Prior | None, count: int, labels: Tensor | None = None
+        self, network: Generator, prior: Prior, count: int, labels: Tensor | None = None
     ) -> Iterator[Tensor]:
         """Samples 0 to ``count``, block by block."""
         for start in range(0, count, BLOCK):

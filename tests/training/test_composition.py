@@ -290,7 +290,7 @@ RULES: dict[str, list[Rule]] = {
         Rule(
             MyPenalty,
             True,
-            "MyPenalty holds logits in their places.*mean nothing to RelativisticPairing: take Hinge or NonSat",
+            "MyPenalty holds logits in their places.*mean nothing to RelativisticPairing",
             lambda: {"objective": RelativisticPairing()},
             (dict,),
         ),

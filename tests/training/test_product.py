@@ -36,7 +36,7 @@ from lightning_gan.regularizers import (
 )
 from lightning_gan.training.composition import Composition
 from lightning_gan.training.game import Game
-from lightning_gan.training.latents import CodePrior
+from lightning_gan.training.latents import CodePrior, Prior
 from lightning_gan.training.optimizers import GANAdam, step_after
 from lightning_gan.training.schedule import PLAYERS, Progress
 
@@ -99,7 +99,7 @@ def put_together(
             generator = Styled()
     if made.needs_lipschitz and not parts[0].bounds_lipschitz:
         parts.append(GradientPenalty())
-    prior = CodePrior((2,), 1) if regularizer is InfoGAN else None
+    prior = CodePrior((2,), 1) if regularizer is InfoGAN else Prior()
     return composition(
         generator=generator,
         discriminator=discriminator,
