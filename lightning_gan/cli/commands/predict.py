@@ -26,6 +26,7 @@ def predict(
     seed: int = 0,
     label: int | None = None,
     truncation: float | None = None,
+    psi: float | None = None,
     output: Path = Path("samples"),
     device: str | None = None,
     modules: Sequence[str] = (),
@@ -38,6 +39,7 @@ def predict(
         seed: Seed of the latents.
         label: Class index, where there are classes; drawn where left out.
         truncation: Largest entry of a latent.
+        psi: What is left of a style's distance from the average style, where there are styles.
         output: Folder to write to.
         device: Where to compute; the first GPU where there is one.
         modules: A module with parts of your own that the checkpoint names; may be repeated.
@@ -51,7 +53,7 @@ def predict(
         raise ConfigurationError(f"--output {output} is a file: give a folder.")
     import_modules(modules)
     gan = GAN.load_from_checkpoint(ckpt_path, device_called(device))
-    samples = gan.sample(n, _labels(gan, label, n), seed, truncation).float().cpu()
+    samples = gan.sample(n, _labels(gan, label, n), seed, truncation, psi).float().cpu()
     output.mkdir(parents=True, exist_ok=True)
     picture = output / "grid.png"
     if samples.ndim == 2:

@@ -1,0 +1,89 @@
+"""Sample i of a seed is the same whatever else is drawn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from tiny import points_gan
+from torch import Tensor
+
+from lightning_gan.basics.randomness import RandomStream, layer_normal
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.evaluation.sampling import MeasuredSamples
+from lightning_gan.gan import GAN
+from lightning_gan.networks import MLPDiscriminator, MLPGenerator, StyleGAN2Generator
+from lightning_gan.training.sampling import BLOCK, Sampling
+
+
+class Noisy(MLPGenerator):
+    """Adds noise inside, in evaluation too."""
+
+    draws_noise = True
+
+    def forward(self, z: Tensor, labels: Tensor, random: RandomStream | None = None) -> Tensor:
+        return super().forward(z, labels) + layer_normal(z, random, 2)
+
+
+def noisy_gan() -> GAN:
+    generator = Noisy(2, 0, width=8, depth=2, num_classes=3)
+    return points_gan(generator=generator, discriminator=MLPDiscriminator(2, 0, 8, num_classes=3))
+
+
+def near(one: Tensor, other: Tensor) -> bool:
+    """Equal but for how a matrix product is blocked."""
+    return torch.allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 7, BLOCK, BLOCK + 3])
+def test_a_sample_is_the_same_whatever_their_number_is(count: int) -> None:
+    gan = noisy_gan()
+    assert near(gan.sample(count, seed=5), gan.sample(3 * BLOCK, seed=5)[:count])
+
+
+def test_classes_that_are_asked_for_do_not_change_the_latents() -> None:
+    gan = points_gan()  # without classes, so that labels can change nothing else
+    labels = torch.ones(9, dtype=torch.long)
+    assert torch.equal(gan.sample(9, labels, seed=2), gan.sample(9, seed=2))
+    noisy = noisy_gan()
+    assert not near(noisy.sample(9, labels, seed=2), noisy.sample(9, seed=2))
+
+
+@pytest.mark.parametrize("count", [60, BLOCK + 60])
+def test_what_is_sampled_is_what_is_measured(count: int) -> None:
+    gan = noisy_gan()
+    blocks = MeasuredSamples(count, Sampling(seed=3)).blocks(gan)
+    assert near(torch.cat([samples for _, samples in blocks]), gan.sample(count, seed=3))
+
+
+def test_seeds_and_truncation_matter_and_the_global_generator_does_not() -> None:
+    gan = noisy_gan()
+    first = gan.sample(5, seed=1)
+    torch.manual_seed(9)
+    assert torch.equal(gan.sample(5, seed=1), first)
+    assert not near(gan.sample(5, seed=2), first)
+    assert not near(gan.sample(5, seed=1, truncation=0.5), first)
+
+
+def styled() -> GAN:
+    sizes: dict[str, Any] = {"width": 4, "max_width": 8, "style_dim": 6, "mapping_depth": 2}
+    generator = StyleGAN2Generator(1, 8, latent_dim=4, **sizes)
+    gan = points_gan(generator=generator, discriminator=MLPDiscriminator(1, 8, width=8))
+    gan.generator_ema.w_average.fill_(0.3)  # type: ignore[union-attr, operator]
+    return gan
+
+
+def test_psi_pulls_styles_to_their_average() -> None:
+    gan = styled()
+    whole, half, none = (gan.sample(6, psi=psi) for psi in (1.0, 0.5, 0.0))
+    assert near(whole, gan.sample(6))
+    assert not near(half, whole)
+    assert near(none, none[:1].expand_as(none))  # one picture, that of the average
+    stamps = [MeasuredSamples(9, Sampling(psi=psi)).stamp() for psi in (None, 0.5)]
+    assert [stamp["psi"] for stamp in stamps] == [None, 0.5]
+
+
+def test_psi_without_styles_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="MLPGenerator has none: leave it out"):
+        points_gan().sample(2, psi=0.7)
