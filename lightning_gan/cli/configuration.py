@@ -15,11 +15,9 @@ from lightning.pytorch.strategies import StrategyRegistry
 
 from lightning_gan.callbacks.preemption import under_slurm
 from lightning_gan.cli.choices import did_you_mean, nearest
+from lightning_gan.distributed.strategy import refuse_strategy
 from lightning_gan.errors import ConfigurationError, at_least, check_range
 from lightning_gan.networks.base import ImageSize
-
-SHARDED = ("fsdp", "deepspeed", "modelparallel")
-"""Beginnings of the names of strategies that cut a network into pieces."""
 
 
 def fill_sizes(config: Namespace) -> None:
@@ -130,24 +128,17 @@ def fitting_strategy(trainer: Namespace) -> str | Namespace:
     asked: str | Namespace = trainer.strategy
     if asked == "auto":
         return "gan_ddp" if _devices(trainer) * trainer.num_nodes > 1 else "auto"
-    name = asked if isinstance(asked, str) else asked.class_path.rpartition(".")[2]
-    if name.lower().replace("_", "").startswith(SHARDED):
-        raise ConfigurationError(
-            f"--trainer.strategy {name} cuts networks into pieces, which go astray when one player "
-            "is frozen while the other moves, and a GAN fits one device: leave it out, or take "
-            "gan_ddp."
-        )
-    arguments = {} if isinstance(asked, str) else asked.get("init_args") or {}
-    waits = name == "DDPStrategy" and not arguments.get("find_unused_parameters")
-    if waits or re.fullmatch(r"ddp(_spawn|_fork|_notebook)?(_find_unused_parameters_false)?", name):
-        raise ConfigurationError(
-            f"--trainer.strategy {name} waits for gradients of the player that is frozen and "
-            "fails: leave it out, or take gan_ddp."
-        )
-    known = ["auto", *StrategyRegistry.available_strategies()]
-    if isinstance(asked, str) and asked not in known:
-        hint = f"did you mean {near}?" if (near := nearest(asked, known)) else "take gan_ddp."
-        raise ConfigurationError(f"There is no --trainer.strategy {asked}: {hint}")
+    if isinstance(asked, str):
+        if asked not in StrategyRegistry:
+            known = ["auto", *StrategyRegistry.available_strategies()]
+            hint = f"did you mean {near}?" if (near := nearest(asked, known)) else "take gan_ddp."
+            raise ConfigurationError(f"There is no --trainer.strategy {asked}: {hint}")
+        name, kind = asked, StrategyRegistry[asked]["strategy"]
+        arguments = StrategyRegistry[asked]["init_params"]
+    else:
+        kind, arguments = _class_of(asked), asked.get("init_args") or {}
+        name = kind.__name__
+    refuse_strategy(kind, arguments, f"--trainer.strategy {name}", "leave it out, or take gan_ddp.")
     return asked
 
 
