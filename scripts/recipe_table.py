@@ -50,8 +50,8 @@ Made by `python scripts/recipe_table.py > docs/recipes.md`; a test keeps it up t
 
 `lightning-gan fit --config NAME` runs a recipe. Its file, `lightning_gan/recipes/NAME.yaml`, begins
 with where each number comes from, what deviates from the paper and why, and what the paper or
-others report. Those that have been run in full stand in `docs/results.md` with what came out; the headers
-of the others say that they have not.
+others report. Those that have been run in full stand in `docs/results.md` with what came out; the
+headers of the others say that they have not.
 
 What holds for all:
 
