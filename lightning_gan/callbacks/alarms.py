@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from lightning_gan.callbacks.measurements import Measurements
 from lightning_gan.evaluation.panel import Measured
@@ -31,6 +32,10 @@ class Limits:
     margin: float
     deviations: float
     factor: float
+
+
+Check = Callable[[Limits, float, float], str]
+"""From the limits, the value now and the best before to a clause on what is wrong, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -123,56 +128,45 @@ class Health:
             missing: Names of the modes that were not found.
         """
         best = self._comparable(best)
-        found = {
-            "modes": self._lost_modes(best, limits, missing),
-            "coverage": self._lost_coverage(best, limits),
-            "frechet": self._risen_distance(best, limits),
-            "saturated": self._saturation(best),
+        unjudged = None in (self.acc_real, self.acc_fake)
+        checks: dict[str, tuple[Check, float | None, float | None]] = {
+            "modes": (partial(self._lost_modes, missing), self.modes, best.modes),
+            "coverage": (self._lost_coverage, self.coverage, best.coverage),
+            "frechet": (self._risen_distance, self.frechet, best.frechet),
+            "saturated": (self._saturation, None if unjudged else self.gradient, best.gradient),
         }
-        return {name: clause for name, clause in found.items() if clause is not None}
+        return {
+            name: "" if before is None else check(limits, now, before)
+            for name, (check, now, before) in checks.items()
+            if now is not None
+        }
 
-    def _lost_modes(self, best: Health, limits: Limits, missing: Sequence[str]) -> str | None:
-        if self.modes is None:
-            return None
-        before = -math.inf if best.modes is None else best.modes
+    def _lost_modes(self, missing: Sequence[str], limits: Limits, now: float, before: float) -> str:
         established = before >= self.num_modes / 2  # at first they come and go
-        if not (established and self.modes < (1 - limits.margin) * before):
+        if not (established and now < (1 - limits.margin) * before):
             return ""
         names = ", ".join(missing[:MAX_NAMES])
         more = f" and {len(missing) - MAX_NAMES} more" if len(missing) > MAX_NAMES else ""
         which = f" (missing: {names}{more})" if names else ""
-        lost = f"{before - self.modes:.0f} of the {before:.0f}"
-        return f"{lost} modes that were covered are lost{which}"
+        return f"{before - now:.0f} of the {before:.0f} modes that were covered are lost{which}"
 
-    def _lost_coverage(self, best: Health, limits: Limits) -> str | None:
-        if self.coverage is None:
-            return None
-        if best.coverage is None:
-            return ""
-        now, before = self.coverage, best.coverage
+    def _lost_coverage(self, limits: Limits, now: float, before: float) -> str:
         spread = now * (1 - now) + before * (1 - before)
         chance = limits.deviations * math.sqrt(spread / self.n)
         fell = now < before - limits.margin - chance
         return f"the coverage fell from {before:.3f} to {now:.3f}" if fell else ""
 
-    def _risen_distance(self, best: Health, limits: Limits) -> str | None:
-        if self.frechet is None:
-            return None
-        if best.frechet is None:
-            return ""
-        now, before = self.frechet, best.frechet
+    def _risen_distance(self, limits: Limits, now: float, before: float) -> str:
         rose = not now <= limits.factor * before + FLOORS * self.floor
         values = f"from {before:.3g} at its best to {now:.3g}"
         return f"the Frechet distance rose {values}" if rose else ""
 
-    def _saturation(self, best: Health) -> str | None:
-        if self.acc_real is None or self.acc_fake is None or self.gradient is None:
-            return None
-        share = self.gradient / best.gradient if best.gradient else 1.0
-        if not (min(self.acc_real, self.acc_fake) >= MIN_ACCURACY and share < MAX_GRADIENT):
+    def _saturation(self, limits: Limits, now: float, before: float) -> str:
+        real, fake = self.acc_real or 0.0, self.acc_fake or 0.0
+        share = now / before if before else 1.0
+        if not (min(real, fake) >= MIN_ACCURACY and share < MAX_GRADIENT):
             return ""
         return (
-            f"the discriminator is right about {self.acc_real:.1%} of held-out reals and "
-            f"{self.acc_fake:.1%} of fakes, and the generator's gradient has fallen to "
-            f"{share:.2%} of its largest"
+            f"the discriminator is right about {real:.1%} of held-out reals and {fake:.1%} of "
+            f"fakes, and the generator's gradient has fallen to {share:.2%} of its largest"
         )

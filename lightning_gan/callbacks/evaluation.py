@@ -24,7 +24,6 @@ from lightning_gan.evaluation.panel import MEASURES, Measure, Measured, Panel, d
 from lightning_gan.evaluation.report import Report, circumstances, versions
 from lightning_gan.evaluation.sampling import MeasuredSamples
 from lightning_gan.gan import GAN
-from lightning_gan.metrics.frechet import FrechetResult
 from lightning_gan.training.sampling import BLOCK, Sampling
 
 TRAINING_MEASURES: tuple[Measure, ...] = ("frechet", "neighbours", "modes")
@@ -151,10 +150,9 @@ class Evaluation(GANCallback):
         """The smallest distance so far."""
         now, best = measured.frechet, self._best
         if now is not None:
-            same = best is not None and best.frechet.extractor == now.extractor
-            limit = best.frechet.value if best is not None and same else math.inf
-            if now.value <= limit:  # never of a NaN
-                self._best = BestDistance(now, images)
+            same = best is not None and best.extractor == now.extractor
+            if now.value <= (best.value if best is not None and same else math.inf):  # never a NaN
+                self._best = BestDistance(now.extractor, now.value, images)
         return self._best
 
     def _write(self, trainer: Trainer, report: Report, pictures: dict[str, Tensor]) -> None:
@@ -168,13 +166,11 @@ class Evaluation(GANCallback):
 
     def state_dict(self) -> dict[str, Any]:
         """The smallest distance so far."""
-        best = self._best
-        return {"best": best and {"frechet": best.frechet._asdict(), "images": best.images}}
+        return {"best": self._best and self._best._asdict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes it up."""
-        if (best := state_dict["best"]) is not None:
-            self._best = BestDistance(FrechetResult(**best["frechet"]), best["images"])
+        self._best = state_dict["best"] and BestDistance(**state_dict["best"])
 
 
 def _circumstances(trainer: Trainer, gan: GAN) -> dict[str, Any]:

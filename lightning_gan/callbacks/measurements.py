@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from lightning.pytorch import Trainer
@@ -11,7 +12,6 @@ from torch import Tensor
 from lightning_gan.evaluation.panel import Measured
 from lightning_gan.evaluation.report import Report
 from lightning_gan.metrics.balance import BalanceResult
-from lightning_gan.metrics.frechet import FrechetResult
 from lightning_gan.training.schedule import PlayerName
 
 
@@ -53,11 +53,11 @@ class TrainingReport:
         return found
 
 
-@dataclass(frozen=True)
-class BestDistance:
+class BestDistance(NamedTuple):
     """The smallest Frechet distance of a run, and the images that had been seen by then."""
 
-    frechet: FrechetResult
+    extractor: str
+    value: float
     images: int
 
 

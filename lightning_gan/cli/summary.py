@@ -92,8 +92,8 @@ def _distance(samples: Measured, best: BestDistance | None) -> list[str]:
         f"Frechet     {name} = {now.value:.3f} with {samples.n:,.0f} samples; a perfect "
         f"generator scores about {now.floor:.3f}"
     ]
-    if best is not None and best.frechet.value < now.value:
-        lines.append(f"Best        {name} = {best.frechet.value:.3f}, at {best.images:,.0f} images")
+    if best is not None and best.value < now.value:
+        lines.append(f"Best        {name} = {best.value:.3f}, at {best.images:,.0f} images")
     return lines
 
 

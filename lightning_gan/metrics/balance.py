@@ -96,6 +96,14 @@ class DiscriminatorBalance(ExactMetric):
 
     Sums over all samples of all processes are kept in one float64 tensor, so that one reduction
     gives means that are right for batches of any size; an update waits for no device.
+
+    Example:
+        >>> from lightning_gan.metrics import DiscriminatorBalance
+        >>> metric = DiscriminatorBalance()
+        >>> metric.update(torch.tensor([2.0, 0.5, -0.5, 4.0]), torch.tensor([-1.0, -3.0]))
+        >>> found = metric.compute()
+        >>> found.real_logits.mean, found.acc_real, found.acc_fake
+        (1.5, 0.75, 1.0)
     """
 
     sums: Tensor
@@ -179,6 +187,13 @@ class ValidationBalance(ExactMetric):
     Args:
         probability: What gives probabilities, such as :meth:`Objective.probability`.
         single: Whether they are of each sample by itself, not relative to others.
+
+    Example:
+        >>> from lightning_gan.metrics import ValidationBalance
+        >>> metric = ValidationBalance()
+        >>> metric.update(torch.tensor([3.0, 1.0]), torch.tensor([0.0, 2.0]))
+        >>> metric.compute().auc  # three of the four pairs are in the right order
+        0.75
     """
 
     real: Any  # a list of logits, or all of them once they are gathered

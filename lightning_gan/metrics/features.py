@@ -13,7 +13,13 @@ from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.extractors.base import FeatureExtractor
-from lightning_gan.metrics.reference import CacheFile, Packed, content_hash, feature_batches
+from lightning_gan.metrics.reference import (
+    CacheFile,
+    Packed,
+    Reference,
+    content_hash,
+    feature_batches,
+)
 
 T = TypeVar("T")
 
@@ -56,7 +62,7 @@ class FeatureBank:
 
 
 @dataclass(frozen=True, eq=False)
-class ReferenceFeatures:
+class ReferenceFeatures(Reference):
     """Features of the reals, read-only: what kernels, neighbours and tests of copying look at.
 
     Args:

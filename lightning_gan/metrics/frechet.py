@@ -26,7 +26,7 @@ from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics import moments
 from lightning_gan.metrics.base import SampleMetric
 from lightning_gan.metrics.extractors.base import FeatureExtractor
-from lightning_gan.metrics.reference import CacheFile, Packed, feature_batches
+from lightning_gan.metrics.reference import CacheFile, Packed, Reference, feature_batches
 from lightning_gan.metrics.samples import SampleBatch
 
 SMALL = 512  # up to this many features, LAPACK is fastest and steadiest on one thread
@@ -145,7 +145,7 @@ def frechet_distance(
 
 
 @dataclass(frozen=True, eq=False)
-class ReferenceStatistics:
+class ReferenceStatistics(Reference):
     """Mean and covariance of the reals' features, with what the Frechet distance needs of them.
 
     Args:
@@ -160,6 +160,11 @@ class ReferenceStatistics:
     count: int
     name: str = ""
     known: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+    @property
+    def size(self) -> int:
+        """Length D of the vectors."""
+        return len(self.mean)
 
     @cached_property
     def factor(self) -> Tensor:
@@ -312,6 +317,15 @@ class FrechetDistance(SampleMetric):
 
     Raises:
         ConfigurationError: If the reference is from another extractor.
+
+    Example:
+        >>> from lightning_gan.metrics import FrechetDistance, ReferenceStatistics, get_extractor
+        >>> points = get_extractor("identity")
+        >>> reals = torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 2.0], [2.0, 2.0]])
+        >>> metric = FrechetDistance(points, ReferenceStatistics.from_samples(reals, points))
+        >>> metric.update(reals + 3)  # spread alike, and 3 off in both directions
+        >>> round(metric.compute().value, 6)
+        18.0
     """
 
     higher_is_better = False
@@ -322,17 +336,13 @@ class FrechetDistance(SampleMetric):
 
     def __init__(self, extractor: FeatureExtractor, reference: ReferenceStatistics) -> None:
         super().__init__()
-        if reference.name and reference.name != extractor.name:
-            raise ConfigurationError(
-                f"The reference is of {reference.name!r} and the extractor is {extractor.name!r}: "
-                "build the reference with ReferenceStatistics.from_samples(images, extractor)."
-            )
+        reference.check_extractor(extractor)
         self.set_unregistered(extractor=extractor.freeze())
         self.reference = reference
         # of the features less the reals' mean
         self.add_state("sums", moments.no_sums(), dist_reduce_fx="sum")
         self.add_state("far", [], dist_reduce_fx="cat")
-        self.size, self.unit = len(reference.mean), moments.unit_for(reference.covariance)
+        self.unit = moments.unit_for(reference.covariance)
 
     @torch.no_grad()
     def update(self, images: Tensor | SampleBatch) -> None:
@@ -340,17 +350,12 @@ class FrechetDistance(SampleMetric):
         batch = self.clean(images)
         if not len(batch.kept):
             return
-        features = batch.features(self.extractor).to(self.sums.device)
-        if features.shape[1] != self.size:
-            raise ConfigurationError(
-                f"The extractor {self.extractor.name!r} gives {features.shape[1]} features for "
-                f"images of {tuple(batch.kept.shape[1:])} and the reference has {self.size}: "
-                "generate images of the size and channels of the reals."
-            )
+        features = self.reference.check_features(batch.features(self.extractor), batch)
+        features = features.to(self.sums.device)
         finite = features.isfinite().all(1)
         self.tally[1] += len(features) - int(finite.sum())  # an extractor that overflows
         features = features if bool(finite.all()) else features[finite]
-        self.sums = moments.sized(self.sums, self.size)
+        self.sums = moments.sized(self.sums, self.reference.size)
         centre = self.reference.mean.to(features.device)
         far = moments.add(self.sums, features, centre, self.unit)
         if len(far):
@@ -405,6 +410,6 @@ class FrechetDistance(SampleMetric):
         process_group: Any | None = None,  # noqa: ANN401 (torch's groups have no common type)
     ) -> None:
         """Gathers, after a process without samples got sums and rows like those of the others."""
-        self.sums = moments.sized(self.sums, self.size)
-        self.far = self.far or [self.sums.new_zeros(0, self.size, dtype=torch.float64)]
+        self.sums = moments.sized(self.sums, self.reference.size)
+        self.far = self.far or [self.sums.new_zeros(0, self.reference.size, dtype=torch.float64)]
         super()._sync_dist(dist_sync_fn, process_group)

@@ -144,11 +144,8 @@ class FeatureMetric(GatheredMetric[R]):
         self, extractor: FeatureExtractor, reference: ReferenceFeatures | None = None
     ) -> None:
         super().__init__()
-        if reference is not None and reference.name not in ("", extractor.name):
-            raise ConfigurationError(
-                f"The reference is of {reference.name!r} and the extractor is {extractor.name!r}: "
-                "build the reference with ReferenceFeatures.from_samples(images, extractor)."
-            )
+        if reference is not None:
+            reference.check_extractor(extractor)
         self.set_unregistered(extractor=extractor.freeze())
         self.reference = reference
 
@@ -159,13 +156,9 @@ class FeatureMetric(GatheredMetric[R]):
             ConfigurationError: If there are not as many as in the reference.
         """
         features = batch.features(self.extractor)
-        if self.reference is not None and features.shape[1] != self.reference.size:
-            raise ConfigurationError(
-                f"The extractor {self.extractor.name!r} gives {features.shape[1]} features for "
-                f"images of {tuple(batch.kept.shape[1:])} and the reference has "
-                f"{self.reference.size}: generate images of the size and channels of the reals."
-            )
-        return features
+        if self.reference is None:
+            return features
+        return self.reference.check_features(features, batch)
 
 
 class SuiteResult(NamedTuple):
@@ -188,6 +181,15 @@ class FeatureSuite(FeatureMetric[SuiteResult]):
 
     Raises:
         ConfigurationError: If there is none, or their extractors differ.
+
+    Example:
+        >>> from lightning_gan.metrics import Duplicates, FeatureSuite, VendiScore, get_extractor
+        >>> reals, points = ReferenceFeatures(torch.eye(3)), get_extractor("identity")
+        >>> suite = FeatureSuite([VendiScore(points), Duplicates(points, reals)])
+        >>> suite.update(torch.eye(3).repeat(2, 1))
+        >>> diversity, duplicates = suite.compute().results
+        >>> round(diversity.value, 6), duplicates.exact
+        (3.0, 3.0)
     """
 
     metrics: tuple[FeatureMetric[Any], ...]

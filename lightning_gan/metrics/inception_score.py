@@ -70,6 +70,13 @@ class ClassifierScore(GatheredMetric[ClassifierScoreResult]):
 
     Raises:
         ConfigurationError: If the extractor does not classify, or there is no split.
+
+    Example:
+        >>> from lightning_gan.metrics import ClassifierScore, get_extractor
+        >>> metric = ClassifierScore(get_extractor("digits_cnn"), splits=1)
+        >>> metric.update(torch.zeros(8, 1, 28, 28))  # one picture, eight times
+        >>> round(metric.compute().value, 6)
+        1.0
     """
 
     higher_is_better = True

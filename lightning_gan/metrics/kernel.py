@@ -113,6 +113,13 @@ class KernelDistance(FeatureMetric[KernelResult]):
 
     Raises:
         ConfigurationError: If the reference is from another extractor or a number is too small.
+
+    Example:
+        >>> from lightning_gan.metrics import KernelDistance, ReferenceFeatures, get_extractor
+        >>> metric = KernelDistance(get_extractor("identity"), ReferenceFeatures(torch.eye(2)))
+        >>> metric.update(torch.eye(2))
+        >>> round(metric.compute().value, 6)  # unbiased, so below 0 now and then
+        -2.375
     """
 
     higher_is_better = False

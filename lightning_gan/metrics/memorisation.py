@@ -103,6 +103,14 @@ class Memorisation(FeatureMetric[MemorisationResult]):
     Raises:
         ConfigurationError: If the reference is from another extractor, or there are not as many
             training images as clusters.
+
+    Example:
+        >>> from lightning_gan.metrics import Memorisation, ReferenceFeatures, get_extractor
+        >>> reals = torch.tensor([[0.0], [1.0], [3.0], [6.0]])
+        >>> metric = Memorisation(get_extractor("identity"), ReferenceFeatures(reals), clusters=1)
+        >>> metric.update(torch.tensor([[3.0], [-5.0]]))  # a copy of the third, and something new
+        >>> metric.compute().authentic, metric.compute().closest[0].tolist()
+        (50.0, [0, 2])
     """
 
     min_samples = 1
@@ -233,6 +241,13 @@ class Duplicates(FeatureMetric[DuplicatesResult]):
 
     Raises:
         ConfigurationError: If the reference is from another extractor.
+
+    Example:
+        >>> from lightning_gan.metrics import Duplicates, ReferenceFeatures, get_extractor
+        >>> metric = Duplicates(get_extractor("identity"), ReferenceFeatures(torch.eye(3)))
+        >>> metric.update(torch.tensor([[1.0, 2.0, 3.0], [0.0, 0.0, 0.0], [1.0, 2.0, 3.0]]))
+        >>> metric.compute().exact, metric.compute().closest[0].tolist()
+        (1.0, [0, 2])
     """
 
     reference: ReferenceFeatures

@@ -100,6 +100,13 @@ class ClassCoverage(SampleMetric):
 
     Raises:
         ConfigurationError: If classifier, prior and names do not have as many classes.
+
+    Example:
+        >>> from lightning_gan.metrics import ClassCoverage, get_extractor
+        >>> metric = ClassCoverage(get_extractor("digits_cnn"), [0.1] * 10, "digits")
+        >>> metric.update(torch.zeros(8, 1, 28, 28))  # one picture, eight times
+        >>> metric.compute().covered, len(metric.compute().missing)
+        (1.0, 9)
     """
 
     higher_is_better = None
@@ -212,6 +219,15 @@ class MixtureCoverage(SampleMetric):
 
     Raises:
         ConfigurationError: If there is no mean or sigma is not above 0.
+
+    Example:
+        >>> from lightning_gan.metrics import MixtureCoverage
+        >>> metric = MixtureCoverage(torch.tensor([[0.0, 0.0], [5.0, 0.0]]), 0.1, "two")
+        >>> metric.update(torch.full((20, 2), 0.05))  # all near the first mean
+        >>> metric.compute().covered, metric.compute().high_quality, metric.compute().missing
+        (1.0, 1.0, ['mode 1'])
+        >>> metric.compute().logged()["modes/two/covered"]
+        1.0
     """
 
     higher_is_better = None

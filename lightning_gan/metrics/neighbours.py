@@ -148,6 +148,15 @@ class Neighbours(FeatureMetric[NeighboursResult]):
 
     Raises:
         ConfigurationError: If the reference is from another extractor, or k does not fit it.
+
+    Example:
+        >>> from lightning_gan.metrics import Neighbours, ReferenceFeatures, get_extractor
+        >>> reals = torch.arange(20.0)[:, None]
+        >>> reals[10:] += 1000  # ten on each side of a gap
+        >>> metric = Neighbours(get_extractor("identity"), ReferenceFeatures(reals))
+        >>> metric.update(reals[:10].repeat(2, 1))  # one side only
+        >>> metric.compute().precision, metric.compute().coverage
+        (1.0, 0.5)
     """
 
     reference: ReferenceFeatures

@@ -20,8 +20,10 @@ from tqdm.auto import tqdm
 
 from lightning_gan.basics.cache import VARIABLE, cache_folder, written_whole
 from lightning_gan.basics.images import from_uint8
+from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.extractors.base import FeatureExtractor
 from lightning_gan.metrics.extractors.bundled import WEIGHTS_FOLDER
+from lightning_gan.metrics.samples import SampleBatch
 
 BUNDLED_FOLDER = WEIGHTS_FOLDER / "statistics"
 VERSION = "1"  # of the file and of the way the statistics are computed
@@ -41,6 +43,44 @@ class Packable(Protocol):
 
 
 P = TypeVar("P", bound=Packable)
+
+
+class Reference:
+    """What is known of the reals' features, and which samples compare with it."""
+
+    name: str
+    """Name of the extractor; empty where unknown."""
+
+    @property
+    def size(self) -> int:
+        """Length D of the vectors."""
+        raise NotImplementedError
+
+    def check_extractor(self, extractor: FeatureExtractor) -> None:
+        """Refuses another extractor.
+
+        Raises:
+            ConfigurationError: If it is another one.
+        """
+        if self.name not in ("", extractor.name):
+            raise ConfigurationError(
+                f"The reference is of {self.name!r} and the extractor is {extractor.name!r}: build "
+                f"the reference with {type(self).__name__}.from_samples(images, extractor)."
+            )
+
+    def check_features(self, features: Tensor, batch: SampleBatch) -> Tensor:
+        """The features (n, D) of a batch.
+
+        Raises:
+            ConfigurationError: If there are not as many as of the reals.
+        """
+        if features.shape[1] != self.size:
+            raise ConfigurationError(
+                f"Samples of {tuple(batch.kept.shape[1:])} have {features.shape[1]} features and "
+                f"the reference has {self.size}: generate images of the size and channels of the "
+                "reals."
+            )
+        return features
 
 
 def feature_batches(

@@ -165,6 +165,13 @@ class StackedCoverage(SampleMetric):
     Raises:
         ConfigurationError: If classifier and shares do not have as many classes, the shares are
             none, or a number is out of range.
+
+    Example:
+        >>> from lightning_gan.metrics import StackedCoverage
+        >>> metric = StackedCoverage([0.1] * 10, "stacked_mnist")
+        >>> metric.update(torch.zeros(8, 3, 28, 28))  # one picture, eight times
+        >>> metric.compute().covered, metric.compute().total
+        (1.0, 1000)
     """
 
     higher_is_better = None

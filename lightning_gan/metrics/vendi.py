@@ -97,6 +97,13 @@ class VendiScore(FeatureMetric[VendiResult]):
 
     Raises:
         ConfigurationError: If the reference is from another extractor.
+
+    Example:
+        >>> from lightning_gan.metrics import VendiScore, get_extractor
+        >>> metric = VendiScore(get_extractor("identity"))
+        >>> metric.update(torch.eye(3).repeat(5, 1))  # three directions, however often
+        >>> round(metric.compute().value, 6)
+        3.0
     """
 
     higher_is_better = True

