@@ -18,7 +18,7 @@ from lightning.pytorch import Trainer
 
 from lightning_gan.errors import ConfigurationError
 
-REQUEUED = 75
+REQUEUED_EXIT_CODE = 75
 """Exit code of a run that SLURM starts again (sysexits.h: a temporary failure)."""
 
 SCONTROL_SECONDS = 60
@@ -65,7 +65,7 @@ class Interrupted(SystemExit):
             f"{', and ' if self.requeued else ', but ' if job else ': '}{then}"
         )
         super().__init__(self._sentence)
-        self.code = REQUEUED if self.requeued else 128 + signal_number
+        self.code = REQUEUED_EXIT_CODE if self.requeued else 128 + signal_number
         if is_helper():
             self.code = 0
 

@@ -13,7 +13,7 @@ from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.base import ExactMetric
 from lightning_gan.metrics.memorisation import mann_whitney
 
-CERTAIN = 1e-12
+EPSILON = 1e-12
 """How far probabilities are kept from 0 and 1 where their logarithm is taken."""
 
 Probability = Callable[[Tensor, Tensor], tuple[Tensor, Tensor] | None]
@@ -274,5 +274,5 @@ def divergence_bound(real: Tensor, fake: Tensor) -> Tensor:
         real: Probabilities D(x) (N,) of reals.
         fake: Probabilities D(G(z)) (M,) of fakes.
     """
-    real, fake = (p.double().clamp(CERTAIN, 1 - CERTAIN) for p in (real, fake))
+    real, fake = (p.double().clamp(EPSILON, 1 - EPSILON) for p in (real, fake))
     return math.log(2) + (real.log().mean() + (-fake).log1p().mean()) / 2

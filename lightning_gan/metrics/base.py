@@ -24,7 +24,7 @@ class Result(Protocol):
 
 
 class ExactMetric(Metric):
-    """A metric whose states stay float64 or int64 whatever the precision of the model around it.
+    """A metric whose states keep their types whatever the precision of the model around it.
 
     Only a change of device reaches them; a device without float64 leaves them on the CPU.
     """
@@ -41,8 +41,6 @@ class ExactMetric(Metric):
         self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = ""
     ) -> nn.Module:
         def move(value: Tensor) -> Tensor:
-            if value.dtype not in (torch.float64, torch.int64):
-                return fn(value)
             try:
                 device = fn(value.new_empty(0)).device
             except TypeError:  # how MPS refuses float64

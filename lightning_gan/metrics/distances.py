@@ -16,31 +16,31 @@ from torch import Tensor
 from lightning_gan.metrics.features import FeatureBank
 
 TILE = 1 << 20  # fewer, where the vectors are short: they stay in the cache
-HELD = 1 << 23  # distances held at once: 64 MB, a few times over
+MAX_HELD = 1 << 23  # distances held at once: 64 MB, a few times over
 ROUNDING = 1e-12  # more than a product of thousands of numbers loses, relative to its terms
-CENTRAL = 101  # vectors whose median is taken for the midst: no outlier moves it
-DEPTH = 10  # nearest neighbours looked up at once; the 20 closest pairs are always among them
+NUM_CENTRAL = 101  # vectors whose median is taken for the midst: no outlier moves it
+MIN_DEPTH = 10  # nearest neighbours looked up at once; the 20 closest pairs are always among them
 
 
-def direct(a: Tensor, b: Tensor) -> Tensor:
+def paired_distances(a: Tensor, b: Tensor) -> Tensor:
     """Squared distances of rows, (N,) of (N, D) and (N, D), by difference; exact for equal rows."""
-    rows = max(1, HELD // a.shape[1])
+    rows = max(1, MAX_HELD // a.shape[1])
     parts = zip(torch.split(a, rows), torch.split(b, rows), strict=True)
     found = [(x.double() - y.double()).square().sum(1) for x, y in parts]
     return torch.cat(found) if found else a.new_zeros(0, dtype=torch.float64)
 
 
-def direct_to(a: Tensor, b: Tensor, index: Tensor) -> Tensor:
+def distances_to(a: Tensor, b: Tensor, index: Tensor) -> Tensor:
     """Squared distances (N, K) of rows of a (N, D) to the rows ``index`` (N, K) of b."""
-    columns = [direct_by_index(a, b, column) for column in index.T]
+    columns = [distances_by_index(a, b, column) for column in index.T]
     return torch.stack(columns, 1)
 
 
-def direct_by_index(a: Tensor, b: Tensor, index: Tensor) -> Tensor:
+def distances_by_index(a: Tensor, b: Tensor, index: Tensor) -> Tensor:
     """Squared distances (N,) of rows of a (N, D) to the rows ``index`` (N,) of b."""
-    rows = max(1, HELD // a.shape[1])
+    rows = max(1, MAX_HELD // a.shape[1])
     parts = zip(torch.split(a, rows), torch.split(index, rows), strict=True)
-    return torch.cat([direct(x, b[chosen]) for x, chosen in parts])
+    return torch.cat([paired_distances(x, b[chosen]) for x, chosen in parts])
 
 
 def distance_blocks(a: Tensor, b: Tensor) -> Iterator[tuple[slice, Tensor]]:
@@ -55,10 +55,10 @@ def distance_blocks(a: Tensor, b: Tensor) -> Iterator[tuple[slice, Tensor]]:
         memory that the next ones overwrite.
     """
     # from the midst of the vectors, their lengths are small, and with them what is lost
-    centre = b[:CENTRAL].double().sort(0).values[min(len(b), CENTRAL) // 2]
-    columns = max(16, HELD // a.shape[1])
+    centre = b[:NUM_CENTRAL].double().sort(0).values[min(len(b), NUM_CENTRAL) // 2]
+    columns = max(16, MAX_HELD // a.shape[1])
     whole = _terms(b, centre, 1) if columns >= len(b) else None
-    size = max(16, (HELD if whole is None else TILE) // max(len(b), a.shape[1]))
+    size = max(16, (MAX_HELD if whole is None else TILE) // max(len(b), a.shape[1]))
     held = torch.empty(min(size, len(a)), len(b), dtype=torch.float64, device=b.device)
     for start in range(0, len(a), size):
         left = _terms(a[start : start + size], centre, -2)
@@ -96,7 +96,7 @@ def nearest(a: Tensor, b: Tensor, own: Tensor | None = None) -> tuple[Tensor, Te
             block[torch.arange(len(block), device=block.device), own[rows]] = torch.inf
         found = block.min(1).indices
         indices.append(found)
-        distances.append(direct_by_index(a[rows], b, found))
+        distances.append(distances_by_index(a[rows], b, found))
     if not distances:
         return a.new_zeros(0, dtype=torch.float64), a.new_zeros(0, dtype=torch.int64)
     return torch.cat(distances), torch.cat(indices)
@@ -116,14 +116,14 @@ class Neighbourhood(NamedTuple):
     ties: Tensor
 
 
-def neighbourhood(bank: FeatureBank, depth: int = DEPTH) -> Neighbourhood:
+def neighbourhood(bank: FeatureBank, depth: int = MIN_DEPTH) -> Neighbourhood:
     """The neighbours within a bank of two vectors or more, computed once.
 
     Args:
         bank: The vectors.
         depth: How many are wanted at least; there are never more than N - 1.
     """
-    depth = max(depth, DEPTH)
+    depth = max(depth, MIN_DEPTH)
     return bank.once(f"neighbourhood {depth}", lambda: _neighbourhood(bank.features, depth))
 
 
@@ -134,7 +134,7 @@ def _neighbourhood(features: Tensor, depth: int) -> Neighbourhood:
         own = torch.arange(rows.start, rows.stop, device=block.device)
         block[own - rows.start, own] = torch.inf
         indices = block.topk(depth, largest=False).indices
-        distances, order = direct_to(features[rows], features, indices).sort(dim=1, stable=True)
+        distances, order = distances_to(features[rows], features, indices).sort(dim=1, stable=True)
         ties = (block <= distances[:, :1]).sum(1)
         parts.append(Neighbourhood(distances, indices.gather(1, order), ties))
     return Neighbourhood(*(torch.cat(column) for column in zip(*parts, strict=True)))

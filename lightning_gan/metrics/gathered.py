@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from lightning_gan.errors import ConfigurationError
@@ -95,14 +95,6 @@ class GatheredMetric(SampleMetric, Generic[R]):
     def compute(self) -> R:
         """The result; NaN with too few samples."""
         return self.nothing() if self.unusable(self.min_samples) else self.measure(self.gathered())
-
-    def _apply(
-        self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = ""
-    ) -> nn.Module:
-        def move(value: Tensor) -> Tensor:  # features stay float32, as the sums stay float64
-            return value.to(fn(value[:0]).device) if value.dtype == torch.float32 else fn(value)
-
-        return super()._apply(move, exclude_state)
 
     def _sync_dist(
         self,

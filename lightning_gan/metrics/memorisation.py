@@ -280,7 +280,7 @@ def closest_pairs(bank: FeatureBank, count: int = NUM_PAIRS) -> tuple[Tensor, Te
 
     Args:
         bank: Two vectors or more.
-        count: Number of pairs, at most twice as many as ``distances.DEPTH``.
+        count: Number of pairs, at most twice as many as ``distances.MIN_DEPTH``.
     """
     found = neighbourhood(bank)
     rows = torch.arange(len(bank), device=found.indices.device)[:, None].expand_as(found.indices)

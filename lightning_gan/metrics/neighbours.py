@@ -11,8 +11,8 @@ from torch import Tensor
 from lightning_gan.errors import above, at_least, below, check_range
 from lightning_gan.metrics.distances import (
     ROUNDING,
-    direct_by_index,
     distance_blocks,
+    distances_by_index,
     neighbourhood,
 )
 from lightning_gan.metrics.extractors.base import FeatureExtractor
@@ -60,9 +60,9 @@ def crossing(
     in_manifold = torch.zeros(len(fake), dtype=torch.bool, device=fake.device)
     balls = torch.zeros(len(fake), dtype=torch.int64, device=fake.device)
     for rows, block in distance_blocks(real, fake):
-        row = direct_by_index(real[rows], fake, block.min(1).indices)
+        row = distances_by_index(real[rows], fake, block.min(1).indices)
         to_fake.append(Nearest(row, (block <= row[:, None]).sum(1)))
-        column = direct_by_index(fake, real[rows], block.min(0).indices)
+        column = distances_by_index(fake, real[rows], block.min(0).indices)
         columns.append(Nearest(column, (block <= column).sum(0)))
         in_manifold |= (block <= manifold[0][rows, None]).any(0)
         balls += (block <= density[rows, None]).sum(0)

@@ -88,7 +88,7 @@ def test_tiles_of_any_size_change_no_value(monkeypatch: pytest.MonkeyPatch) -> N
     whole = measured(real, fake)
     for tile, held in ((1 << 20, 1 << 23), (16 * 150, 1 << 23), (1, 60), (1, 1)):
         monkeypatch.setattr(distances, "TILE", tile)
-        monkeypatch.setattr(distances, "HELD", held)
+        monkeypatch.setattr(distances, "MAX_HELD", held)
         assert measured(real, fake) == whole
 
 
