@@ -65,7 +65,8 @@ class GAN(Part, LightningModule):
         learning_rate: Factor of both learning rates as a function of the images seen.
         ema_half_life: Half-life, in images, of the average of the generator's weights that samples
             are drawn from; 0 for no averaging.
-        ema_rampup: Early on the half-life is at most this share of the images seen.
+        ema_rampup: Early on the half-life is at most this share of the images seen; 0 for no
+            averaging at all.
         gradient_clip: Largest norm of a player's gradient; None for no clipping.
         accumulate: Pieces that each batch is worked through in, for batches larger than memory.
         max_images: Budget; training stops once so many images have been seen.
@@ -124,7 +125,8 @@ class GAN(Part, LightningModule):
         self.alternation = alternation or PerBatch()
         self.augmentation = augmentation
         self.prior = prior or Prior()
-        self.make_optimizer = {PLAYERS[0]: discriminator_optimizer, PLAYERS[1]: generator_optimizer}
+        makers = (discriminator_optimizer, generator_optimizer)
+        self.make_optimizer = dict(zip(PLAYERS, makers, strict=True))
         self.learning_rate = learning_rate
         self.ema_half_life = ema_half_life
         self.ema_rampup = ema_rampup
@@ -166,7 +168,8 @@ class GAN(Part, LightningModule):
         if self.channels_last and real.ndim == 4:
             real = real.contiguous(memory_format=torch.channels_last)
         self.outputs = []
-        # An alternation, not an if: k critic updates, one each, or whole epochs of one player.
+        # One of each as a rule. With k critic updates the generator waits for every k-th batch, so
+        # that each critic update has fresh reals; in phases one player moves for whole epochs.
         counts = self.alternation.updates(self.progress.batches, self._epoch())
         for _ in range(counts.discriminator):
             self._update(self.game.discriminator, real, labels)
@@ -200,7 +203,8 @@ class GAN(Part, LightningModule):
                 self.manual_backward(loss * (len(step.real) / len(real)))
         self._step_optimizer(player.name, optimizer)
         self.progress.count_update(player.name)
-        # After the step, so that constraints act on the weights that the player goes on with.
+        # After the step, so that constraints act on the weights that the player goes on with; what
+        # the parts look at is the last piece.
         self.game.observe(step, outputs)
         self.outputs += outputs
 
@@ -227,12 +231,12 @@ class GAN(Part, LightningModule):
         # Short at first, or the untrained weights would stay in it for long.
         half_life = min(self.ema_half_life, self.ema_rampup * self.images_in_average)
         keep = 0.5 ** (images / half_life) if half_life > 0 else 0.0
-        ema, moving = self.generator_ema, self.generator
+        ema, generator = self.generator_ema, self.generator
         # One call for all weights instead of one each, which would cost more than the arithmetic.
-        weights: tuple[list[Tensor], list[Tensor]] = [*ema.parameters()], [*moving.parameters()]
+        weights: tuple[list[Tensor], list[Tensor]] = [*ema.parameters()], [*generator.parameters()]
         torch._foreach_lerp_(*weights, 1 - keep)
-        # Buffers, such as batch norm's statistics and counters, are averages already.
-        for buffer, source in zip(ema.buffers(), moving.buffers(), strict=True):
+        # Buffers are copied: batch norm's statistics are averages already, and a counter is none.
+        for buffer, source in zip(ema.buffers(), generator.buffers(), strict=True):
             buffer.copy_(source)
         self.images_in_average = self.progress.images
 
@@ -259,7 +263,8 @@ class GAN(Part, LightningModule):
 
     def player_of(self, optimizer: Optimizer) -> PlayerName:
         """Whose optimizer it is."""
-        return PLAYERS[0] if optimizer is self.optimizer_of(PLAYERS[0]).optimizer else PLAYERS[1]
+        is_discriminators = optimizer is self.optimizer_of("discriminator").optimizer
+        return "discriminator" if is_discriminators else "generator"
 
     def weights_of(self, player: PlayerName) -> list[nn.Parameter]:
         """A player's weights; those of objective and regularizers are the discriminator's."""
@@ -296,7 +301,10 @@ class GAN(Part, LightningModule):
     # ------------------------------------------------------------------------------- samples
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Samples of the averaged generator, in evaluation mode, from latents (N, latent_dim)."""
+        """Samples of the averaged generator from standard normal numbers (N, latent_dim).
+
+        The prior makes latents of them. Labels are class indices (N,), class 0 where None.
+        """
         if labels is None:
             labels = torch.zeros(len(z), dtype=torch.long, device=z.device)
         samples: Tensor = self.generator_ema.eval()(self.prior(z), labels)

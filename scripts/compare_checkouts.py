@@ -620,7 +620,8 @@ IN_A_ROW: dict[str, list[str]] = {
     "cifar10": [
         "fit --data CIFAR10 --data.root {data} --data.flip false --model.generator.width 4 "
         f"--model.discriminator.width 4 {SHORT} {MEASURED}",
-        "evaluate --ckpt_path run --data CIFAR10 --data.root {data} --num_samples 500",
+        "evaluate --ckpt_path run --data CIFAR10 --data.root {data} --num_samples 500 "
+        "--measures [frechet,score,modes]",
     ],
     "FashionMNIST": [
         "fit --data FashionMNIST --data.root {made} --data.val_size 50 --model.generator.width 4 "
@@ -630,7 +631,7 @@ IN_A_ROW: dict[str, list[str]] = {
         "fit --data StackedMNIST --data.root {data} --data.image_size 32 "
         f"--model.generator.width 4 --model.discriminator.width 4 {SHORT} {MEASURED}",
         "evaluate --ckpt_path run --data StackedMNIST --data.root {data} --data.image_size 32 "
-        "--num_samples 500",
+        "--num_samples 500 --measures [frechet,modes]",
     ],
     "image_folder": [
         f"fit {FOLDER} {MEASURED} --model.generator.num_classes 2 "

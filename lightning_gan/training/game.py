@@ -1,7 +1,7 @@
 """The game: what each player sees, what it pays, and what the parts learn from it.
 
-It knows two players, a list of regularizers and an augmentation, and none of them by name. It works
-in a plain PyTorch loop.
+It knows two players, kinds of regularizers and an augmentation, but no loss, penalty or network by
+name, and works in a plain PyTorch loop.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -83,8 +83,7 @@ class Game:
         self.parts, self.seeds = parts, Seeds(seed)
         self.latent_moves = [part for part in parts.regularizers if isinstance(part, LatentMove)]
         objective = parts.objective
-        # By the time that terms are computed the discriminator's loss has had both kinds judged.
-        both: tuple[Kind, Kind] = ("real", "fake")
+        both: tuple[Kind, Kind] = ("real", "fake")  # which its loss has had judged already
         # Classifiers and other heads belong to objective and regularizers. They learn with the
         # discriminator, whose features they read, and are frozen with it.
         learning: list[nn.Module] = [parts.discriminator, objective, *parts.regularizers]
@@ -137,7 +136,8 @@ class Game:
             discriminator_optimizer: For objectives that foresee its steps.
         """
         update, value_of = progress.updates(player.name), values_at(progress.images)
-        # A gradient by the input, as penalties on the slope take it, must be asked for beforehand.
+        # R1 and R2 take the gradient by the samples themselves, which must be asked for before the
+        # logits are computed. Penalties at points in between make these points when they are due.
         due = player.due(update) if player is self.discriminator else ()
         by_input = {kind for term in due for kind in term.penalty.differentiates}
         size = -(-len(real) // self.parts.accumulate)
@@ -208,7 +208,7 @@ class Game:
         def logits(z: Tensor) -> Tensor:
             return discriminate(generate(z), labels).logits
 
-        # Such a move goes up the discriminator's own gradient, before anything is judged.
+        # A move of latents goes up the gradient of the logit, whose passes come before all others.
         for part in self.latent_moves:
             z = part.move_latents(z, logits, random)
         # The discriminator's update needs no gradient of the generator, unless latents have moved
@@ -233,8 +233,8 @@ class Game:
                 factor = step.value_of(term.weight) * term.penalty.every
                 loss = loss + factor * value
                 terms[type(term.penalty).__name__] = value.detach()
-        # Unrolled objectives have looked at other discriminators only.
-        step = step.judged("fake")
+        # An objective that foresees the discriminator has looked at later ones only.
+        step = step.judged("fake") if player is self.generator else step.judged("real", "fake")
         real = step.real_logits.detach() if player is self.discriminator else None
         return loss, StepOutput(player.name, bare, real, step.fake_logits.detach(), terms)
 

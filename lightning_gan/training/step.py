@@ -32,7 +32,7 @@ class Step:
 
     Args:
         player: Whose update it is.
-        real: Real samples (N, C, H, W) in [-1, 1], or points (N, D).
+        real: What passes as real: samples (N, C, H, W) in [-1, 1], or points (N, D).
         fake: As many generated samples; pair i carries the label of real i.
         labels: Class indices (N,).
         z: Latents (N, latent_dim) of the generated samples.
@@ -50,7 +50,7 @@ class Step:
         fake_output: What it made of the generated samples, likewise.
     """
 
-    # Tensors that are new at every update: all that a compiled or captured loss would be given.
+    # What differs from update to update; a compiled or captured loss would be given the tensors.
     player: PlayerName
     real: Tensor
     fake: Tensor
@@ -58,7 +58,7 @@ class Step:
     z: Tensor
     drawn_z: Tensor
     random: RandomStream
-    # What judges and makes them, the same at every update.
+    # What made and judges them.
     generator: Generator
     discriminator: Discriminator
     discriminate: Discriminate
