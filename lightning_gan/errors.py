@@ -86,9 +86,13 @@ def check_range(part: object, /, *bounds: Bound, **numbers: Number) -> None:
         if number is None or callable(number):
             continue
         if not all(bound.holds(number) for bound in bounds):
-            owner = part if isinstance(part, str) else type(part).__name__
             words = " and ".join(bound.words for bound in bounds)
-            raise ConfigurationError(f"{owner}: {name}={number} must be {words}.")
+            raise ConfigurationError(f"{name_of(part)}: {name}={number} must be {words}.")
+
+
+def name_of(part: object) -> str:
+    """What errors call a part: its class, or the name that it is."""
+    return part if isinstance(part, str) else type(part).__name__
 
 
 def said(error: BaseException) -> str:

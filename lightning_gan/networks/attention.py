@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, name_of
 from lightning_gan.networks.layers import maybe_spectral
 
 
@@ -59,11 +59,11 @@ def _pooled(maps: Tensor) -> Tensor:
     return F.max_pool2d(maps, 2, ceil_mode=True)
 
 
-def place_of_attention(name: str, attention: int, sides: Sequence[int]) -> int | None:
+def place_of_attention(network: object, attention: int, sides: Sequence[int]) -> int | None:
     """The first block whose map has ``attention`` pixels on its shorter side; None for 0.
 
     Args:
-        name: Of the network, for the error.
+        network: The network, for the error.
         attention: Pixels on the shorter side of the map; 0 for none.
         sides: Pixels on the shorter side of the map behind each block.
 
@@ -74,8 +74,8 @@ def place_of_attention(name: str, attention: int, sides: Sequence[int]) -> int |
         return None
     if attention not in sides:
         raise ConfigurationError(
-            f"{name}: attention={attention} is no side of a map: the blocks end in maps of "
-            f"{', '.join(map(str, dict.fromkeys(sides)))} pixels on the shorter side; 0 leaves "
-            "attention out."
+            f"{name_of(network)}: attention={attention} is no side of a map: the blocks end in "
+            f"maps of {', '.join(map(str, dict.fromkeys(sides)))} pixels on the shorter side; 0 "
+            "leaves attention out."
         )
     return list(sides).index(attention)

@@ -6,77 +6,59 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gan.errors import ConfigurationError, at_least, check_range, one_of
+from lightning_gan.errors import ConfigurationError, at_least, check_range, name_of, one_of
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
-from lightning_gan.networks.layers import halvings
+from lightning_gan.networks.layers import dense_to_map, halvings
 
 
 def _convolutions(inputs: int, maps: int, depth: int) -> nn.Sequential:
     """So many 3 x 3 convolutions, each with an ELU behind it."""
     layers: list[nn.Module] = []
-    for _ in range(depth):
-        layers += [nn.Conv2d(inputs, maps, 3, padding=1), nn.ELU()]
-        inputs = maps
+    for come in [inputs, *[maps] * (depth - 1)]:
+        layers += [nn.Conv2d(come, maps, 3, padding=1), nn.ELU()]
     return nn.Sequential(*layers)
 
 
-def _smallest(name: str, size: tuple[int, int]) -> tuple[int, tuple[int, int]]:
+def _smallest(network: Generator | Discriminator) -> tuple[int, tuple[int, int]]:
     """Number of sizes that there are maps of, and the smallest, whose short side has 8 to 14."""
-    sizes, (height, width) = halvings(name, size)
+    sizes, (height, width) = halvings(network, network.size)
     return sizes, (2 * height, 2 * width)
 
 
-class _Encoder(nn.Sequential):
+def _encoder(network: Discriminator, width: int, code_dim: int, depth: int) -> nn.Sequential:
     """Halves the image down to 8 to 14 pixels and maps that to a code (N, code_dim)."""
-
-    def __init__(
-        self, name: str, channels: int, size: tuple[int, int], width: int, code_dim: int, depth: int
-    ) -> None:
-        sizes, (high, wide) = _smallest(name, size)
-        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.ELU()]
-        inputs = width
-        for number in range(1, sizes + 1):
-            maps = width * number
-            if number > 1:  # sub-sampling, by a convolution of its own
-                layers += [nn.Conv2d(inputs, maps, 3, stride=2, padding=1), nn.ELU()]
-                inputs = maps
-            layers.append(_convolutions(inputs, maps, depth))
-        super().__init__(*layers, nn.Flatten(), nn.Linear(inputs * high * wide, code_dim))
+    sizes, (high, wide) = _smallest(network)
+    layers: list[nn.Module] = [nn.Conv2d(network.channels, width, 3, padding=1), nn.ELU()]
+    for maps in range(width, width * sizes + 1, width):
+        if maps > width:  # sub-sampling, by a convolution of its own
+            layers += [nn.Conv2d(maps - width, maps, 3, stride=2, padding=1), nn.ELU()]
+        layers.append(_convolutions(maps, maps, depth))
+    code = nn.Linear(width * sizes * high * wide, code_dim)
+    return nn.Sequential(*layers, nn.Flatten(), code)
 
 
 class _Decoder(nn.Module):
     """From a code (N, code_dim) to an image, doubling by nearest neighbours."""
 
     def __init__(
-        self,
-        name: str,
-        channels: int,
-        size: tuple[int, int],
-        width: int,
-        code_dim: int,
-        depth: int,
-        skips: bool,
+        self, network: Generator | Discriminator, width: int, code_dim: int, depth: int, skips: bool
     ) -> None:
         super().__init__()
-        sizes, smallest = _smallest(name, size)
+        sizes, smallest = _smallest(network)
         self.skips = skips
-        self.start = nn.Sequential(
-            nn.Linear(code_dim, width * smallest[0] * smallest[1]),
-            nn.Unflatten(1, (width, *smallest)),
-        )
+        self.start = dense_to_map(code_dim, width, smallest)
         later = 2 * width if skips else width
         self.stages = nn.ModuleList(
             _convolutions(later if number else width, width, depth) for number in range(sizes)
         )
-        self.image = nn.Conv2d(width, channels, 3, padding=1)
+        self.image = nn.Conv2d(width, network.channels, 3, padding=1)
 
     def forward(self, code: Tensor) -> Tensor:
         """Images (N, C, H, W), of any range."""
         first: Tensor = self.start(code)
-        maps = self.stages[0](first)
-        for number, stage in enumerate(self.stages):
-            if number == 0:
-                continue
+        smallest, *stages = self.stages
+        maps = smallest(first)
+        for number, stage in enumerate(stages, start=1):
             maps = F.interpolate(maps, scale_factor=2.0, mode="nearest")
             if self.skips:
                 again = F.interpolate(first, scale_factor=2.0**number, mode="nearest")
@@ -94,18 +76,12 @@ class _Reconstructing(Discriminator):
     decoder: nn.Module
 
     def __init__(
-        self,
-        channels: int | None,
-        image_size: ImageSize,
-        code_dim: int,
-        power: int,
-        num_classes: int,
+        self, channels: int | None, image_size: ImageSize, code_dim: int, power: int, classes: int
     ) -> None:
-        super().__init__(channels, image_size, num_classes)
-        name = type(self).__name__
-        if num_classes:
+        super().__init__(channels, image_size, classes)
+        if classes:
             raise ConfigurationError(
-                f"{name} has no classes, but num_classes={num_classes}: set it to 0."
+                f"{name_of(self)} has no classes, but num_classes={classes}: set it to 0."
             )
         check_range(self, at_least(1), code_dim=code_dim)
         check_range(self, one_of(1, 2), power=power)
@@ -130,7 +106,7 @@ class _Reconstructing(Discriminator):
             ConfigurationError: Always.
         """
         raise ConfigurationError(
-            f"{type(self).__name__} judges a sample by its reconstruction, not by its code alone: "
+            f"{name_of(self)} judges a sample by its reconstruction, not by its code alone: "
             "ask for logits_and_features(samples, labels)."
         )
 
@@ -178,9 +154,8 @@ class AutoencoderDiscriminator(_Reconstructing):
     ) -> None:
         super().__init__(channels, image_size, code_dim, power, num_classes)
         check_range(self, at_least(1), width=width, depth=depth)
-        name = type(self).__name__
-        self.encoder = _Encoder(name, self.channels, self.size, width, code_dim, depth)
-        self.decoder = _Decoder(name, self.channels, self.size, width, code_dim, depth, skips)
+        self.encoder = _encoder(self, width, code_dim, depth)
+        self.decoder = _Decoder(self, width, code_dim, depth, skips)
 
 
 class MLPAutoencoderDiscriminator(_Reconstructing):
@@ -261,11 +236,8 @@ class BEGANGenerator(Generator):
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes)
         check_range(self, at_least(1), width=width, depth=depth)
-        self.decoder = _Decoder(
-            type(self).__name__, self.channels, self.size, width, self.input_dim, depth, skips
-        )
+        self.decoder = _Decoder(self, width, self.input_dim, depth, skips)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Images (N, channels, height, width) in [-1, 1]; the paper has no tanh."""
-        images: Tensor = self.decoder(self.conditioned(z, labels))
-        return images.tanh()
+        return torch.tanh(self.decoder(self.conditioned(z, labels)))

@@ -55,7 +55,8 @@ class Generator(Part, nn.Module, base=True):
 
     Subclasses define ``forward(z, labels)`` on latents (N, latent_dim) and class indices (N,), and
     return images (N, channels, height, width) in [-1, 1], or points (N, channels) where
-    ``image_size`` is 0. The labels are always passed; an unconditional generator ignores them.
+    ``image_size`` is 0; or they set ``layers``, which make samples of the conditioned latents.
+    The labels are always passed; an unconditional generator ignores them.
     ``size`` is the height and width, (0, 0) for points. One with noise inside its layers sets
     ``draws_noise`` and defines ``forward(z, labels, random=None)``.
 
@@ -74,6 +75,8 @@ class Generator(Part, nn.Module, base=True):
 
     draws_noise: ClassVar[bool] = False
     """Whether ``forward`` takes a random stream, for noise inside the layers."""
+
+    layers: nn.Module
 
     def __init__(
         self,
@@ -97,6 +100,11 @@ class Generator(Part, nn.Module, base=True):
     def conditioned(self, z: Tensor, labels: Tensor) -> Tensor:
         """The latent (N, latent_dim), joined by the embedding of the label where there is one."""
         return z if self.embedding is None else torch.cat([z, self.embedding(labels)], dim=1)
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Samples of latents (N, latent_dim) with class indices (N,)."""
+        samples: Tensor = self.layers(self.conditioned(z, labels))
+        return samples
 
     def generate(self, z: Tensor, labels: Tensor, random: RandomStream | None = None) -> Tensor:
         """Samples of latents (N, latent_dim), with the stream's noise where there is any.
@@ -126,9 +134,10 @@ class Generator(Part, nn.Module, base=True):
 class Discriminator(Part, nn.Module, base=True):
     """A network from samples to logits, high for real.
 
-    Subclasses define ``features(samples)`` -> (N, F) and end their ``__init__`` by calling
-    :meth:`add_head`. The logit is a linear function of the features, plus, where there are
-    classes, the inner product with the embedding of the label (projection, Miyato & Koyama 2018).
+    Subclasses define ``features(samples)`` -> (N, F), or set ``layers``, which give them, and end
+    their ``__init__`` by calling :meth:`add_head`. The logit is a linear function of the features,
+    plus, where there are classes, the inner product with the embedding of the label (projection,
+    Miyato & Koyama 2018).
     ``size`` is the height and width, (0, 0) for points.
 
     Args:
@@ -141,6 +150,7 @@ class Discriminator(Part, nn.Module, base=True):
         ConfigurationError: If a size is missing or does not fit.
     """
 
+    layers: nn.Module
     head: nn.Module
     projection: nn.Module | None
 
@@ -176,7 +186,8 @@ class Discriminator(Part, nn.Module, base=True):
 
     def features(self, samples: Tensor) -> Tensor:
         """The features (N, F) that the logit is linear in."""
-        raise NotImplementedError
+        features: Tensor = self.layers(samples)
+        return features
 
     def logits_from(self, features: Tensor, labels: Tensor) -> Tensor:
         """Logits (N,) of features (N, F) with class indices (N,)."""

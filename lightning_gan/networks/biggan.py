@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lightning_gan.errors import ConfigurationError, at_least, check_range
+from lightning_gan.errors import ConfigurationError, at_least, check_range, name_of
 from lightning_gan.networks.attention import SelfAttention, place_of_attention
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.conditional import ConditionalBatchNorm
-from lightning_gan.networks.layers import halvings
-from lightning_gan.networks.resnet import UpBlock
+from lightning_gan.networks.layers import dense_to_map, halvings, zero_bias
+from lightning_gan.networks.resnet import PooledSum, UpBlock
 
 _EPS = 1e-6
 """Of the lengths that spectral norm divides by, as in the authors' scripts."""
@@ -28,8 +28,8 @@ def start_orthogonal(network: nn.Module, *normed: type[nn.Module]) -> None:
     for module in list(network.modules()):
         if isinstance(module, (nn.Conv2d, nn.Linear, nn.Embedding)):
             nn.init.orthogonal_(module.weight)
-            if not isinstance(module, nn.Embedding) and module.bias is not None:
-                nn.init.zeros_(module.bias)
+            if not isinstance(module, nn.Embedding):
+                zero_bias(module)
             if isinstance(module, normed):
                 spectral_norm(module, eps=_EPS)
 
@@ -61,13 +61,13 @@ def number_halved(steps: int) -> int:
     return steps if steps > 3 else max(steps - 1, 1)
 
 
-def attentions(
-    name: str, attention: int, sides: Sequence[int], widths: Sequence[int]
+def _attentions(
+    network: nn.Module, attention: int, sides: Sequence[int], widths: Sequence[int]
 ) -> nn.ModuleList:
     """What stands behind each block: self-attention once, at the first map of side ``attention``.
 
     Args:
-        name: Of the network, for the error.
+        network: The network, for the error.
         attention: Pixels on the shorter side of the map; 0 for none.
         sides: Pixels on the shorter side of the map behind each block.
         widths: Feature maps behind each block.
@@ -75,14 +75,75 @@ def attentions(
     Raises:
         ConfigurationError: If no map has this side.
     """
-    placed = place_of_attention(name, attention, sides)
+    placed = place_of_attention(network, attention, sides)
     return nn.ModuleList(
         SelfAttention(maps) if number == placed else nn.Identity()
         for number, maps in enumerate(widths)
     )
 
 
-class DownBlock(nn.Module):
+class WideGenerator(Generator, base=True):
+    """What the generators of BigGAN and BigGAN-deep share: all but their blocks.
+
+    Subclasses set ``start`` and their blocks and then call :meth:`finish`. Arguments are theirs.
+    """
+
+    def __init__(
+        self,
+        channels: int | None,
+        image_size: ImageSize,
+        latent_dim: int,
+        width: int,
+        embedding_dim: int,
+        num_classes: int,
+    ) -> None:
+        super().__init__(latent_dim, channels, image_size, num_classes, embed=False)
+        check_range(self, at_least(1), width=width, embedding_dim=embedding_dim)
+        self.steps, self.smallest = halvings(self, self.size)
+        self.widths = widths_up(self.steps, width)
+        self.shared = nn.Embedding(num_classes, embedding_dim) if num_classes else None
+        self.known = embedding_dim if num_classes else 0
+
+    def finish(self, attention: int) -> None:
+        """Adds what stands behind the blocks, and starts all weights."""
+        sides = [min(self.smallest) * 2 ** (step + 1) for step in range(self.steps)]
+        self.attentions = _attentions(self, attention, sides, self.widths[1:])
+        self.norm = nn.BatchNorm2d(self.widths[-1])
+        self.image = nn.Conv2d(self.widths[-1], self.channels, 3, padding=1)
+        # Spectral norm on the embedding cripples the generator, say the authors in their code.
+        start_orthogonal(self, nn.Conv2d, nn.Linear)
+
+    def image_of(self, maps: Tensor) -> Tensor:
+        """Images (N, channels, height, width) in [-1, 1] of the last block's maps."""
+        return torch.tanh(self.image(F.relu(self.norm(maps))))
+
+
+class WideDiscriminator(Discriminator, base=True):
+    """What the discriminators of BigGAN and BigGAN-deep share, as :class:`WideGenerator`."""
+
+    def __init__(
+        self, channels: int | None, image_size: ImageSize, width: int, num_classes: int
+    ) -> None:
+        super().__init__(channels, image_size, num_classes)
+        check_range(self, at_least(1), width=width)
+        steps, _ = halvings(self, self.size)
+        self.halved, self.widths = number_halved(steps), widths_down(steps, width)
+
+    def finish(self, attention: int, widths: Sequence[int]) -> None:
+        """Adds what stands behind blocks of so many maps, and starts all weights."""
+        sides = [min(self.size) // 2 ** min(step + 1, self.halved) for step in range(len(widths))]
+        self.attentions = _attentions(self, attention, sides, widths)
+        self.add_head(widths[-1])
+        start_orthogonal(self, nn.Conv2d, nn.Linear, nn.Embedding)
+
+    def summed(self, maps: Tensor, blocks: nn.ModuleList) -> Tensor:
+        """The sum over all places of each map of the last block (N, F)."""
+        for block, attention in zip(blocks, self.attentions, strict=True):
+            maps = attention(block(maps))
+        return F.relu(maps).sum(dim=(2, 3))
+
+
+class DownBlock(PooledSum):
     """ReLU and 3x3 convolution, twice, around a skip; halves the map by means where asked.
 
     Unlike SNGAN's, it widens in the first convolution.
@@ -95,26 +156,17 @@ class DownBlock(nn.Module):
     """
 
     def __init__(self, inputs: int, outputs: int, halve: bool, first: bool = False) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
+        layers = nn.Sequential(
             nn.Identity() if first else nn.ReLU(),
             nn.Conv2d(inputs, outputs, 3, padding=1),
             nn.ReLU(),
             nn.Conv2d(outputs, outputs, 3, padding=1),
         )
-        self.pool = nn.AvgPool2d(2) if halve else nn.Identity()
-        self.skip: nn.Module = nn.Identity()
-        if halve or inputs != outputs:
-            self.skip = nn.Conv2d(inputs, outputs, 1)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to maps (N, outputs, H, W), or half as high and wide."""
-        # A 1x1 convolution and means commute; this order costs a quarter.
-        out: Tensor = self.pool(self.layers(maps)) + self.skip(self.pool(maps))
-        return out
+        widens = halve or inputs != outputs
+        super().__init__(layers, nn.Conv2d(inputs, outputs, 1) if widens else None, halve)
 
 
-class BigGANGenerator(Generator):
+class BigGANGenerator(WideGenerator):
     """Residual blocks whose batch norms are set by the class and a part of the latent each.
 
     The latent is split: its first chunk makes the smallest map, and each other one, joined by an
@@ -159,34 +211,24 @@ class BigGANGenerator(Generator):
         attention: int = 0,
         num_classes: int = 0,
     ) -> None:
-        super().__init__(latent_dim, channels, image_size, num_classes, embed=False)
-        check_range(self, at_least(1), width=width, embedding_dim=embedding_dim)
-        name = type(self).__name__
-        steps, start = halvings(name, self.size)
-        if latent_dim <= steps:
+        super().__init__(channels, image_size, latent_dim, width, embedding_dim, num_classes)
+        parts = self.steps + 1
+        if latent_dim < parts:
             raise ConfigurationError(
-                f"{name}: latent_dim={latent_dim} cannot be split over the smallest map and "
-                f"{steps} blocks: take {steps + 1} or a multiple of it."
+                f"{name_of(self)}: latent_dim={latent_dim} cannot be split over the smallest map "
+                f"and {self.steps} blocks: take {parts} or a multiple of it."
             )
-        each, more = divmod(latent_dim, steps + 1)
-        self.chunks = [each + (number < more) for number in range(steps + 1)]
-        self.shared = nn.Embedding(num_classes, embedding_dim) if num_classes else None
-        known = embedding_dim if num_classes else 0
-        maps = widths_up(steps, width)
-        self.start = nn.Sequential(
-            nn.Linear(self.chunks[0], maps[0] * start[0] * start[1]),
-            nn.Unflatten(1, (maps[0], *start)),
+        each, more = divmod(latent_dim, parts)
+        first, *chunks = self.chunks = [each + (number < more) for number in range(parts)]
+        self.start = dense_to_map(first, self.widths[0], self.smallest)
+        norms = (
+            partial(ConditionalBatchNorm, condition_dim=self.known + chunk) for chunk in chunks
         )
         self.blocks = nn.ModuleList(
-            UpBlock(inputs, outputs, partial(ConditionalBatchNorm, condition_dim=known + chunk))
-            for (inputs, outputs), chunk in zip(pairwise(maps), self.chunks[1:], strict=True)
+            UpBlock(*widths, norm)
+            for widths, norm in zip(pairwise(self.widths), norms, strict=True)
         )
-        sides = [min(start) * 2 ** (step + 1) for step in range(steps)]
-        self.attentions = attentions(name, attention, sides, maps[1:])
-        self.norm = nn.BatchNorm2d(maps[-1])
-        self.image = nn.Conv2d(maps[-1], self.channels, 3, padding=1)
-        # Spectral norm on the embedding cripples the generator, say the authors in their code.
-        start_orthogonal(self, nn.Conv2d, nn.Linear)
+        self.finish(attention)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Images (N, channels, height, width) in [-1, 1]."""
@@ -197,11 +239,10 @@ class BigGANGenerator(Generator):
         maps = self.start(first)
         for block, attention, condition in zip(self.blocks, self.attentions, chunks, strict=True):
             maps = attention(block(maps, condition))
-        images: Tensor = self.image(F.relu(self.norm(maps))).tanh()
-        return images
+        return self.image_of(maps)
 
 
-class BigGANDiscriminator(Discriminator):
+class BigGANDiscriminator(WideDiscriminator):
     """Residual blocks that halve the map, then the sum over all places, and projection.
 
     The generator's mirror image, with the same ``width`` in the paper and the authors' code; all of
@@ -232,23 +273,13 @@ class BigGANDiscriminator(Discriminator):
         attention: int = 0,
         num_classes: int = 0,
     ) -> None:
-        super().__init__(channels, image_size, num_classes)
-        check_range(self, at_least(1), width=width)
-        name = type(self).__name__
-        steps, _ = halvings(name, self.size)
-        halved, maps = number_halved(steps), widths_down(steps, width)
+        super().__init__(channels, image_size, width, num_classes)
         self.blocks = nn.ModuleList(
-            DownBlock(inputs, outputs, halve=step < halved, first=step == 0)
-            for step, (inputs, outputs) in enumerate(pairwise([self.channels, *maps]))
+            DownBlock(inputs, outputs, halve=step < self.halved, first=step == 0)
+            for step, (inputs, outputs) in enumerate(pairwise([self.channels, *self.widths]))
         )
-        sides = [min(self.size) // 2 ** min(step + 1, halved) for step in range(len(maps))]
-        self.attentions = attentions(name, attention, sides, maps)
-        self.add_head(maps[-1])
-        start_orthogonal(self, nn.Conv2d, nn.Linear, nn.Embedding)
+        self.finish(attention, self.widths)
 
     def features(self, samples: Tensor) -> Tensor:
         """The sum over all places of each map of the last block (N, F)."""
-        maps = samples
-        for block, attention in zip(self.blocks, self.attentions, strict=True):
-            maps = attention(block(maps))
-        return F.relu(maps).sum(dim=(2, 3))
+        return self.summed(samples, self.blocks)

@@ -7,16 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_gan.errors import at_least, check_range
-from lightning_gan.networks.base import Discriminator, Generator, ImageSize
-from lightning_gan.networks.biggan import (
-    attentions,
-    number_halved,
-    start_orthogonal,
-    widths_down,
-    widths_up,
-)
+from lightning_gan.networks.base import ImageSize
+from lightning_gan.networks.biggan import WideDiscriminator, WideGenerator
 from lightning_gan.networks.conditional import ConditionalBatchNorm
-from lightning_gan.networks.layers import halvings
+from lightning_gan.networks.layers import dense_to_map
 
 _RATIO = 4
 """How many times fewer feature maps the 3x3 convolutions have than the block."""
@@ -97,7 +91,7 @@ class BottleneckDown(nn.Module):
         return out
 
 
-class BigGANDeepGenerator(Generator):
+class BigGANDeepGenerator(WideGenerator):
     """Bottleneck blocks whose batch norms are all set by the class and the whole latent.
 
     The latent, joined by an embedding of the class where there are any, makes the smallest map and
@@ -136,29 +130,18 @@ class BigGANDeepGenerator(Generator):
         attention: int = 0,
         num_classes: int = 0,
     ) -> None:
-        super().__init__(latent_dim, channels, image_size, num_classes, embed=False)
-        check_range(self, at_least(1), width=width, depth=depth, embedding_dim=embedding_dim)
-        name = type(self).__name__
-        steps, start = halvings(name, self.size)
-        self.shared = nn.Embedding(num_classes, embedding_dim) if num_classes else None
-        condition_dim = latent_dim + (embedding_dim if num_classes else 0)
-        maps = widths_up(steps, width)
-        self.start = nn.Sequential(
-            nn.Linear(condition_dim, maps[0] * start[0] * start[1]),
-            nn.Unflatten(1, (maps[0], *start)),
-        )
+        super().__init__(channels, image_size, latent_dim, width, embedding_dim, num_classes)
+        check_range(self, at_least(1), depth=depth)
+        condition_dim = latent_dim + self.known
+        self.start = dense_to_map(condition_dim, self.widths[0], self.smallest)
         self.stages = nn.ModuleList(
             nn.ModuleList(
                 BottleneckUp(inputs, outputs if last else inputs, condition_dim, double=last)
                 for last in [False] * (depth - 1) + [True]
             )
-            for inputs, outputs in pairwise(maps)
+            for inputs, outputs in pairwise(self.widths)
         )
-        sides = [min(start) * 2 ** (step + 1) for step in range(steps)]
-        self.attentions = attentions(name, attention, sides, maps[1:])
-        self.norm = nn.BatchNorm2d(maps[-1])
-        self.image = nn.Conv2d(maps[-1], self.channels, 3, padding=1)
-        start_orthogonal(self, nn.Conv2d, nn.Linear)
+        self.finish(attention)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Images (N, channels, height, width) in [-1, 1]."""
@@ -168,11 +151,10 @@ class BigGANDeepGenerator(Generator):
             for block in stage:  # type: ignore[attr-defined]  # a list of modules
                 maps = block(maps, condition)
             maps = attention(maps)
-        images: Tensor = self.image(F.relu(self.norm(maps))).tanh()
-        return images
+        return self.image_of(maps)
 
 
-class BigGANDeepDiscriminator(Discriminator):
+class BigGANDeepDiscriminator(WideDiscriminator):
     """Bottleneck blocks, the first at each size halving, then the sum over all places.
 
     The generator's mirror image. All layers and the projection are spectrally normalised and start
@@ -203,27 +185,18 @@ class BigGANDeepDiscriminator(Discriminator):
         attention: int = 0,
         num_classes: int = 0,
     ) -> None:
-        super().__init__(channels, image_size, num_classes)
-        check_range(self, at_least(1), width=width, depth=depth)
-        name = type(self).__name__
-        steps, _ = halvings(name, self.size)
-        halved, maps = number_halved(steps), widths_down(steps, width)
-        self.image = nn.Conv2d(self.channels, maps[0], 3, padding=1)
+        super().__init__(channels, image_size, width, num_classes)
+        check_range(self, at_least(1), depth=depth)
+        self.image = nn.Conv2d(self.channels, self.widths[0], 3, padding=1)
         self.stages = nn.ModuleList(
             nn.Sequential(
-                BottleneckDown(inputs, outputs, halve=step < halved),
+                BottleneckDown(inputs, outputs, halve=step < self.halved),
                 *(BottleneckDown(outputs, outputs, halve=False) for _ in range(depth - 1)),
             )
-            for step, (inputs, outputs) in enumerate(pairwise(maps))
+            for step, (inputs, outputs) in enumerate(pairwise(self.widths))
         )
-        sides = [min(self.size) // 2 ** min(step + 1, halved) for step in range(steps)]
-        self.attentions = attentions(name, attention, sides, maps[1:])
-        self.add_head(maps[-1])
-        start_orthogonal(self, nn.Conv2d, nn.Linear, nn.Embedding)
+        self.finish(attention, self.widths[1:])
 
     def features(self, samples: Tensor) -> Tensor:
         """The sum over all places of each map of the last block (N, F)."""
-        maps = self.image(samples)
-        for stage, attention in zip(self.stages, self.attentions, strict=True):
-            maps = attention(stage(maps))
-        return F.relu(maps).sum(dim=(2, 3))
+        return self.summed(self.image(samples), self.stages)

@@ -1,22 +1,31 @@
 """DCGAN (Radford et al. 2016): transposed convolutions up, strided convolutions down."""
 
-from torch import Tensor, nn
+from torch import nn
 
 from lightning_gan.errors import at_least, check_range
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
-from lightning_gan.networks.layers import halvings, maybe_spectral
+from lightning_gan.networks.layers import halvings, maybe_spectral, zero_bias
 from lightning_gan.networks.minibatch import MinibatchStd
 
 
-def _initialise(network: nn.Module) -> None:
-    """Weights from N(0, 0.02), as section 4 of the paper has it; scales of norms around one."""
+def initialise(network: nn.Module, norms: bool = True) -> None:
+    """Weights from N(0, 0.02), as section 4 of the paper has it; scales of ``norms`` around one."""
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
             nn.init.normal_(module.weight, 0.0, 0.02)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.BatchNorm2d):
+            zero_bias(module)
+        elif norms and isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.weight, 1.0, 0.02)
+
+
+def doublings(maps: int, times: int) -> list[nn.Module]:
+    """Transposed convolutions that each double the map and halve the number of maps, with norms."""
+    layers: list[nn.Module] = []
+    for _ in range(times):
+        up = nn.ConvTranspose2d(maps, maps // 2, 4, stride=2, padding=1, bias=False)
+        maps //= 2
+        layers += [up, nn.BatchNorm2d(maps), nn.ReLU()]
+    return layers
 
 
 class DCGANGenerator(Generator):
@@ -41,29 +50,18 @@ class DCGANGenerator(Generator):
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes)
         check_range(self, at_least(1), width=width)
-        steps, start = halvings(type(self).__name__, self.size)
+        steps, start = halvings(self, self.size)
         maps = width * 2 ** (steps - 1)
-        layers: list[nn.Module] = [
+        self.layers = nn.Sequential(
             nn.Unflatten(1, (self.input_dim, 1, 1)),
             nn.ConvTranspose2d(self.input_dim, maps, start, bias=False),
             nn.BatchNorm2d(maps),
             nn.ReLU(),
-        ]
-        for _ in range(steps - 1):
-            layers += [
-                nn.ConvTranspose2d(maps, maps // 2, 4, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(maps // 2),
-                nn.ReLU(),
-            ]
-            maps //= 2
-        layers += [nn.ConvTranspose2d(maps, self.channels, 4, stride=2, padding=1), nn.Tanh()]
-        self.layers = nn.Sequential(*layers)
-        _initialise(self)
-
-    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Images (N, channels, height, width) in [-1, 1]."""
-        images: Tensor = self.layers(self.conditioned(z, labels))
-        return images
+            *doublings(maps, steps - 1),
+            nn.ConvTranspose2d(width, self.channels, 4, stride=2, padding=1),
+            nn.Tanh(),
+        )
+        initialise(self)
 
 
 class DCGANDiscriminator(Discriminator):
@@ -94,13 +92,12 @@ class DCGANDiscriminator(Discriminator):
     ) -> None:
         super().__init__(channels, image_size, num_classes)
         check_range(self, at_least(1), width=width)
-        steps, smallest = halvings(type(self).__name__, self.size)
+        steps, smallest = halvings(self, self.size)
         layers: list[nn.Module] = []
         inputs, maps = self.channels, width
         for step in range(steps):
             normed = batch_norm and step > 0
-            convolution = nn.Conv2d(inputs, maps, 4, stride=2, padding=1, bias=not normed)
-            layers.append(convolution)
+            layers.append(nn.Conv2d(inputs, maps, 4, stride=2, padding=1, bias=not normed))
             if normed:
                 layers.append(nn.BatchNorm2d(maps))
             layers.append(nn.LeakyReLU(0.2))
@@ -110,12 +107,7 @@ class DCGANDiscriminator(Discriminator):
             inputs += 1
         self.layers = nn.Sequential(*layers, nn.Flatten())
         self.add_head(inputs * smallest[0] * smallest[1])
-        _initialise(self)
+        initialise(self)
         for layer in (*layers, self.head):
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
                 maybe_spectral(layer, spectral_norm)
-
-    def features(self, samples: Tensor) -> Tensor:
-        """The smallest map, flattened to (N, F)."""
-        features: Tensor = self.layers(samples)
-        return features

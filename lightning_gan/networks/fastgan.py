@@ -183,7 +183,7 @@ class FastGANGenerator(Generator):
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes)
         check_range(self, at_least(1), width=width)
-        steps, start = halvings(type(self).__name__, self.size)
+        steps, start = halvings(self, self.size)
         maps = _times(width, (_UP[min(step, len(_UP) - 1)] for step in range(steps + 1)))
         self.start = nn.Sequential(
             nn.Unflatten(1, (self.input_dim, 1, 1)),
@@ -191,7 +191,7 @@ class FastGANGenerator(Generator):
             _norm(2 * maps[0]),
             nn.GLU(dim=1),
         )
-        blocks = [_doubling(maps[i], maps[i + 1], twice=i % 2 == 0) for i in range(steps)]
+        blocks = [_doubling(*both, twice=i % 2 == 0) for i, both in enumerate(pairwise(maps))]
         self.chain = ExcitedChain(blocks, maps, distance=4, sources=4)
         self.image = nn.Sequential(_conv(maps[-1], self.channels, 3, padding=1), nn.Tanh())
 
@@ -213,10 +213,10 @@ class HalvingBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            *_normed(_conv(inputs, outputs, 4, stride=2, padding=1), outputs),
-            *_normed(_conv(outputs, outputs, 3, padding=1), outputs),
+            *_normed(inputs, outputs, 4, stride=2, padding=1),
+            *_normed(outputs, outputs, 3, padding=1),
         )
-        self.skip = nn.Sequential(nn.AvgPool2d(2), *_normed(_conv(inputs, outputs, 1), outputs))
+        self.skip = nn.Sequential(nn.AvgPool2d(2), *_normed(inputs, outputs, 1))
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps (N, C, H, W) to maps (N, outputs, H / 2, W / 2)."""
@@ -224,14 +224,16 @@ class HalvingBlock(nn.Module):
         return out
 
 
-def _normed(convolution: nn.Module, maps: int) -> list[nn.Module]:
-    return [convolution, _norm(maps), nn.LeakyReLU(0.2)]
+def _normed(
+    inputs: int, outputs: int, side: int, stride: int = 1, padding: int = 0
+) -> list[nn.Module]:
+    return [_conv(inputs, outputs, side, stride, padding), _norm(outputs), nn.LeakyReLU(0.2)]
 
 
 def _decoder(inputs: int, channels: int, width: int, doublings: int) -> nn.Sequential:
     """From maps to an image in [-1, 1] that is larger by so many doublings."""
     maps = [inputs, *_times(width // 2, _PAINT[:doublings])]
-    blocks = [_doubling(maps[i], maps[i + 1]) for i in range(doublings)]
+    blocks = [_doubling(*both) for both in pairwise(maps)]
     return nn.Sequential(*blocks, _conv(maps[-1], channels, 3, padding=1), nn.Tanh())
 
 
@@ -285,14 +287,14 @@ class FastGANDiscriminator(Discriminator):
     ) -> None:
         super().__init__(channels, image_size, num_classes)
         check_range(self, at_least(1), width=width)
-        steps, smallest = halvings(type(self).__name__, self.size)
+        steps, smallest = halvings(self, self.size)
         halved = steps - (min(smallest) == 4 and steps > 1)
         count = min(halved, len(_DOWN) - 1)
         maps = _times(width, reversed(_DOWN[: count + 1]))
         self.first = self._entrance(maps[0], halved - count)
-        blocks = [HalvingBlock(maps[i], maps[i + 1]) for i in range(count)]
+        blocks = [HalvingBlock(*both) for both in pairwise(maps)]
         self.chain = ExcitedChain(blocks, maps, distance=3, sources=count)
-        self.last = nn.Sequential(*_normed(_conv(maps[-1], 16 * width, 1), 16 * width))
+        self.last = nn.Sequential(*_normed(maps[-1], 16 * width, 1))
         self.decoders = nn.ModuleList(
             _decoder(inputs, self.channels, width, min(doublings, len(_PAINT)))
             for inputs, doublings in ((maps[-1], halved), (maps[-2], halved - 1))
@@ -310,7 +312,7 @@ class FastGANDiscriminator(Discriminator):
         widths = _times(maps, (2.0 ** (step - halved + 1) for step in range(halved)))
         layers = [_conv(self.channels, widths[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
         for inputs, outputs in pairwise(widths):
-            layers += _normed(_conv(inputs, outputs, 4, stride=2, padding=1), outputs)
+            layers += _normed(inputs, outputs, 4, stride=2, padding=1)
         return nn.Sequential(*layers)
 
     def features(self, samples: Tensor) -> Tensor:
@@ -335,7 +337,4 @@ class FastGANDiscriminator(Discriminator):
             number = (4 * layer_uniform(samples, random)).long().clamp(max=3)
         whole = self.decoders[0](smallest)
         part = self.decoders[1](_quarter(larger, number))
-        return [
-            (whole, _shrunk(samples, whole)),
-            (part, _shrunk(_quarter(samples, number), part)),
-        ]
+        return [(whole, _shrunk(samples, whole)), (part, _shrunk(_quarter(samples, number), part))]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, name_of
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -44,11 +44,24 @@ def maybe_spectral(layer: nn.Module, spectral: bool) -> nn.Module:
     return spectral_norm(layer) if spectral else layer
 
 
-def halvings(name: str, size: tuple[int, int]) -> tuple[int, tuple[int, int]]:
+def zero_bias(layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear) -> None:
+    """Lets the biases of ``layer`` start at zero, where it has any."""
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def dense_to_map(inputs: int, maps: int, size: tuple[int, int]) -> nn.Sequential:
+    """A dense layer from vectors (N, inputs) to maps (N, maps, height, width)."""
+    return nn.Sequential(
+        nn.Linear(inputs, maps * size[0] * size[1]), nn.Unflatten(1, (maps, *size))
+    )
+
+
+def halvings(network: object, size: tuple[int, int]) -> tuple[int, tuple[int, int]]:
     """How an image is halved until its shorter side has 4 to 7 pixels.
 
     Args:
-        name: Of the network, for the error.
+        network: The network, or its name, for the error.
         size: Height and width in pixels.
 
     Returns:
@@ -59,6 +72,7 @@ def halvings(name: str, size: tuple[int, int]) -> tuple[int, tuple[int, int]]:
         ConfigurationError: If the shorter side is none of 4, 5, 6 or 7 times a power of two, or the
             longer one cannot be halved as often.
     """
+    name = name_of(network)
     if 0 in size:
         raise ConfigurationError(
             f"{name} makes images, but the data are points: take the MLP networks instead."

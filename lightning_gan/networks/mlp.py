@@ -1,6 +1,6 @@
 """Multi-layer perceptrons, for points in the plane and as the simplest pair for images."""
 
-from torch import Tensor, nn
+from torch import nn
 
 from lightning_gan.errors import at_least, check_range
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
@@ -41,16 +41,8 @@ class MLPGenerator(Generator):
             size = width
         layers.append(nn.Linear(size, self.channels * max(self.size[0] * self.size[1], 1)))
         if self.image_size:
-            layers += [
-                nn.Tanh(),
-                nn.Unflatten(1, (self.channels, *self.size)),
-            ]
+            layers += [nn.Tanh(), nn.Unflatten(1, (self.channels, *self.size))]
         self.layers = nn.Sequential(*layers)
-
-    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Points (N, channels), or images in [-1, 1], from latents (N, latent_dim)."""
-        samples: Tensor = self.layers(self.conditioned(z, labels))
-        return samples
 
 
 class MLPDiscriminator(Discriminator):
@@ -81,8 +73,3 @@ class MLPDiscriminator(Discriminator):
             size = width
         self.layers = nn.Sequential(*layers)
         self.add_head(size)
-
-    def features(self, samples: Tensor) -> Tensor:
-        """The last hidden layer (N, width)."""
-        features: Tensor = self.layers(samples)
-        return features

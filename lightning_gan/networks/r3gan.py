@@ -6,14 +6,15 @@ left of StyleGAN2 once a loss that does not collapse makes its tricks unnecessar
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gan.errors import ConfigurationError, at_least, check_range
+from lightning_gan.errors import ConfigurationError, at_least, check_range, name_of
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
-from lightning_gan.networks.layers import halvings
+from lightning_gan.networks.layers import halvings, zero_bias
 
 _SLOPE = 0.2
 
@@ -49,10 +50,8 @@ class ResidualBlock(nn.Module):
 
 def initialise(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> None:
     """Weights of variance gain^2 / fan_in, no bias."""
-    fan_in = layer.weight[0].numel()
-    nn.init.normal_(layer.weight, 0.0, gain / math.sqrt(fan_in))
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
+    nn.init.normal_(layer.weight, 0.0, gain / math.sqrt(layer.weight[0].numel()))
+    zero_bias(layer)
 
 
 def _pointwise(inputs: int, outputs: int) -> nn.Module:
@@ -65,23 +64,24 @@ def _pointwise(inputs: int, outputs: int) -> nn.Module:
 
 
 def _smallest_map(
-    name: str, size: tuple[int, int], patch: int, widths: Sequence[int]
+    network: Generator | Discriminator, patch: int, widths: Sequence[int]
 ) -> tuple[int, int]:
     """Checks the widths against the image and returns the size of the smallest map."""
-    steps, start = halvings(name, size)
+    steps, start = halvings(network, network.size)
+    name, side = name_of(network), min(network.size)
     if patch < 1 or patch & (patch - 1) or patch >= 2**steps:
         raise ConfigurationError(
-            f"{name}: patch={patch} must be a power of two below {2**steps} for images of "
-            f"{min(size)} pixels."
+            f"{name}: patch={patch} must be a power of two below {2**steps} for images of {side} "
+            "pixels."
         )
-    steps -= patch.bit_length() - 1
-    if len(widths) != steps + 1:
+    sizes = steps + 2 - patch.bit_length()
+    if len(widths) != sizes:
         raise ConfigurationError(
-            f"{name}: images of {min(size)} pixels in patches of {patch} take {steps + 1} widths, "
-            f"one for each map from {min(start)} to {min(size) // patch}, but "
-            f"widths={list(widths)} has {len(widths)}."
+            f"{name}: images of {side} pixels in patches of {patch} take {sizes} widths, one for "
+            f"each map from {min(start)} to {side // patch}, but widths={list(widths)} has "
+            f"{len(widths)}."
         )
-    check_range(name, at_least(1), widths=min(widths))
+    check_range(network, at_least(1), widths=min(widths))
     return start
 
 
@@ -116,16 +116,15 @@ class R3GANGenerator(Generator):
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes)
         check_range(self, at_least(1), blocks=blocks, expansion=expansion, group_size=group_size)
-        start = _smallest_map(type(self).__name__, self.size, patch, widths)
-        total = blocks * len(widths)
+        start = _smallest_map(self, patch, widths)
+        inside = (expansion, group_size, blocks * len(widths))
         self.basis = nn.Parameter(torch.randn(widths[0], *start))
         self.scale = nn.Linear(self.input_dim, widths[0], bias=False)
         initialise(self.scale)
-        stages = []
-        for inputs, maps in zip((widths[0], *widths), widths, strict=False):
-            body = [ResidualBlock(maps, expansion, group_size, total) for _ in range(blocks)]
-            stages.append(nn.Sequential(_pointwise(inputs, maps), *body))
-        self.stages = nn.ModuleList(stages)
+        self.stages = nn.ModuleList()
+        for inputs, maps in pairwise([widths[0], *widths]):
+            body = (ResidualBlock(maps, *inside) for _ in range(blocks))
+            self.stages.append(nn.Sequential(_pointwise(inputs, maps), *body))
         self.image = nn.Conv2d(widths[-1], self.channels * patch**2, 1, bias=False)
         initialise(self.image)
         self.unfold = nn.PixelShuffle(patch)
@@ -137,8 +136,7 @@ class R3GANGenerator(Generator):
             if number > 0:
                 maps = F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
             maps = stage(maps)
-        image: Tensor = self.unfold(self.image(maps)).tanh()
-        return image
+        return torch.tanh(self.unfold(self.image(maps)))
 
 
 class R3GANDiscriminator(Discriminator):
@@ -173,16 +171,17 @@ class R3GANDiscriminator(Discriminator):
     ) -> None:
         super().__init__(channels, image_size, num_classes)
         check_range(self, at_least(1), blocks=blocks, expansion=expansion, group_size=group_size)
-        start = _smallest_map(type(self).__name__, self.size, patch, widths)
-        total = blocks * len(widths)
+        start = _smallest_map(self, patch, widths)
+        inside = (expansion, group_size, blocks * len(widths))
         self.fold = nn.PixelUnshuffle(patch)
         self.image = nn.Conv2d(self.channels * patch**2, widths[-1], 1)
         initialise(self.image)
-        stages = []
-        for maps, outputs in zip(widths[::-1], (*widths[-2::-1], widths[0]), strict=True):
-            body = [ResidualBlock(maps, expansion, group_size, total) for _ in range(blocks)]
-            stages.append(nn.Sequential(*body, _pointwise(maps, outputs)))
-        self.stages = nn.ModuleList(stages)
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                *(ResidualBlock(maps, *inside) for _ in range(blocks)), _pointwise(maps, outputs)
+            )
+            for maps, outputs in pairwise([*widths[::-1], widths[0]])
+        )
         self.basis = nn.Conv2d(widths[0], widths[0], start, groups=widths[0], bias=False)
         initialise(self.basis)
         self.add_head(widths[0])
@@ -190,12 +189,12 @@ class R3GANDiscriminator(Discriminator):
     def add_head(self, num_features: int) -> None:
         """Adds a logit, or where there are classes what is multiplied with their embedding."""
         self.num_features, self.projection = num_features, None
+        gain = 1 / math.sqrt(num_features)
         outputs = num_features if self.num_classes else 1
         self.head = nn.Linear(num_features, outputs, bias=not self.num_classes)
-        nn.init.normal_(self.head.weight, 0.0, 1 / math.sqrt(num_features))
+        nn.init.normal_(self.head.weight, 0.0, gain)
         if self.num_classes:
             self.projection = nn.Embedding(self.num_classes, num_features)
-            gain = 1 / math.sqrt(num_features)
             nn.init.normal_(self.projection.weight, 0.0, gain / math.sqrt(self.num_classes))
 
     def logits_from(self, features: Tensor, labels: Tensor) -> Tensor:

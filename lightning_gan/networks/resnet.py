@@ -7,14 +7,15 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gan.errors import ConfigurationError, at_least, check_range
+from lightning_gan.errors import ConfigurationError, at_least, check_range, name_of
 from lightning_gan.networks.attention import SelfAttention, place_of_attention
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.conditional import AdaptiveInstanceNorm, ClassBatchNorm
-from lightning_gan.networks.layers import halvings, maybe_spectral
+from lightning_gan.networks.layers import dense_to_map, halvings, maybe_spectral, zero_bias
 
 _RELU_GAIN = math.sqrt(2)
 
@@ -26,8 +27,7 @@ def _layer(layer: nn.Conv2d | nn.Linear, spectral: bool, gain: float = 1.0) -> n
     before spectral norm looks at them.
     """
     nn.init.xavier_uniform_(layer.weight, gain)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
+    zero_bias(layer)
     return maybe_spectral(layer, spectral)
 
 
@@ -59,7 +59,29 @@ class UpBlock(nn.Module):
         return out
 
 
-class DownBlock(nn.Module):
+class PooledSum(nn.Module):
+    """Layers around a skip, whose sum is halved by means where asked.
+
+    Args:
+        layers: From maps to maps of the same size.
+        skip: A 1x1 convolution to as many maps; None for the identity.
+        halve: Whether the map is halved.
+    """
+
+    def __init__(self, layers: nn.Module, skip: nn.Module | None, halve: bool) -> None:
+        super().__init__()
+        self.layers = layers
+        self.pool = nn.AvgPool2d(2) if halve else nn.Identity()
+        self.skip = skip or nn.Identity()
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps (N, C, H, W) to maps (N, outputs, H, W), or half as high and wide."""
+        # A 1x1 convolution and means commute; this order costs a quarter.
+        out: Tensor = self.pool(self.layers(maps)) + self.skip(self.pool(maps))
+        return out
+
+
+class DownBlock(PooledSum):
     """ReLU and 3x3 convolution, twice, around a skip; halves the map by means where asked.
 
     Args:
@@ -81,7 +103,6 @@ class DownBlock(nn.Module):
         layer_norm: bool = False,
         spectral: bool = False,
     ) -> None:
-        super().__init__()
         inner = outputs if first else inputs
         layers: list[nn.Module] = []
         for step, (come, go) in enumerate([(inputs, inner), (inner, outputs)]):
@@ -90,26 +111,14 @@ class DownBlock(nn.Module):
             if step > 0 or not first:
                 layers.append(nn.ReLU())
             layers.append(_layer(nn.Conv2d(come, go, 3, padding=1), spectral, _RELU_GAIN))
-        self.layers = nn.Sequential(*layers)
-        self.pool = nn.AvgPool2d(2) if halve else nn.Identity()
-        self.skip: nn.Module = nn.Identity()
+        skip = None
         if halve or inputs != outputs:
-            self.skip = _layer(nn.Conv2d(inputs, outputs, 1), spectral)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Maps (N, C, H, W) to maps (N, outputs, H, W), or half as high and wide."""
-        # A 1x1 convolution and means commute; this order costs a quarter.
-        out: Tensor = self.pool(self.layers(maps)) + self.skip(self.pool(maps))
-        return out
+            skip = _layer(nn.Conv2d(inputs, outputs, 1), spectral)
+        super().__init__(nn.Sequential(*layers), skip, halve)
 
 
 def _doubled(maps: Tensor) -> Tensor:
     return F.interpolate(maps, scale_factor=2, mode="nearest")
-
-
-def _checked_widths(name: str, widths: Sequence[int]) -> list[int]:
-    check_range(name, at_least(1), widths=min(widths))
-    return list(widths)
 
 
 class ResNetGenerator(Generator):
@@ -161,13 +170,13 @@ class ResNetGenerator(Generator):
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes, embed=adain)
         check_range(self, at_least(1), width=width)
-        name = type(self).__name__
-        steps, start = halvings(name, self.size)
-        maps = _checked_widths(name, widths or [width] * (steps + 1))
+        steps, start = halvings(self, self.size)
+        maps = list(widths or [width] * (steps + 1))
+        check_range(self, at_least(1), widths=min(maps))
         if len(maps) != steps + 1:
             raise ConfigurationError(
-                f"{name}: images of {min(self.size)} pixels take {steps + 1} widths, one for each "
-                f"map from {min(start)} to {min(self.size)} pixels, but widths={maps} has "
+                f"{name_of(self)}: images of {min(self.size)} pixels take {steps + 1} widths, one "
+                f"for each map from {min(start)} to {min(self.size)} pixels, but widths={maps} has "
                 f"{len(maps)}."
             )
         self.adain = adain
@@ -177,26 +186,20 @@ class ResNetGenerator(Generator):
                 return AdaptiveInstanceNorm(width, self.input_dim, spectral_norm)
             return ClassBatchNorm(width, classes)
 
-        first = nn.Linear(self.input_dim, maps[0] * start[0] * start[1])
-        self.start = nn.Sequential(_layer(first, spectral_norm), nn.Unflatten(1, (maps[0], *start)))
+        self.start = dense_to_map(self.input_dim, maps[0], start)
+        _layer(self.start[0], spectral_norm)  # type: ignore[arg-type]  # the dense layer
         self.blocks = nn.ModuleList(
             UpBlock(inputs, outputs, norm, spectral_norm) for inputs, outputs in pairwise(maps)
         )
         sides = [min(start) * 2 ** (step + 1) for step in range(steps)]
-        self._attends = place_of_attention(name, attention, sides)
+        self._attends = place_of_attention(self, attention, sides)
         self.attention: nn.Module = nn.Identity()
         if self._attends is not None:
             self.attention = SelfAttention(maps[self._attends + 1], spectral_norm)
         self.norm = norm(maps[-1], 0)
         self.image = _layer(nn.Conv2d(maps[-1], self.channels, 3, padding=1), spectral_norm)
-        if num_classes > 0 and not adain:
-            self._part_classes()
-
-    def _part_classes(self) -> None:
-        """Gains of the classes from N(1, 0.02), so that the label matters from the start.
-
-        SNGAN's own code starts them at one; its PyTorch ports (mimicry) start them so.
-        """
+        # Gains of the classes from N(1, 0.02), so that the label matters from the start. SNGAN's
+        # own code starts them at one; its PyTorch ports (mimicry) start them so.
         for module in self.modules():
             if isinstance(module, ClassBatchNorm) and module.gain is not None:
                 nn.init.normal_(module.gain.weight, 0.0, 0.02)
@@ -210,21 +213,7 @@ class ResNetGenerator(Generator):
             maps = block(maps, condition)
             if number == self._attends:
                 maps = self.attention(maps)
-        images: Tensor = self.image(F.relu(self.norm(maps, condition))).tanh()
-        return images
-
-
-def _number_halved(name: str, size: tuple[int, int], halved: int | None) -> int:
-    """How many blocks halve the map, checked against the image."""
-    steps, _ = halvings(name, size)
-    if halved is None:
-        return max(steps - 1, 1)
-    if halved < 1 or any(side % 2**halved for side in size):
-        raise ConfigurationError(
-            f"{name}: halved={halved} must be at least 1 and small enough that {size[0]} x "
-            f"{size[1]} pixels can be halved as often."
-        )
-    return halved
+        return torch.tanh(self.image(F.relu(self.norm(maps, condition))))
 
 
 class ResNetDiscriminator(Discriminator):
@@ -275,23 +264,27 @@ class ResNetDiscriminator(Discriminator):
     ) -> None:
         super().__init__(channels, image_size, num_classes)
         check_range(self, at_least(1), width=width)
-        name = type(self).__name__
-        halved = _number_halved(name, self.size, halved)
-        maps = _checked_widths(name, widths or [width] * (halved + 2))
+        steps, _ = halvings(self, self.size)
+        halved = max(steps - 1, 1) if halved is None else halved
+        if halved < 1 or any(side % 2**halved for side in self.size):
+            raise ConfigurationError(
+                f"{name_of(self)}: halved={halved} must be at least 1 and small enough that "
+                f"{self.size[0]} x {self.size[1]} pixels can be halved as often."
+            )
+        maps = list(widths or [width] * (halved + 2))
+        check_range(self, at_least(1), widths=min(maps))
         if len(maps) < halved:
             raise ConfigurationError(
-                f"{name}: halved={halved} blocks of only {len(maps)} (widths={maps}) cannot halve "
-                "the map: pass as many widths, or halve less."
+                f"{name_of(self)}: halved={halved} blocks of only {len(maps)} (widths={maps}) "
+                "cannot halve the map: pass as many widths, or halve less."
             )
         self.mean_pool = mean_pool
         self.blocks = nn.ModuleList(
             DownBlock(inputs, outputs, step < halved, step == 0, layer_norm, spectral_norm)
-            for step, (inputs, outputs) in enumerate(
-                zip((self.channels, *maps), maps, strict=False)
-            )
+            for step, (inputs, outputs) in enumerate(pairwise([self.channels, *maps]))
         )
         sides = [min(self.size) // 2 ** min(step + 1, halved) for step in range(len(maps))]
-        self._attends = place_of_attention(name, attention, sides)
+        self._attends = place_of_attention(self, attention, sides)
         self.attention: nn.Module = nn.Identity()
         if self._attends is not None:
             self.attention = SelfAttention(maps[self._attends], spectral_norm)

@@ -1,10 +1,11 @@
 """SNDCGAN: the plain convolutional networks of SNGAN (Miyato et al. 2018, Table 3)."""
 
-from torch import Tensor, nn
+from torch import nn
 
 from lightning_gan.errors import at_least, check_range
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
-from lightning_gan.networks.layers import halvings, maybe_spectral
+from lightning_gan.networks.dcgan import doublings, initialise
+from lightning_gan.networks.layers import dense_to_map, halvings, maybe_spectral, zero_bias
 
 _SLOPE = 0.1
 
@@ -34,32 +35,16 @@ class SNDCGANGenerator(Generator):
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes)
         check_range(self, at_least(1), width=width)
-        steps, start = halvings(type(self).__name__, self.size)
+        steps, start = halvings(self, self.size)
         maps = width * 2**steps
-        layers: list[nn.Module] = [
-            nn.Linear(self.input_dim, maps * start[0] * start[1]),
-            nn.Unflatten(1, (maps, *start)),
-        ]
-        for _ in range(steps):
-            layers += [
-                nn.ConvTranspose2d(maps, maps // 2, 4, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(maps // 2),
-                nn.ReLU(),
-            ]
-            maps //= 2
-        layers += [nn.Conv2d(maps, self.channels, 3, padding=1), nn.Tanh()]
+        self.layers = nn.Sequential(
+            *dense_to_map(self.input_dim, maps, start),
+            *doublings(maps, steps),
+            nn.Conv2d(width, self.channels, 3, padding=1),
+            nn.Tanh(),
+        )
         # The paper does not say how weights start; these are of DCGAN, whose networks it takes.
-        for layer in layers:
-            if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
-                nn.init.normal_(layer.weight, 0.0, 0.02)
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
-        self.layers = nn.Sequential(*layers)
-
-    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Images (N, channels, height, width) in [-1, 1]."""
-        images: Tensor = self.layers(self.conditioned(z, labels))
-        return images
+        initialise(self.layers, norms=False)
 
 
 class SNDCGANDiscriminator(Discriminator):
@@ -87,37 +72,23 @@ class SNDCGANDiscriminator(Discriminator):
     ) -> None:
         super().__init__(channels, image_size, num_classes)
         check_range(self, at_least(1), width=width)
-        steps, smallest = halvings(type(self).__name__, self.size)
+        steps, smallest = halvings(self, self.size)
         layers: list[nn.Module] = []
         inputs, maps = self.channels, width
         for _ in range(steps):
-            layers += [
-                _convolution(nn.Conv2d(inputs, maps, 3, padding=1), spectral_norm),
-                nn.LeakyReLU(_SLOPE),
-                _convolution(nn.Conv2d(maps, maps, 4, stride=2, padding=1), spectral_norm),
-                nn.LeakyReLU(_SLOPE),
-            ]
+            layers += _active(nn.Conv2d(inputs, maps, 3, padding=1), spectral_norm)
+            layers += _active(nn.Conv2d(maps, maps, 4, stride=2, padding=1), spectral_norm)
             inputs, maps = maps, maps * 2
-        layers += [
-            _convolution(nn.Conv2d(inputs, maps, 3, padding=1), spectral_norm),
-            nn.LeakyReLU(_SLOPE),
-            nn.Flatten(),
-        ]
-        self.layers = nn.Sequential(*layers)
+        layers += _active(nn.Conv2d(inputs, maps, 3, padding=1), spectral_norm)
+        self.layers = nn.Sequential(*layers, nn.Flatten())
         self.add_head(maps * smallest[0] * smallest[1])
         self.head = maybe_spectral(self.head, spectral_norm)
         if self.projection is not None:
             self.projection = maybe_spectral(self.projection, spectral_norm)
 
-    def features(self, samples: Tensor) -> Tensor:
-        """The smallest map, flattened to (N, F)."""
-        features: Tensor = self.layers(samples)
-        return features
 
-
-def _convolution(layer: nn.Conv2d, spectral: bool) -> nn.Module:
-    """``layer`` with weights that keep the size of what passes, drawn before spectral norm."""
+def _active(layer: nn.Conv2d, spectral: bool) -> list[nn.Module]:
+    """``layer`` and a ReLU, its weights drawn to keep the size of what passes, then normalised."""
     nn.init.kaiming_normal_(layer.weight, _SLOPE)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return maybe_spectral(layer, spectral)
+    zero_bias(layer)
+    return [maybe_spectral(layer, spectral), nn.LeakyReLU(_SLOPE)]

@@ -6,6 +6,7 @@ StyleGAN2-ADA); ``width=512, mapping_depth=2, style_mixing=0``, and for the disc
 """
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +62,7 @@ class StyleGAN2Generator(Generator):
     """
 
     draws_noise = True
+    layers: nn.ModuleList
     w_average: Tensor
 
     def __init__(
@@ -76,32 +78,24 @@ class StyleGAN2Generator(Generator):
         num_classes: int = 0,
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes, embed=False)
-        check_range(
-            self,
-            at_least(1),
-            style_dim=style_dim,
-            width=width,
-            max_width=max_width,
-            mapping_depth=mapping_depth,
-        )
+        check_range(self, at_least(1), style_dim=style_dim, width=width, max_width=max_width)
+        check_range(self, at_least(1), mapping_depth=mapping_depth)
         check_range(self, at_least(0), at_most(1), style_mixing=style_mixing)
         self.style_mixing = style_mixing
-        steps, (high, wide) = halvings(type(self).__name__, self.size)
+        steps, smallest = halvings(self, self.size)
         widths = _widths(steps, width, max_width)[::-1]
         self.num_layers = 2 * steps + 2
         self.mapping = Mapping(latent_dim, num_classes, style_dim, mapping_depth)
         self.register_buffer("w_average", torch.zeros(style_dim))
-        self.start = nn.Parameter(torch.randn(widths[0], high, wide))
+        self.start = nn.Parameter(torch.randn(widths[0], *smallest))
         self.smooth = Smoothing()
-        layers = [StyledConv(widths[0], widths[0], (high, wide), style_dim)]
-        images = [ToImage(widths[0], self.channels, style_dim)]
-        for step in range(1, steps + 1):
-            size = (high * 2**step, wide * 2**step)
-            layers.append(StyledConv(widths[step - 1], widths[step], size, style_dim, up=True))
-            layers.append(StyledConv(widths[step], widths[step], size, style_dim))
-            images.append(ToImage(widths[step], self.channels, style_dim))
-        self.layers = nn.ModuleList(layers)
-        self.images = nn.ModuleList(images)
+        self.layers = nn.ModuleList([StyledConv(widths[0], widths[0], smallest, style_dim)])
+        self.images = nn.ModuleList([ToImage(widths[0], self.channels, style_dim)])
+        for step, (inputs, maps) in enumerate(pairwise(widths), start=1):
+            size = (smallest[0] * 2**step, smallest[1] * 2**step)
+            self.layers.append(StyledConv(inputs, maps, size, style_dim, up=True))
+            self.layers.append(StyledConv(maps, maps, size, style_dim))
+            self.images.append(ToImage(maps, self.channels, style_dim))
 
     def forward(self, z: Tensor, labels: Tensor, random: RandomStream | None = None) -> Tensor:
         """Images (N, channels, height, width) in [-1, 1]; the paper has no tanh."""
@@ -225,16 +219,13 @@ class StyleGAN2Discriminator(Discriminator):
         num_classes: int = 0,
     ) -> None:
         super().__init__(channels, image_size, num_classes)
-        check_range(
-            self, at_least(1), width=width, max_width=max_width, mapping_depth=mapping_depth
-        )
-        steps, (high, wide) = halvings(type(self).__name__, self.size)
+        check_range(self, at_least(1), width=width, max_width=max_width)
+        check_range(self, at_least(1), mapping_depth=mapping_depth)
+        steps, (high, wide) = halvings(self, self.size)
         widths = _widths(steps, width, max_width)
         last = widths[-1]
         self.image = EqualisedConv(self.channels, widths[0], 1)
-        self.blocks = nn.Sequential(
-            *(_Block(widths[step], widths[step + 1], residual) for step in range(steps))
-        )
+        self.blocks = nn.Sequential(*(_Block(*maps, residual) for maps in pairwise(widths)))
         self.spread = MinibatchStd(minibatch_std) if minibatch_std else nn.Identity()
         self.mix = EqualisedConv(last + (1 if minibatch_std else 0), last, 3)
         self.flat = EqualisedLinear(last * high * wide, last)
@@ -243,14 +234,10 @@ class StyleGAN2Discriminator(Discriminator):
 
     def add_head(self, num_features: int) -> None:
         """Adds a linear head, or one to vectors that those of labels are compared with."""
-        self.num_features = num_features
-        outputs = num_features if self.num_classes else 1
-        self.head = EqualisedLinear(num_features, outputs)
-        self.projection = (
-            Mapping(0, self.num_classes, num_features, self.mapping_depth)
-            if self.num_classes
-            else None
-        )
+        self.num_features, self.projection = num_features, None
+        self.head = EqualisedLinear(num_features, num_features if self.num_classes else 1)
+        if self.num_classes:
+            self.projection = Mapping(0, self.num_classes, num_features, self.mapping_depth)
 
     def features(self, samples: Tensor) -> Tensor:
         """The last hidden layer (N, F), F the width of the smallest map."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_gan.basics.randomness import RandomStream, layer_normal
+from lightning_gan.networks.layers import zero_bias
 
 _SLOPE = 0.2
 
@@ -64,8 +65,7 @@ class EqualisedConv(nn.Conv2d):
         self.smooth = Smoothing()
         self.down = down
         nn.init.normal_(self.weight)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
+        zero_bias(self)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps (N, outputs, H, W), or of half the height and width."""

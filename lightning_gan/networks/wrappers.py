@@ -13,7 +13,28 @@ from lightning_gan.errors import ConfigurationError, at_least, check_range
 from lightning_gan.networks.base import Discriminator
 
 
-class Packed(Discriminator):
+class Wrapper(Discriminator, base=True):
+    """A discriminator around an unconditional one, which gives features and logits.
+
+    Args:
+        discriminator: The one inside.
+        channels: Channels of the data.
+        num_classes: Number of classes.
+    """
+
+    def __init__(self, discriminator: Discriminator, channels: int, num_classes: int = 0) -> None:
+        super().__init__(channels, discriminator.size, num_classes)
+        self.discriminator = discriminator
+        self.pack = discriminator.pack
+        self.num_features = discriminator.num_features
+        self.reconstructs = discriminator.reconstructs
+
+    def logits_from(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Logits (N,) of features (N, F); the labels are ignored, or in the features already."""
+        return self.discriminator.logits_from(features, _no_labels(features))
+
+
+class Packed(Wrapper):
     """Judges several samples at once, which shows whether they are all alike (PacGAN).
 
     Packs are ``pack`` consecutive samples of the batch, joined along their channels or coordinates,
@@ -43,12 +64,9 @@ class Packed(Discriminator):
                 f"Packed joins {pack} samples along their channels, so that {name} needs {pack} "
                 f"times the channels of the data, but it has channels={discriminator.channels}."
             )
-        super().__init__(discriminator.channels // pack, discriminator.size)
-        self.discriminator = discriminator
+        super().__init__(discriminator, discriminator.channels // pack)
         self.joined = pack
-        self.pack = pack * discriminator.pack
-        self.num_features = discriminator.num_features
-        self.reconstructs = discriminator.reconstructs
+        self.pack *= pack
 
     @staticmethod
     def inner_channels(channels: int, arguments: dict[str, Any]) -> int:
@@ -72,17 +90,13 @@ class Packed(Discriminator):
         """The features (N / pack, F) of packs."""
         return self.discriminator.features(self.join(samples))
 
-    def logits_from(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Logits (N / pack,) of the features of packs; the labels are ignored."""
-        return self.discriminator.logits_from(features, _no_labels(features))
-
     def logits_and_features(self, samples: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N / pack,) and features (N / pack, F) of packs; the labels are ignored."""
         packs = self.join(samples)
         return self.discriminator.logits_and_features(packs, _no_labels(packs))
 
 
-class LabelMaps(Discriminator):
+class LabelMaps(Wrapper):
     """Joins the embedding of the label to the sample (cGAN, Mirza & Osindero 2014, section 3).
 
     As constant maps beside the channels of an image, or as further coordinates of a point. With
@@ -113,12 +127,8 @@ class LabelMaps(Discriminator):
                 f"LabelMaps joins maps={maps} to the channels of the data, so that {name} needs "
                 f"more than {maps}, but it has channels={discriminator.channels}."
             )
-        super().__init__(discriminator.channels - maps, discriminator.size, num_classes)
-        self.discriminator = discriminator
+        super().__init__(discriminator, discriminator.channels - maps, num_classes)
         self.embedding = nn.Embedding(num_classes, maps)
-        self.pack = discriminator.pack
-        self.num_features = discriminator.num_features
-        self.reconstructs = discriminator.reconstructs
 
     @staticmethod
     def inner_channels(channels: int, arguments: dict[str, Any]) -> int:
@@ -143,10 +153,6 @@ class LabelMaps(Discriminator):
                 "them: leave out what asks for such, or take the discriminator's own num_classes."
             )
         return self.discriminator.features(self.join(samples, labels))
-
-    def logits_from(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Logits (N,) of features (N, F), which know the labels already."""
-        return self.discriminator.logits_from(features, _no_labels(features))
 
     def logits_and_features(self, samples: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N,) of samples with class indices (N,), and the features (N, F) behind them."""
