@@ -9,15 +9,14 @@ from torch import Tensor
 from lightning_gan.augment.ada_color import recolored
 from lightning_gan.augment.ada_corruption import filtered, holed, noisy
 from lightning_gan.augment.ada_geometry import changed
-from lightning_gan.augment.adaptive import SignController
-from lightning_gan.augment.base import Augmentation
+from lightning_gan.augment.adaptive import SignAdapted
 from lightning_gan.augment.operations import OperationSampler, refuse_points
 from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.training.schedule import Curve, ValueOf
 
 
-class AdaptiveAugmentation(Augmentation):
+class AdaptiveAugmentation(SignAdapted):
     """Augments images by up to 18 operations, each with a probability p that adapts.
 
     ADA (Karras et al. 2020, section 3 and appendix B), with the paper's operations and strengths.
@@ -68,7 +67,7 @@ class AdaptiveAugmentation(Augmentation):
         start: float = 0.0,
         schedule: Curve | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(target, kimg, every, start, schedule)
         stages: list[tuple[bool, Callable[[Tensor, OperationSampler], Tensor]]] = [
             (blit or geometry, partial(changed, blit=blit, geometry=geometry)),
             (color, recolored),
@@ -82,14 +81,6 @@ class AdaptiveAugmentation(Augmentation):
                 "AdaptiveAugmentation has nothing to do: switch blit, geometry, color, filtering, "
                 "noise or cutout on, or leave it out."
             )
-        self.schedule = schedule
-        self.controller = SignController(target, kimg, every, start)
-        self.reads_signs = schedule is None
-
-    def probability(self, value_of: ValueOf) -> float:
-        """The probability of every operation, in [0, 1]."""
-        p = value_of(self.controller if self.schedule is None else self.schedule)
-        return min(max(p, 0.0), 1.0)
 
     def forward(self, samples: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:
         """Augments images (N, C, H, W), each in its own way, with gradients of any order."""
@@ -104,8 +95,3 @@ class AdaptiveAugmentation(Augmentation):
             for stage in self._stages:
                 images = stage(images, sampler)
             return images.to(samples.dtype)
-
-    def observe(self, real_logits: Tensor, images: int) -> None:
-        """Adapts p to the signs of the reals' logits (N,), unless it follows a schedule."""
-        if self.reads_signs:
-            self.controller.observe(real_logits, images)

@@ -8,7 +8,7 @@ TF32, which is off by pixels.
 """
 
 import math
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import torch
 from torch import Tensor
@@ -50,24 +50,14 @@ def changed(images: Tensor, sampler: OperationSampler, blit: bool, geometry: boo
     stepped = scaling(one, one)
     result = images
     if blit:
-        for operation in (
-            mirroring(sampler),
-            turning(sampler, height == width),
-            stepping(sampler, images),
-        ):
-            stepped = composed(stepped, operation)
+        steps = [mirroring(sampler), turning(sampler, height == width), stepping(sampler, images)]
+        stepped = reduce(composed, steps, stepped)
         result = copied(images, stepped)
     if not geometry:
         return result
-    place = stepped
-    for operation in (
-        isotropic_scaling(sampler),
-        rotation(sampler),
-        anisotropic_scaling(sampler),
-        rotation(sampler),
-        shifting(sampler, images),
-    ):
-        place = composed(place, operation)
+    place = composed(composed(stepped, isotropic_scaling(sampler)), rotation(sampler))
+    place = composed(composed(place, anisotropic_scaling(sampler)), rotation(sampler))
+    place = composed(place, shifting(sampler, images))
     moved = each((place != stepped).flatten(1).any(1))
     return torch.where(moved, resampled(images, place), result)
 
@@ -90,11 +80,15 @@ def turning(sampler: OperationSampler, square: bool) -> Tensor:
 
 def stepping(sampler: OperationSampler, images: Tensor) -> Tensor:
     """Shifts by whole pixels, up to an eighth of the size in either direction."""
-    height, width = images.shape[2:]
-    x, y = sampler.uniform(2).unbind(1)
-    chosen = sampler.chosen()
-    steps = [((2 * u - 1) / 8 * size).round() for u, size in ((x, width), (y, height))]
-    return shift_by(*(torch.where(chosen, step, 0.0) for step in steps))
+    shares = (2 * sampler.uniform(2) - 1) / 8
+    return shift_by(*(step.round() for step in _pixels(shares, sampler, images)))
+
+
+def _pixels(shares: Tensor, sampler: OperationSampler, images: Tensor) -> list[Tensor]:
+    """Pixels (N,) to the right, and down, for shares (N, 2) of the size of the chosen images."""
+    chosen, (height, width) = sampler.chosen(), images.shape[2:]
+    x, y = shares.unbind(1)
+    return [torch.where(chosen, share, 0.0) for share in (x * width, y * height)]
 
 
 # ---------------------------------------------------------------------------------- geometric
@@ -122,11 +116,7 @@ def rotation(sampler: OperationSampler) -> Tensor:
 
 def shifting(sampler: OperationSampler, images: Tensor) -> Tensor:
     """Shifts by a normally distributed share of the size, of standard deviation 1/8."""
-    height, width = images.shape[2:]
-    x, y = sampler.normal(2).unbind(1)
-    chosen = sampler.chosen()
-    shifts = [torch.where(chosen, n / 8 * size, 0.0) for n, size in ((x, width), (y, height))]
-    return shift_by(*shifts)
+    return shift_by(*_pixels(sampler.normal(2) / 8, sampler, images))
 
 
 # --------------------------------------------------------------------------------------- maps

@@ -5,8 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightning_gan.augment.base import Augmentation
 from lightning_gan.distributed import processes
 from lightning_gan.errors import above, at_least, below, check_range
+from lightning_gan.training.schedule import Curve, ValueOf
 
 TRILLION = 10**12
 
@@ -100,3 +102,30 @@ class SignController(nn.Module):
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super()._load_from_state_dict(*args, **kwargs)
         self._p = self._updates = None
+
+
+class SignAdapted(Augmentation, base=True):
+    """An augmentation whose probability follows the signs of the reals' logits, or a schedule.
+
+    Args:
+        target: As of :class:`SignController`, like ``kimg``, ``every`` and ``start``.
+        schedule: The probability as a function of the images seen; None to adapt it.
+    """
+
+    def __init__(
+        self, target: float, kimg: float, every: int, start: float, schedule: Curve | None = None
+    ) -> None:
+        super().__init__()
+        self.schedule = schedule
+        self.controller = SignController(target, kimg, every, start)
+        self.reads_signs = schedule is None
+
+    def probability(self, value_of: ValueOf) -> float:
+        """The probability now, in [0, 1]."""
+        p = value_of(self.controller if self.schedule is None else self.schedule)
+        return min(max(p, 0.0), 1.0)
+
+    def observe(self, real_logits: Tensor, images: int) -> None:
+        """Adapts p to the signs of the reals' logits (N,), unless it follows a schedule."""
+        if self.reads_signs:
+            self.controller.observe(real_logits, images)

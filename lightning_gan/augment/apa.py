@@ -3,14 +3,13 @@
 import torch
 from torch import Tensor
 
-from lightning_gan.augment.adaptive import SignController
-from lightning_gan.augment.base import Augmentation
+from lightning_gan.augment.adaptive import SignAdapted
 from lightning_gan.augment.operations import OperationSampler
 from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.training.schedule import ValueOf
 
 
-class AdaptivePseudo(Augmentation):
+class AdaptivePseudo(SignAdapted):
     """Shows the discriminator generated samples as reals, as often as it is too sure of reals.
 
     With probability p a real is replaced by the generated sample at the same place in the batch,
@@ -29,17 +28,10 @@ class AdaptivePseudo(Augmentation):
         ConfigurationError: If a number is out of range.
     """
 
-    reads_signs = True
-
     def __init__(
         self, target: float = 0.6, kimg: float = 500, every: int = 4, start: float = 0.0
     ) -> None:
-        super().__init__()
-        self.controller = SignController(target, kimg, every, start)
-
-    def probability(self, value_of: ValueOf) -> float:
-        """The probability that a real is replaced, in [0, 1]."""
-        return min(value_of(self.controller), 1.0)
+        super().__init__(target, kimg, every, start)
 
     def forward(self, samples: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:
         """Leaves the samples (N, ...) as they are."""
@@ -53,7 +45,3 @@ class AdaptivePseudo(Augmentation):
         sampler = OperationSampler(random, p, like=real)
         replaced = sampler.chosen().view(-1, *[1] * (real.ndim - 1))
         return torch.where(replaced, fake.detach().to(real.dtype), real)
-
-    def observe(self, real_logits: Tensor, images: int) -> None:
-        """Adapts p to the signs of the reals' logits (N,)."""
-        self.controller.observe(real_logits, images)

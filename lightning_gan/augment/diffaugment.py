@@ -32,24 +32,21 @@ class DiffAugment(Augmentation):
 
     def __init__(self, color: bool = True, translation: bool = True, cutout: bool = True) -> None:
         super().__init__()
-        if not (color or translation or cutout):
+        stages = [(color, colored), (translation, shifted), (cutout, cut)]
+        self._stages = [stage for is_on, stage in stages if is_on]
+        if not self._stages:
             raise ConfigurationError(
                 "DiffAugment has nothing to do: switch color, translation or cutout on, or leave "
                 "it out."
             )
-        self.color, self.translation, self.cutout = color, translation, cutout
 
     def forward(self, samples: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:
         """Augments images (N, C, H, W), each in its own way."""
         refuse_points(self, samples)
         sampler = OperationSampler(random, 1.0, like=samples)
         images = samples.to(sampler.dtype)
-        if self.color:
-            images = colored(images, sampler)
-        if self.translation:
-            images = shifted(images, sampler)
-        if self.cutout:
-            images = cut(images, sampler)
+        for stage in self._stages:
+            images = stage(images, sampler)
         return images.to(samples.dtype)
 
 
