@@ -9,12 +9,7 @@ from lightning import LightningDataModule
 from torch import Tensor
 
 from lightning_gan.basics.randomness import data_generator
-from lightning_gan.datamodules.memory import (
-    EvaluationBatches,
-    Samples,
-    Split,
-    TrainingBatches,
-)
+from lightning_gan.datamodules.memory import EvaluationBatches, Samples, Split, TrainingBatches
 from lightning_gan.errors import DataError, at_least, check_range
 
 SplitName = Literal["train", "val", "test"]
@@ -76,7 +71,7 @@ class RealData(LightningDataModule):
         if not self._splits:
             splits = self.read_splits()
             for name, split in splits.items():
-                check_split(self, name, split)
+                _check_split(self, name, split)
             self._splits = splits
 
     def teardown(self, stage: str | None = None) -> None:
@@ -162,10 +157,9 @@ class RealData(LightningDataModule):
         return self.trainer.global_rank, self.trainer.world_size, device
 
     def _on(self, device: torch.device, name: SplitName) -> Samples:
-        key = (name, device)
-        if key not in self._samples:
-            self._samples[key] = self._samples_of(name, device)
-        return self._samples[key]
+        if (name, device) not in self._samples:
+            self._samples[name, device] = self._samples_of(name, device)
+        return self._samples[name, device]
 
     def _samples_of(self, name: SplitName, device: torch.device) -> Samples:
         return Samples(self.split(name), device)
@@ -182,7 +176,12 @@ def rows_of(images: Tensor, labels: Tensor, rows: Tensor) -> Split:
     return Split(images[rows], labels[rows])
 
 
-def check_split(data: RealData, name: str, split: Split) -> None:
+def named(train: Split, val: Split, test: Split) -> dict[str, Split]:
+    """The three splits by their names."""
+    return {"train": train, "val": val, "test": test}
+
+
+def _check_split(data: RealData, name: str, split: Split) -> None:
     """Refuses what no training survives.
 
     Raises:

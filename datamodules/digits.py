@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from lightning_gan.basics.class_names import DIGIT_NAMES
-from lightning_gan.datamodules.base import RealData, rows_of, shuffled_rows
+from lightning_gan.datamodules.base import RealData, named, rows_of, shuffled_rows
 from lightning_gan.datamodules.memory import Split
 from lightning_gan.errors import at_least, check_range
 
@@ -59,10 +59,7 @@ class Digits(RealData):
             labels = torch.from_numpy(file["labels"]).to(torch.int64)
         images = enlarge(levels[:, None].to(torch.float32) * (255 / 16), self.image_size)
         parts = shuffled_rows(len(images)).tensor_split([TRAIN_SIZE, TRAIN_SIZE + VAL_SIZE])
-        return {
-            name: rows_of(images, labels, rows)
-            for name, rows in zip(("train", "val", "test"), parts, strict=True)
-        }
+        return named(*(rows_of(images, labels, rows) for rows in parts))
 
 
 def enlarge(images: Tensor, image_size: int) -> Tensor:

@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from lightning_gan.datamodules.base import RealData, check_folder, rows_of, shuffled_rows
+from lightning_gan.datamodules.base import RealData, check_folder, named, rows_of, shuffled_rows
 from lightning_gan.datamodules.memory import Split
 from lightning_gan.errors import DataError, at_least, check_range, said
 
@@ -100,14 +100,11 @@ class DownloadedData(RealData):
         if self.val_size >= len(images):
             raise DataError(
                 f"val_size is {self.val_size}, but {self.name} has {len(images)} training samples "
-                f"in all: set it to less."
+                "in all: set it to less."
             )
-        rows = shuffled_rows(len(images))
-        return {
-            "train": rows_of(images, labels, rows[self.val_size :]),
-            "val": rows_of(images, labels, rows[: self.val_size]),
-            "test": self.read_files(train=False),
-        }
+        parts = shuffled_rows(len(images)).tensor_split([self.val_size])
+        val, train = (rows_of(images, labels, rows) for rows in parts)
+        return named(train, val, self.read_files(train=False))
 
     def _fetch(self, fault: str) -> str | None:
         try:

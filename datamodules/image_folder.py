@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from lightning_gan.basics.cache import VARIABLE, cache_folder, written_whole
-from lightning_gan.datamodules.base import RealData, shuffled_rows
+from lightning_gan.datamodules.base import RealData, named, shuffled_rows
 from lightning_gan.datamodules.memory import Split
 from lightning_gan.datamodules.pictures import Picture, decode, find_pictures
 from lightning_gan.errors import ConfigurationError, DataError, at_least, check_range, one_of
@@ -106,7 +106,7 @@ class ImageFolder(RealData):
             DataError: If there is no picture, one cannot be read, or the cache cannot be written.
         """
         pictures = self._pictures()
-        sizes = self._sizes(len(pictures))
+        ends = self._ends(len(pictures))
         path = self._cache_file(pictures)
         images = self._mapped(path, len(pictures))
         if images is None:
@@ -118,25 +118,22 @@ class ImageFolder(RealData):
         if folders != [""]:
             self.class_names, self.num_classes = tuple(folders), len(folders)
         labels = torch.tensor([folders.index(picture.folder) for picture in pictures])
-        ends = [sizes[0], sizes[0] + sizes[1]]
-        parts = zip(images.tensor_split(ends), labels.tensor_split(ends), strict=True)
-        return {
-            name: Split(*part) for name, part in zip(("train", "val", "test"), parts, strict=True)
-        }
+        return named(*map(Split, images.tensor_split(ends), labels.tensor_split(ends)))
 
     def _pictures(self) -> list[Picture]:
         """Lists the pictures in the order of the cache, which makes each split a slice of it."""
         pictures = find_pictures(self.root)
         return [pictures[row] for row in shuffled_rows(len(pictures)).tolist()]
 
-    def _sizes(self, count: int) -> list[int]:
+    def _ends(self, count: int) -> list[int]:
+        """Where the training and the validation split end."""
         val, test = math.ceil(count * self.val_fraction), math.ceil(count * self.test_fraction)
         if val + test >= count:
             raise DataError(
                 f"'{self.root}' has {count} pictures, too few to hold out {val} for validation and "
                 f"{test} for testing: add pictures, or lower val_fraction and test_fraction."
             )
-        return [count - val - test, val, test]
+        return [count - val - test, count - test]
 
     def _cache_file(self, pictures: list[Picture]) -> Path:
         key = json.dumps([CACHE_VERSION, self.image_size, self.channels, sorted(pictures)])
@@ -162,8 +159,8 @@ class ImageFolder(RealData):
             images = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
 
             def fill(row: int) -> None:
-                source = self.root / pictures[row].path
-                images[row] = decode(source, self.image_size, self.channels)
+                path = self.root / pictures[row].path
+                images[row] = decode(path, self.image_size, self.channels)
 
             bar = tqdm(total=len(pictures), desc="decoding", unit="picture", disable=None)
             with bar, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:

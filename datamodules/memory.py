@@ -83,7 +83,23 @@ def _fits(images: Tensor, device: torch.device) -> bool:
     return 4 * images.numel() * images.element_size() <= free
 
 
-class TrainingBatches:
+class _Batches:
+    """What passes over a split have in common: ``samples`` shared out between processes."""
+
+    def __init__(self, samples: Samples, batch_size: int, rank: int, world_size: int) -> None:
+        check_range(self, at_least(1), batch_size=batch_size)
+        self.samples = samples
+        self.batch_size = batch_size
+        self.rank = rank
+        self.world_size = world_size
+
+    @property
+    def global_batch_size(self) -> int:
+        """Samples that all processes together take at a time."""
+        return self.batch_size * self.world_size
+
+
+class TrainingBatches(_Batches):
     """Endless epochs of whole batches in a seeded order; what does not fill a batch is left out.
 
     An iterator starts when its first batch is asked for. It plays the epoch that was set by
@@ -121,30 +137,17 @@ class TrainingBatches:
         world_size: int = 1,
         limit: Callable[[], float] = lambda: math.inf,
     ) -> None:
-        check_range(self, at_least(1), batch_size=batch_size)
-        self.samples = samples
-        self.batch_size = batch_size
-        self.seed = seed
-        self.flip = flip
-        self.shuffle = shuffle
-        self.rank = rank
-        self.world_size = world_size
-        self.epoch = 0
-        self.position = 0
+        super().__init__(samples, batch_size, rank, world_size)
+        self.seed, self.flip, self.shuffle = seed, flip, shuffle
+        self.epoch = self.position = 0
         self._limit = limit
-        self._begun = False
-        self._placed = False
+        self._begun = self._placed = False
         if len(self) == 0:
             raise DataError(
                 f"The training split has {len(samples)} samples, fewer than one batch of "
                 f"{batch_size} on each of {world_size} processes: set a smaller batch_size, at "
                 f"most {len(samples) // world_size}."
             )
-
-    @property
-    def global_batch_size(self) -> int:
-        """Samples that all processes together take at a time."""
-        return self.batch_size * self.world_size
 
     @property
     def sampler(self) -> "_TrainerEpochs":
@@ -222,7 +225,7 @@ class _TrainerEpochs(NamedTuple):
         self.batches.follow(epoch)
 
 
-class EvaluationBatches:
+class EvaluationBatches(_Batches):
     """One pass in the split's own order; no sample is seen twice or left out.
 
     Every process yields the same number of batches. The last one is divided as evenly as it
@@ -247,18 +250,14 @@ class EvaluationBatches:
         world_size: int = 1,
         rows: Tensor | None = None,
     ) -> None:
-        check_range(self, at_least(1), batch_size=batch_size)
-        self.samples = samples
-        self.batch_size = batch_size
-        self.rank = rank
-        self.world_size = world_size
+        super().__init__(samples, batch_size, rank, world_size)
         self.rows = torch.arange(len(samples)) if rows is None else rows
 
     def __len__(self) -> int:
-        return -(-len(self.rows) // (self.batch_size * self.world_size))
+        return -(-len(self.rows) // self.global_batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        for batch in torch.split(self.rows, self.batch_size * self.world_size):
+        for batch in torch.split(self.rows, self.global_batch_size):
             if not len(batch):  # of an empty split
                 return
             first = len(batch) * self.rank // self.world_size

@@ -57,7 +57,7 @@ def find_pictures(root: Path) -> list[Picture]:
     if not direct and not nested:
         raise DataError(
             f"There is no picture in '{root}': put some directly into it or into one subfolder for "
-            f"each class, not deeper and not as links that lead elsewhere."
+            "each class, not deeper and not as links that lead elsewhere."
         )
     return direct or nested
 
