@@ -25,9 +25,9 @@ class CIFAR10(DownloadedData):
         root: Folder in torchvision's layout.
         batch_size: Samples a batch and process.
         flip: Whether a random half of the training images is mirrored left to right.
-        val_size: Samples taken from the training files for validation, 0 or more.
+        val_size: Pictures of the five training batches that are for validation, 0 or more.
         seed: Seed of the training order and of the flips; the splits do not depend on it.
-        download: Whether files that are missing or damaged are downloaded.
+        download: Whether batches that are missing or damaged are downloaded.
 
     Raises:
         ConfigurationError: If ``batch_size`` or ``val_size`` is out of range.
@@ -86,14 +86,14 @@ class CIFAR100(CIFAR10):
     Args:
         root: Folder in torchvision's layout.
         batch_size: Samples a batch and process.
-        flip: Whether a random half of the training images is mirrored left to right.
-        val_size: Samples taken from the training files for validation, 0 or more.
+        flip: Whether training pictures are mirrored left to right, every other one at random.
+        val_size: Pictures of the training file that are for validation, 0 or more.
         seed: Seed of the training order and of the flips; the splits do not depend on it.
         download: Whether files that are missing or damaged are downloaded.
 
     Raises:
         ConfigurationError: If ``batch_size`` or ``val_size`` is out of range.
-        DataError: If, when the data is read, a file is missing or damaged.
+        DataError: If, when it is read, the training or test file is missing or damaged.
     """
 
     source = datasets.CIFAR100

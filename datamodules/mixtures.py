@@ -89,8 +89,8 @@ class Grid(Mixture):
     The grid of VEEGAN (Srivastava et al. 2017) and PacGAN (Lin et al. 2018).
 
     Args:
-        batch_size: Points a batch and process.
-        seed: Seed of the training order; the points do not depend on it.
+        batch_size: Points of the grid a batch and process.
+        seed: Seed of the order of training; the points do not depend on it.
 
     Raises:
         ConfigurationError: If ``batch_size`` is not positive.

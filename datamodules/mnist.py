@@ -29,7 +29,7 @@ class MNIST(DownloadedData):
         batch_size: Samples a batch and process.
         flip: Whether a random half of the training images is mirrored left to right; mirrored
             digits are not digits.
-        val_size: Samples taken from the training files for validation, 0 or more.
+        val_size: Digits taken from the training files for validation, 0 or more.
         seed: Seed of the training order and of the flips; the splits do not depend on it.
         download: Whether files that are missing are downloaded.
 
@@ -89,10 +89,10 @@ class FashionMNIST(MNIST):
     algorithms (2017). Read from ``root/FashionMNIST/raw``, torchvision's place.
 
     Args:
-        root: Folder in torchvision's layout.
+        root: Folder of torchvision's, in which ``FashionMNIST/raw`` lies.
         batch_size: Samples a batch and process.
-        flip: Whether a random half of the training images is mirrored left to right.
-        val_size: Samples taken from the training files for validation, 0 or more.
+        flip: Whether a random half of the clothes in training is mirrored left to right.
+        val_size: Pictures of the training files held out for validation, 0 or more.
         seed: Seed of the training order and of the flips; the splits do not depend on it.
         download: Whether files that are missing are downloaded.
 

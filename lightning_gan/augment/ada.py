@@ -1,6 +1,5 @@
 """Adaptive discriminator augmentation: as much as it takes against overfitting."""
 
-from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -10,9 +9,8 @@ from lightning_gan.augment.ada_color import recolored
 from lightning_gan.augment.ada_corruption import filtered, holed, noisy
 from lightning_gan.augment.ada_geometry import changed
 from lightning_gan.augment.adaptive import SignAdapted
-from lightning_gan.augment.operations import OperationSampler, refuse_points
+from lightning_gan.augment.operations import OperationSampler, Stage, refuse_points, those_on
 from lightning_gan.basics.randomness import RandomStream
-from lightning_gan.errors import ConfigurationError
 from lightning_gan.training.schedule import Curve, ValueOf
 
 
@@ -68,19 +66,15 @@ class AdaptiveAugmentation(SignAdapted):
         schedule: Curve | None = None,
     ) -> None:
         super().__init__(target, kimg, every, start, schedule)
-        stages: list[tuple[bool, Callable[[Tensor, OperationSampler], Tensor]]] = [
+        stages: list[tuple[bool, Stage]] = [
             (blit or geometry, partial(changed, blit=blit, geometry=geometry)),
             (color, recolored),
             (filtering, filtered),
             (noise, noisy),
             (cutout, holed),
         ]
-        self._stages = [stage for is_on, stage in stages if is_on]
-        if not self._stages:
-            raise ConfigurationError(
-                "AdaptiveAugmentation has nothing to do: switch blit, geometry, color, filtering, "
-                "noise or cutout on, or leave it out."
-            )
+        names = "blit, geometry, color, filtering, noise or cutout"
+        self._stages = those_on(self, stages, names)
 
     def forward(self, samples: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:
         """Augments images (N, C, H, W), each in its own way, with gradients of any order."""

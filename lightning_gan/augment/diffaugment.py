@@ -4,9 +4,8 @@ import torch
 from torch import Tensor
 
 from lightning_gan.augment.base import Augmentation
-from lightning_gan.augment.operations import OperationSampler, each, picked, refuse_points
+from lightning_gan.augment.operations import OperationSampler, each, picked, refuse_points, those_on
 from lightning_gan.basics.randomness import RandomStream
-from lightning_gan.errors import ConfigurationError
 from lightning_gan.training.schedule import ValueOf
 
 LONGEST_SHIFT = 1 / 8
@@ -33,12 +32,7 @@ class DiffAugment(Augmentation):
     def __init__(self, color: bool = True, translation: bool = True, cutout: bool = True) -> None:
         super().__init__()
         stages = [(color, colored), (translation, shifted), (cutout, cut)]
-        self._stages = [stage for is_on, stage in stages if is_on]
-        if not self._stages:
-            raise ConfigurationError(
-                "DiffAugment has nothing to do: switch color, translation or cutout on, or leave "
-                "it out."
-            )
+        self._stages = those_on(self, stages, "color, translation or cutout")
 
     def forward(self, samples: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:
         """Augments images (N, C, H, W), each in its own way."""

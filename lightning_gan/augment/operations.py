@@ -1,5 +1,6 @@
 """What augmentations of images share: choosing samples, moving pixels, edges that mirror."""
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lightning_gan.basics.randomness import RandomStream
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, name_of
 
 
 class OperationSampler:
@@ -51,6 +52,24 @@ def wide(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
+Stage = Callable[[Tensor, OperationSampler], Tensor]
+"""Changes images (N, C, H, W)."""
+
+
+def those_on(augmentation: object, stages: Sequence[tuple[bool, Stage]], names: str) -> list[Stage]:
+    """The stages that are on.
+
+    Raises:
+        ConfigurationError: If there is none; it says that ``names`` are to be switched on.
+    """
+    on = [stage for is_on, stage in stages if is_on]
+    if not on:
+        raise ConfigurationError(
+            f"{name_of(augmentation)} has nothing to do: switch {names} on, or leave it out."
+        )
+    return on
+
+
 def refuse_points(augmentation: object, samples: Tensor) -> None:
     """Refuses what is not images.
 
@@ -59,7 +78,7 @@ def refuse_points(augmentation: object, samples: Tensor) -> None:
     """
     if samples.ndim != 4:
         raise ConfigurationError(
-            f"{type(augmentation).__name__} works on images (N, C, H, W) but got samples of shape "
+            f"{name_of(augmentation)} works on images (N, C, H, W) but got samples of shape "
             f"{tuple(samples.shape)}: leave it out, or take InstanceNoise."
         )
 

@@ -211,14 +211,13 @@ class BEGANGenerator(Generator):
 
     Args:
         channels: Channels of an image; None to take it from the data.
-        image_size: Height and width in pixels: 4 to 7 times a power of two, such as 28, 32 or 64;
-            None to take it from the data.
+        image_size: Height and width in pixels, 4 to 7 times a power of two; None for the data's.
         latent_dim: Length of a latent; the paper takes that of the autoencoder's code.
         width: Feature maps, the paper's n.
-        depth: Convolutions at each size.
+        depth: Convolutions, each with an ELU, at each size.
         skips: Whether each size sees the first map again, enlarged; one of the paper's optional
             improvements.
-        num_classes: Number of classes that it is conditioned on; 0 for none.
+        num_classes: Number of classes, whose embedding joins the latent; 0 for none.
 
     Raises:
         ConfigurationError: If a number is out of range.

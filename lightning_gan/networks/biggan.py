@@ -195,7 +195,7 @@ class BigGANGenerator(WideGenerator):
         embedding_dim: Length of the embedding of a class.
         attention: Pixels on the shorter side of the map at which places attend to each other; 0 for
             none.
-        num_classes: Number of classes that it is conditioned on; 0 for none.
+        num_classes: Number of classes, whose embedding all norms see; 0 for none.
 
     Raises:
         ConfigurationError: If the latent cannot be split, or the place of attention does not fit.
@@ -252,14 +252,13 @@ class BigGANDiscriminator(WideDiscriminator):
 
     Args:
         channels: Channels of an image; None to take it from the data.
-        image_size: Height and width in pixels: 4 to 7 times a power of two, such as 32, 64 or 128;
-            None to take it from the data.
+        image_size: Height and width in pixels, 4 to 7 times a power of two such as 32 or 64; None
+            to take it from the data.
         width: Number that all layers' feature maps are multiples of, the paper's ch: 4 times it
             everywhere below 64 pixels, else 1 times it in the largest map and 16 times it in the
             smallest.
-        attention: Pixels on the shorter side of the map at which places attend to each other; 0 for
-            none.
-        num_classes: Number of classes that it is conditioned on; 0 for none.
+        attention: Pixels on the shorter side of the map that attends to itself; 0 for none.
+        num_classes: Number of classes that the logit is projected on; 0 for none.
 
     Raises:
         ConfigurationError: If the place of attention does not fit the image.

@@ -103,17 +103,14 @@ class BigGANDeepGenerator(WideGenerator):
 
     Args:
         channels: Channels of an image; None to take it from the data.
-        image_size: Height and width in pixels: 4 to 7 times a power of two, such as 32, 64 or 128;
-            None to take it from the data.
+        image_size: Height and width in pixels, 4 to 7 times a power of two; None for the data's.
         latent_dim: Length of a latent.
-        width: Number that all layers' feature maps are multiples of, the paper's ch: 4 times it
-            everywhere below 64 pixels, else 16 times it in the smallest map and 1 or 2 times it in
-            the largest; a quarter of that inside blocks.
+        width: The paper's ch: maps are as many times it as in :class:`BigGANGenerator`, a quarter
+            of that inside blocks.
         depth: Blocks at each size.
         embedding_dim: Length of the embedding of a class.
-        attention: Pixels on the shorter side of the map at which places attend to each other; 0 for
-            none.
-        num_classes: Number of classes that it is conditioned on; 0 for none.
+        attention: Pixels on the shorter side of the map with self-attention; 0 for none.
+        num_classes: Number of classes, whose embedding joins the latent; 0 for none.
 
     Raises:
         ConfigurationError: If the place of attention does not fit the image.
@@ -162,15 +159,12 @@ class BigGANDeepDiscriminator(WideDiscriminator):
 
     Args:
         channels: Channels of an image; None to take it from the data.
-        image_size: Height and width in pixels: 4 to 7 times a power of two, such as 32, 64 or 128;
-            None to take it from the data.
-        width: Number that all layers' feature maps are multiples of, the paper's ch: 4 times it
-            everywhere below 64 pixels, else 1 times it in the largest map and 16 times it in the
-            smallest; a quarter of that inside blocks.
-        depth: Blocks at each size.
-        attention: Pixels on the shorter side of the map at which places attend to each other; 0 for
-            none.
-        num_classes: Number of classes that it is conditioned on; 0 for none.
+        image_size: Height and width in pixels, 4 to 7 times a power of two; None for the data's.
+        width: The paper's ch: maps are as many times it as in :class:`BigGANDiscriminator`, a
+            quarter of that inside blocks.
+        depth: Blocks at each size, of which the first halves.
+        attention: Pixels on the shorter side of the map with self-attention; 0 for none.
+        num_classes: Number of classes, for the projection; 0 for none.
 
     Raises:
         ConfigurationError: If the place of attention does not fit the image.

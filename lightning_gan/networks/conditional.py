@@ -85,8 +85,8 @@ class AdaptiveInstanceNorm(nn.Module):
     standardised by itself, so that images of a batch do not depend on each other.
 
     Args:
-        maps: Feature maps, C.
-        condition_dim: Length of a condition.
+        maps: Feature maps, C, each of one mean and deviation for each image.
+        condition_dim: Numbers in a condition.
         spectral_norm: Whether both affine functions are spectrally normalised.
     """
 

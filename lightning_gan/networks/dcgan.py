@@ -37,7 +37,7 @@ class DCGANGenerator(Generator):
             None to take it from the data.
         latent_dim: Length of a latent.
         width: Feature maps of the layer before the image; each layer below it has twice as many.
-        num_classes: Number of classes that it is conditioned on; 0 for none.
+        num_classes: Number of classes, each with an embedding beside the latent; 0 for none.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class DCGANDiscriminator(Discriminator):
         image_size: Height and width in pixels: 4 to 7 times a power of two, such as 28, 32 or 64;
             None to take it from the data.
         width: Feature maps of the first layer; each layer after it has twice as many.
-        num_classes: Number of classes that it is conditioned on; 0 for none.
+        num_classes: Number of classes that the logit is projected on; 0 for none.
         batch_norm: Whether all layers but the first are batch-normalised. Penalties on the slope
             and relativistic losses need it off.
         spectral_norm: Whether all layers are spectrally normalised.

@@ -168,7 +168,7 @@ class FastGANGenerator(Generator):
         latent_dim: Length of a latent.
         width: Number that all layers' feature maps are multiples of: 16 times it in the smallest
             map, 2 times it in one of 32 pixels, half of it in one of 256.
-        num_classes: Number of classes that it is conditioned on; 0 for none.
+        num_classes: Number of classes, for the embedding beside the latent; 0 for none.
     """
 
     draws_noise = True
@@ -275,7 +275,7 @@ class FastGANDiscriminator(Discriminator):
             None to take it from the data.
         width: Number that all layers' feature maps are multiples of: 8 times it in the smallest
             map, half as much in each larger one.
-        num_classes: Number of classes that it is conditioned on; 0 for none.
+        num_classes: Number of classes, for the projection; 0 for none.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ class MLPGenerator(Generator):
         latent_dim: Length of a latent.
         width: Units of a hidden layer.
         depth: Number of hidden layers.
-        num_classes: Number of classes that it is conditioned on; 0 for none.
+        num_classes: Number of classes, whose embedding joins the latent; 0 for none.
         batch_norm: Whether hidden layers are batch-normalised (as in PacGAN's experiments).
     """
 
@@ -53,7 +53,7 @@ class MLPDiscriminator(Discriminator):
         image_size: Height and width in pixels, 0 for points; None to take it from the data.
         width: Units of a hidden layer.
         depth: Number of hidden layers.
-        num_classes: Number of classes that it is conditioned on; 0 for none.
+        num_classes: Number of classes that the logit is projected on; 0 for none.
     """
 
     def __init__(

@@ -99,7 +99,7 @@ class R3GANGenerator(Generator):
         group_size: Feature maps in a group of the 3x3 convolutions.
         patch: Side of the squares of pixels that share a place in the largest map; 1 is the
             paper's, 2 makes the largest map half the image and training three times as fast.
-        num_classes: Number of classes that it is conditioned on; 0 for none.
+        num_classes: Number of classes, whose embedding scales the basis as well; 0 for none.
     """
 
     def __init__(
@@ -149,13 +149,13 @@ class R3GANDiscriminator(Discriminator):
         channels: Channels of an image; None to take it from the data.
         image_size: Height and width in pixels, 4 to 7 times a power of two; None to take it from
             the data.
-        widths: Feature maps at each size, from the smallest map to the image.
-        blocks: Residual blocks at each size.
-        expansion: Widening inside a block.
+        widths: Feature maps at each size, from the smallest map to the image, as the generator's.
+        blocks: Residual blocks before each halving, and at the end.
+        expansion: How many times wider the inside of a block is.
         group_size: Feature maps in a group of the 3x3 convolutions.
-        patch: Side of the squares of pixels that share a place in the largest map; 1 is the
-            paper's, 2 makes the largest map half the image and training three times as fast.
-        num_classes: Number of classes that it is conditioned on; 0 for none.
+        patch: Side of the squares of pixels that are folded into one place at first, a power of
+            two; 1 is the paper's.
+        num_classes: Number of classes, whose embedding makes the logit; 0 for none.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ class SNDCGANGenerator(Generator):
             None to take it from the data.
         latent_dim: Length of a latent.
         width: Feature maps of the largest map; each map below it has twice as many.
-        num_classes: Number of classes that it is conditioned on; 0 for none.
+        num_classes: Number of classes, whose embedding joins the latent; 0 for none.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class SNDCGANDiscriminator(Discriminator):
         image_size: Height and width in pixels: 4 to 7 times a power of two, such as 28, 32 or 48;
             None to take it from the data.
         width: Feature maps of the first pair; each after it, and the last layer, has twice as many.
-        num_classes: Number of classes that it is conditioned on; 0 for none.
+        num_classes: Number of classes that the logit is projected on; 0 for none.
         spectral_norm: Whether all layers are spectrally normalised, the projection included.
     """
 

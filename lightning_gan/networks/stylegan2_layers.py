@@ -118,7 +118,7 @@ class ModulatedConv(nn.Module):
     Args:
         inputs: Feature maps that come in.
         outputs: Feature maps that go out.
-        side: Of the kernel, 1 or 3.
+        side: Height and width of the kernel, 1 or 3.
         style_dim: Length of a style.
         up: Whether the maps are doubled and smoothed.
         demodulate: Whether the weights are rescaled.
