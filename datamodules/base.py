@@ -41,6 +41,7 @@ class RealData(LightningDataModule):
         ConfigurationError: If ``batch_size`` is not positive.
     """
 
+    is_base = True  # no choice on the command line
     name: str
     channels: int
     image_size: int

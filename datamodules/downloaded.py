@@ -40,6 +40,7 @@ class DownloadedData(RealData):
         ConfigurationError: If ``batch_size`` or ``val_size`` is out of range.
     """
 
+    is_base = True  # no choice on the command line
     source: type[Any]
 
     def __init__(

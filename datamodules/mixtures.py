@@ -32,6 +32,7 @@ class Mixture(RealData):
         ConfigurationError: If ``batch_size`` is not positive.
     """
 
+    is_base = True  # no choice on the command line
     channels = 2
     image_size = 0
 

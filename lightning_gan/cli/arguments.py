@@ -82,8 +82,8 @@ def _names_networks(arguments: list[str]) -> bool:
     """Whether a recipe or file among the arguments names both networks and the objective."""
     for file in _files(arguments):
         model = _settings(file).get("model") if file.is_file() else None
-        named = model.get("init_args", {}) if isinstance(model, dict) else {}
-        if {"generator", "discriminator", "objective"} <= named.keys():
+        named = model.get("init_args") if isinstance(model, dict) else None
+        if isinstance(named, dict) and {"generator", "discriminator", "objective"} <= named.keys():
             return True
     return False
 

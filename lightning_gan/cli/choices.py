@@ -23,12 +23,16 @@ def classes_in(hint: object) -> Iterator[type]:
         yield from classes_in(argument)
 
 
+def is_base(kind: type) -> bool:
+    """Whether a class is only there to be derived from."""
+    return bool(vars(kind).get("is_base")) or inspect.isabstract(kind)
+
+
 def choices_for(base: type) -> dict[str, type]:
     """The classes that can be taken for ``base``, by short name; itself if it has no subclass."""
     found: dict[str, type] = {}
     for kind in subclasses(base):
-        is_base = vars(kind).get("is_base", False) or inspect.isabstract(kind)
-        if not is_base and not kind.__name__.startswith("_"):
+        if not is_base(kind) and not kind.__name__.startswith("_"):
             found.setdefault(kind.__name__, kind)
     return dict(sorted(found.items())) or {base.__name__: base}
 

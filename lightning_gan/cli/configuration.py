@@ -15,6 +15,7 @@ from lightning.pytorch.strategies import StrategyRegistry
 
 from lightning_gan.callbacks.preemption import under_slurm
 from lightning_gan.cli.choices import did_you_mean, nearest
+from lightning_gan.cli.construction import construct
 from lightning_gan.distributed.strategy import refuse_strategy
 from lightning_gan.errors import ConfigurationError, at_least, check_range
 from lightning_gan.networks.base import ImageSize
@@ -31,7 +32,7 @@ def fill_sizes(config: Namespace) -> None:
             raise ConfigurationError(f"--{name} is missing: give it, or --config NAME.")
     _check_nulls(config.model, "model")
     _check_nulls(config.data, "data")
-    data = _class_of(config.data)(**config.data.init_args.as_dict())
+    data = construct(_class_of(config.data), **config.data.init_args.as_dict())
     for player in ("generator", "discriminator"):
         _fill_network(config.model.init_args[player], player, data.channels, data.image_size)
 

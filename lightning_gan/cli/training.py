@@ -36,12 +36,12 @@ from lightning_gan.cli.configuration import (
     fill_sizes,
     fitting_strategy,
 )
-from lightning_gan.cli.failures import MENDABLE, mendable
+from lightning_gan.cli.failures import mendable
 from lightning_gan.cli.lock import hold
-from lightning_gan.cli.parser import HelpFormatter, Parser, causes
+from lightning_gan.cli.parser import HelpFormatter, Parser
 from lightning_gan.cli.summary import measured, summary, write_reports
 from lightning_gan.datamodules import RealData
-from lightning_gan.errors import ConfigurationError, WeightsError
+from lightning_gan.errors import ConfigurationError, WeightsError, said
 from lightning_gan.evaluation.panel import MEASURES, extractor_for
 from lightning_gan.gan import GAN
 
@@ -145,16 +145,6 @@ class CLI(LightningCLI):
             read_checkpoint(config.ckpt_path)
         return Path(config.ckpt_path) if asked == "last" and config.ckpt_path else None
 
-    def instantiate_classes(self) -> None:
-        """Builds everything; what a part refuses is raised as it said it."""
-        try:
-            super().instantiate_classes()
-        except ValueError as error:
-            for cause in causes(error):
-                if isinstance(cause, MENDABLE):
-                    raise cause from None
-            raise
-
     def instantiate_trainer(self, **kwargs: object) -> Trainer:
         """Adds the default loggers and callbacks to what was asked for.
 
@@ -174,7 +164,7 @@ class CLI(LightningCLI):
             trainer = super().instantiate_trainer(**kwargs)
         except (TypeError, ValueError) as error:
             raise ConfigurationError(
-                f"The Trainer refuses an option of --trainer: {error}."
+                f"The Trainer refuses an option of --trainer: {said(error)}."
             ) from error
         if not config.plugins:
             disable_slurm_requeue(trainer)
@@ -248,7 +238,7 @@ class CLI(LightningCLI):
             if not restoring or mendable(error) is not None:
                 raise
             raise WeightsError(
-                f"The checkpoint cannot be restored ({type(error).__name__}: {str(error)[:200]}): "
+                f"The checkpoint cannot be restored ({type(error).__name__}: {said(error)[:200]}): "
                 "take another checkpoint of the run, or build the model as it was."
             ) from error
 

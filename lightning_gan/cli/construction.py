@@ -1,0 +1,64 @@
+"""The constructors that a configuration calls: what they raise, and what must not be called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from jsonargparse import ArgumentParser
+from torch.optim import Optimizer
+
+from lightning_gan.cli.choices import choices_for, is_base
+from lightning_gan.errors import ConfigurationError, said
+
+
+def construct(kind: type[Any], *args: object, **kwargs: object) -> Any:  # noqa: ANN401 (a kind)
+    """Calls a constructor.
+
+    Raises:
+        ConfigurationError: If the class is only there to be derived from, or is one of torch or
+            Lightning that refuses an argument, which the user has asked for.
+    """
+    if is_base(kind):
+        choices = ", ".join(choices_for(kind))
+        raise ConfigurationError(f"{kind.__name__} is there to be derived from: take {choices}.")
+    try:
+        return kind(*args, **kwargs)
+    except (TypeError, ValueError) as error:
+        if not kind.__module__.startswith(("lightning.", "torch.")):
+            raise
+        reason = f"{kind.__name__} refuses an argument: {said(error)}."
+        raise ConfigurationError(reason) from error
+
+
+@contextmanager
+def raising(parser: ArgumentParser) -> Iterator[None]:
+    """Lets what a constructor raises get out of the parser's instantiation as it is."""
+    parser.add_instantiator(_escaping, object)
+    try:
+        yield
+    except _Escape as escape:
+        raise escape.error from escape.error.__cause__
+
+
+class _Escape(BaseException):
+    """Carries an exception past jsonargparse.
+
+    It tries the annotations of a union one after the other, and where a constructor raises an
+    Exception, it only says that none was fitting.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+def _escaping(kind: type[Any], *args: object, **kwargs: object) -> object:
+    is_optimizer = issubclass(kind, Optimizer)  # made later, by the model, which answers for it
+    if is_optimizer:
+        return kind(*args, **kwargs)
+    try:
+        return construct(kind, *args, **kwargs)
+    except Exception as error:
+        raise _Escape(error) from None
