@@ -17,7 +17,7 @@ from lightning_gan.datamodules import RealData, Split
 from lightning_gan.evaluation.panel import Measured
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.frechet import FrechetResult
-from lightning_gan.metrics.modes import ClassCoverageResult
+from lightning_gan.metrics.modes import ModesResult
 from lightning_gan.metrics.neighbours import NeighboursResult
 from lightning_gan.networks import Generator, MLPDiscriminator
 from lightning_gan.objectives import NonSaturating, Objective
@@ -34,7 +34,7 @@ def measured(
     modes: float | None = None, distance: float | None = None, floor: float = 0.1, **more: Any
 ) -> Measured:
     """What an evaluation of 200 samples may find."""
-    covered = None if modes is None else ClassCoverageResult("spots", 4, [], modes, 0.0, 0.0, 0.0)
+    covered = None if modes is None else ModesResult("spots", 4, [], modes)
     frechet = None if distance is None else FrechetResult("identity", distance, floor)
     return Measured(200, modes=covered, frechet=frechet, **more)
 
@@ -122,7 +122,7 @@ class Measure(Callback):
         covered = len(NAMES) - len(self.missing)
         return Measured(
             200,
-            modes=ClassCoverageResult("spots", len(NAMES), self.missing, covered, 0.0, 0.0, 0.0),
+            modes=ModesResult("spots", len(NAMES), self.missing, covered),
             neighbours=NeighboursResult("identity", nn1_real=real, nn1_fake=fake),
         )
 

@@ -77,12 +77,12 @@ class Health:
             frechet=frechet and frechet.value,
             floor=frechet.floor if frechet else 0.0,
             coverage=neighbours and neighbours.coverage,
-            modes=modes and modes.covered_robust,
+            modes=modes and modes.strictly_covered,
             num_modes=modes.total if modes else 0,
             n=samples.n,
             acc_real=val and val.acc_real,
             acc_fake=val and val.acc_fake,
-            gradient=training.gradient_norms.get("generator") if training else None,
+            gradient=training.gradient_norm.get("generator") if training else None,
         )
 
     def best(self, before: Health) -> Health:

@@ -108,12 +108,12 @@ class Balance(GANCallback):
         rates = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
         return TrainingReport(
             balance=_balance(gan, [o for o in self._outputs if o.real_logits is not None]),
-            losses=dict(zip(losses, means[: len(losses)], strict=True)),
-            penalties=dict(zip(terms, means[len(losses) :], strict=True)),
-            gradient_norms={player: float(norm) for player, norm in norms.items()},
-            learning_rates=dict(zip(("discriminator", "generator"), rates, strict=True)),
+            loss=dict(zip(losses, means[: len(losses)], strict=True)),
+            penalty=dict(zip(terms, means[len(losses) :], strict=True)),
+            gradient_norm={player: float(norm) for player, norm in norms.items()},
+            learning_rate=dict(zip(("discriminator", "generator"), rates, strict=True)),
             progress=self._progress(gan),
-            states=_states(gan),
+            state=_states(gan),
         )
 
     def _progress(self, gan: GAN) -> dict[str, float]:

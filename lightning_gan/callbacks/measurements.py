@@ -19,37 +19,31 @@ from lightning_gan.training.schedule import PlayerName
 class TrainingReport:
     """What the updates since the last report showed.
 
+    Each group of values is named as in the logs.
+
     Args:
         balance: What the discriminator made of reals and fakes; None where it did not move.
-        losses: Mean losses, by player.
-        penalties: Mean bare terms that joined them, by the names of their classes.
-        gradient_norms: Norms of the players' last gradients that were looked at.
-        learning_rates: By player.
+        loss: Mean losses, by player.
+        penalty: Mean bare terms that joined them, by the names of their classes.
+        gradient_norm: Norms of the players' last gradients that were looked at.
+        learning_rate: By player.
         progress: Images, updates, and images a second.
-        states: What parts have adapted, such as BEGAN's k.
+        state: What parts have adapted, such as BEGAN's k.
     """
 
     balance: BalanceResult | None
-    losses: dict[str, float]
-    penalties: dict[str, float]
-    gradient_norms: dict[str, float]
-    learning_rates: dict[str, float]
+    loss: dict[str, float]
+    penalty: dict[str, float]
+    gradient_norm: dict[str, float]
+    learning_rate: dict[str, float]
     progress: dict[str, float]
-    states: dict[str, float]
+    state: dict[str, float]
 
     def logged(self) -> dict[str, float]:
         """The values by their names in the logs, as in ``loss/generator``."""
-        groups = {
-            "loss": self.losses,
-            "penalty": self.penalties,
-            "gradient_norm": self.gradient_norms,
-            "learning_rate": self.learning_rates,
-            "progress": self.progress,
-            "state": self.states,
-        }
         found = {} if self.balance is None else self.balance.logged()
-        for prefix, group in groups.items():
-            found |= {f"{prefix}/{name}": value for name, value in group.items()}
+        for group in ("loss", "penalty", "gradient_norm", "learning_rate", "progress", "state"):
+            found |= {f"{group}/{name}": value for name, value in getattr(self, group).items()}
         return found
 
 

@@ -13,8 +13,6 @@ from lightning_gan.callbacks.measurements import BestDistance, measurements
 from lightning_gan.evaluation.panel import Measured
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.balance import BalanceResult
-from lightning_gan.metrics.modes import ClassCoverageResult, MixtureCoverageResult
-from lightning_gan.metrics.stacked import StackedCoverageResult
 
 
 def summary(trainer: Trainer, gan: GAN) -> str:
@@ -99,21 +97,20 @@ def _distance(samples: Measured, best: BestDistance | None) -> list[str]:
 
 def _modes(samples: Measured) -> list[str]:
     modes = samples.modes
-    if isinstance(modes, MixtureCoverageResult):
+    if modes is None:
+        return []
+    covered = f"Modes       {modes.strictly_covered:.0f} of {modes.total} "
+    if modes.high_quality is not None:
         return [
             f"Modes       {modes.covered:.0f} of {modes.total} covered, "
             f"{modes.high_quality:.1%} of the samples within 3 sigma of one"
         ]
-    if isinstance(modes, StackedCoverageResult):
+    if modes.covered_robust is not None:
         return [
-            f"Modes       {modes.covered_robust:.0f} of {modes.total} covered "
-            f"({modes.covered:.0f} by the papers' rule), KL {modes.kl:.3f}; a perfect "
-            f"generator scores about {modes.kl_floor:.3f}"
+            f"{covered}covered ({modes.covered:.0f} by the papers' rule), KL {modes.kl:.3f}; "
+            f"a perfect generator scores about {modes.kl_floor:.3f}"
         ]
-    if isinstance(modes, ClassCoverageResult):
-        missing = f"; missing: {', '.join(modes.missing)}" if modes.missing else ""
-        return [
-            f"Modes       {modes.covered:.0f} of {modes.total} classes covered, "
-            f"the smallest with {modes.min_share:.1%} of the samples{missing}"
-        ]
-    return []
+    missing = f"; missing: {', '.join(modes.missing)}" if modes.missing else ""
+    return [
+        f"{covered}classes covered, the smallest with {modes.min_share:.1%} of the samples{missing}"
+    ]

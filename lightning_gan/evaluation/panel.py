@@ -27,21 +27,11 @@ from lightning_gan.metrics.memorisation import (
     Memorisation,
     MemorisationResult,
 )
-from lightning_gan.metrics.modes import (
-    ClassCoverage,
-    ClassCoverageResult,
-    MixtureCoverage,
-    MixtureCoverageResult,
-)
+from lightning_gan.metrics.modes import ClassCoverage, MixtureCoverage, ModesResult
 from lightning_gan.metrics.neighbours import Neighbours, NeighboursResult
 from lightning_gan.metrics.reference import content_hash
 from lightning_gan.metrics.samples import SampleBatch
-from lightning_gan.metrics.stacked import (
-    CLASSIFIER,
-    StackedCoverage,
-    StackedCoverageResult,
-    StackedExtractor,
-)
+from lightning_gan.metrics.stacked import CLASSIFIER, StackedCoverage, StackedExtractor
 from lightning_gan.metrics.vendi import VendiResult, VendiScore
 
 Measure = Literal[
@@ -137,7 +127,7 @@ class Measured:
     score: ClassifierScoreResult | None = None
     memorisation: MemorisationResult | None = None
     duplicates: DuplicatesResult | None = None
-    modes: ClassCoverageResult | MixtureCoverageResult | StackedCoverageResult | None = None
+    modes: ModesResult | None = None
     seconds: float | None = None
 
     def logged(self) -> dict[str, float]:

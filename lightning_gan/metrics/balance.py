@@ -60,23 +60,9 @@ class BalanceResult(NamedTuple):
 
     def logged(self, prefix: str = "gan") -> dict[str, float]:
         """The values by their names in the logs, as in ``gan/d_real``."""
-        spreads = {
-            "score_real": self.real_logits,
-            "score_fake": self.fake_logits,
-            "d_real": self.real_probability,
-            "d_fake": self.fake_probability,
-        }
-        found: dict[str, float | None] = {
-            "acc_real": self.acc_real,
-            "acc_fake": self.acc_fake,
-            "r_t": self.r_t,
-            "n": self.n,
-            "auc": self.auc,
-            "auc_sd": self.auc_sd,
-            "jsd_lower_bound": self.jsd_lower_bound,
-            "d_gap_train_val": self.d_gap_train_val,
-        }
-        for name, spread in spreads.items():
+        found: dict[str, Any] = dict(zip(self._fields[4:], self[4:], strict=True))
+        names = ("score_real", "score_fake", "d_real", "d_fake")
+        for name, spread in zip(names, self[:4], strict=True):
             if spread is not None:
                 found |= {name: spread.mean, f"{name}_std": spread.std}
         return {f"{prefix}/{name}": float(x) for name, x in found.items() if x is not None}

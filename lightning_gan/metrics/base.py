@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,17 @@ class Result(Protocol):
 
     def logged(self) -> dict[str, float]:
         """The values by their names in the logs."""
+
+
+def named(result: tuple[Any, ...], *names: str) -> dict[str, float]:
+    """The values of a result by their names in the logs; without those that were not measured.
+
+    Args:
+        result: Name of the extractor, then the values.
+        names: As in ``fid/{}``, in the order of the values.
+    """
+    pairs = zip(names, result[1:], strict=False)  # other fields may follow the values
+    return {name.format(result[0]): float(x) for name, x in pairs if x is not None}
 
 
 class ExactMetric(Metric):

@@ -24,7 +24,7 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics import moments
-from lightning_gan.metrics.base import SampleMetric
+from lightning_gan.metrics.base import SampleMetric, named
 from lightning_gan.metrics.extractors.base import FeatureExtractor
 from lightning_gan.metrics.reference import CacheFile, Packed, Reference, feature_batches
 from lightning_gan.metrics.samples import SampleBatch
@@ -292,8 +292,8 @@ class FrechetResult(NamedTuple):
 
     def logged(self) -> dict[str, float]:
         """The values by their names in the logs, as in ``fid/mnist_cnn``."""
-        key = f"fid/{self.extractor}"
-        return {key: self.value, f"{key}_floor": self.floor, f"{key}_debiased": self.debiased}
+        names = ("fid/{}", "fid/{}_floor", "fid/{}_debiased")
+        return named((*self, self.debiased), *names)
 
 
 class FrechetDistance(SampleMetric):

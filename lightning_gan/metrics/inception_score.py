@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.metrics.base import named
 from lightning_gan.metrics.extractors.base import FeatureExtractor
 from lightning_gan.metrics.features import FeatureBank
 from lightning_gan.metrics.gathered import GatheredMetric
@@ -52,7 +53,7 @@ class ClassifierScoreResult(NamedTuple):
 
     def logged(self) -> dict[str, float]:
         """The values by their names in the logs, as in ``is/mnist_cnn``."""
-        return {f"is/{self.classifier}": self.value, f"is/{self.classifier}_std": self.std}
+        return named(self, "is/{}", "is/{}_std")
 
 
 class ClassifierScore(GatheredMetric[ClassifierScoreResult]):

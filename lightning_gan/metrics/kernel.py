@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.metrics.base import named
 from lightning_gan.metrics.extractors.base import FeatureExtractor
 from lightning_gan.metrics.features import FeatureBank, ReferenceFeatures
 from lightning_gan.metrics.gathered import FeatureMetric
@@ -88,11 +89,7 @@ class KernelResult(NamedTuple):
 
     def logged(self) -> dict[str, float]:
         """The values by their names in the logs, as in ``kid/mnist_cnn``."""
-        found = {f"kid/{self.extractor}": self.value}
-        if self.subsets_mean is not None and self.subsets_std is not None:
-            key = f"kid_subsets/{self.extractor}"
-            found |= {key: self.subsets_mean, f"{key}_std": self.subsets_std}
-        return found
+        return named(self, "kid/{}", "kid_subsets/{}", "kid_subsets/{}_std")
 
 
 class KernelDistance(FeatureMetric[KernelResult]):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_gan.errors import at_least, at_most, check_range
+from lightning_gan.metrics.base import named
 from lightning_gan.metrics.distances import nearest, neighbourhood
 from lightning_gan.metrics.extractors.base import FeatureExtractor
 from lightning_gan.metrics.features import FeatureBank, ReferenceFeatures
@@ -41,11 +42,7 @@ class MemorisationResult(NamedTuple):
 
     def logged(self) -> dict[str, float]:
         """The values by their names in the logs, as in ``auth/mnist_cnn``."""
-        found = {f"auth/{self.extractor}": self.authentic}
-        if self.authentic_real is not None and self.ct is not None:
-            found |= {f"auth/{self.extractor}_real": self.authentic_real}
-            found |= {f"ct/{self.extractor}": self.ct}
-        return found
+        return named(self, "auth/{}", "auth/{}_real", "ct/{}")
 
 
 class DuplicatesResult(NamedTuple):
@@ -67,10 +64,7 @@ class DuplicatesResult(NamedTuple):
 
     def logged(self) -> dict[str, float]:
         """The values by their names in the logs, as in ``dup/exact``."""
-        return {
-            f"dup/{self.extractor}_min_pair_ratio": self.min_pair_ratio,
-            "dup/exact": self.exact,
-        }
+        return named(self, "dup/{}_min_pair_ratio", "dup/exact")
 
 
 class Memorisation(FeatureMetric[MemorisationResult]):

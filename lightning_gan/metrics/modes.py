@@ -51,42 +51,54 @@ def shares_of(counts: Tensor | Sequence[float], what: str) -> Tensor:
     return weights / weights.sum()
 
 
-class ClassCoverageResult(NamedTuple):
-    """Which classes samples cover; see :class:`ClassCoverage`.
+class ModesResult(NamedTuple):
+    """Which modes of the data samples cover; None is what a metric does not measure.
 
     Args:
         data: Name of the data.
-        total: Number of classes.
-        missing: Names of those that are not covered.
+        total: Number of modes, or classes.
+        missing: Names of those that are not covered, by the stricter rule where there are two.
         covered: Number of those that are.
-        min_share: The smallest share.
+        covered_robust: The same by the stricter rule.
+        min_share: The smallest share of a class.
         tv: Total variation to the data's shares.
-        kl: KL(histogram || prior) in nats.
+        high_quality: Share of the points that lie near a mode.
+        kl: Kullback-Leibler divergence from the data's shares, in nats.
+        kl_all: The same over all points, where ``kl`` is over those of high quality.
+        kl_floor: What a perfect sampler scores.
+        std_ratio: Standard deviation within a mode over the true one.
+        unclassifiable: Share of the pictures that the classifier is not certain of.
     """
 
     data: str
     total: int
     missing: list[str]
-    covered: float = math.nan
-    min_share: float = math.nan
-    tv: float = math.nan
-    kl: float = math.nan
+    covered: float
+    covered_robust: float | None = None
+    min_share: float | None = None
+    tv: float | None = None
+    high_quality: float | None = None
+    kl: float | None = None
+    kl_all: float | None = None
+    kl_floor: float | None = None
+    std_ratio: float | None = None
+    unclassifiable: float | None = None
 
     @property
-    def covered_robust(self) -> float:
-        """As for other modes, which are also counted by a stricter rule."""
-        return self.covered
+    def strictly_covered(self) -> float:
+        """Number of modes that are covered, by the stricter rule where there are two."""
+        return self.covered if self.covered_robust is None else self.covered_robust
 
     def logged(self) -> dict[str, float]:
         """The values by their names in the logs, as in ``modes/mnist/covered``."""
-        names = ("covered", "min_share", "tv", "kl")
-        return {f"modes/{self.data}/{name}": getattr(self, name) for name in names}
+        values = zip(self._fields[3:], self[3:], strict=True)
+        return {f"modes/{self.data}/{name}": x for name, x in values if x is not None}
 
 
 class ClassCoverage(SampleMetric):
     """How a classifier counts the classes of generated images.
 
-    ``compute`` gives a :class:`ClassCoverageResult`, logged under ``modes/<data>/``: ``covered``,
+    ``compute`` gives a :class:`ModesResult`, logged under ``modes/<data>/``: ``covered``,
     the number of classes whose share is at least a tenth of their share in the data (the errors of
     the classifier hit every class now and then, so "at least one" would mean nothing);
     ``min_share``, the smallest share; ``tv``, the total variation to the data's shares; ``kl``,
@@ -143,63 +155,30 @@ class ClassCoverage(SampleMetric):
             found = batch.logits(self.classifier).argmax(1)
             self.histogram += torch.bincount(found, minlength=len(self.histogram))
 
-    def compute(self) -> ClassCoverageResult:
+    def compute(self) -> ModesResult:
         """The result; NaN without images."""
-        total = len(self.prior)
-        if self.unusable():
-            return ClassCoverageResult(self.data_name, total, list(self.class_names))
         share = self.histogram.cpu().double() / self.histogram.sum().cpu()
+        if self.unusable():
+            share = torch.full_like(share, math.nan)
         expected, covered = self.prior > 0, share >= MIN_SHARE * self.prior
-        return ClassCoverageResult(
+        count = covered[expected].sum() + 0 * share.sum()  # NaN stays NaN
+        missing = [name for name, seen in zip(self.class_names, covered, strict=True) if not seen]
+        return ModesResult(
             self.data_name,
-            total,
-            [name for name, seen in zip(self.class_names, covered, strict=True) if not seen],
-            float(covered[expected].sum()),
-            float(share[expected].min()),
-            float(total_variation(share, self.prior)),
-            float(divergence(share, self.prior)),
+            len(share),
+            missing,
+            covered=float(count),
+            min_share=float(share[expected].min()),
+            tv=float(total_variation(share, self.prior)),
+            kl=float(divergence(share, self.prior) + 0 * share.sum()),
         )
-
-
-class MixtureCoverageResult(NamedTuple):
-    """Which modes of a mixture points cover; see :class:`MixtureCoverage`.
-
-    Args:
-        data: Name of the data.
-        total: Number of modes.
-        missing: Those that are not robustly covered, such as ``mode 3``.
-        covered: Modes with at least one point of high quality.
-        covered_robust: Modes with at least max(5, N / 20K) of them.
-        high_quality: Their share of all points.
-        kl: KL(shares || uniform) over points of high quality, in nats.
-        kl_all: The same over all points.
-        kl_floor: What a perfect sampler scores.
-        std_ratio: Standard deviation within a mode over the true one.
-    """
-
-    data: str
-    total: int
-    missing: list[str]
-    covered: float = math.nan
-    covered_robust: float = math.nan
-    high_quality: float = math.nan
-    kl: float = math.nan
-    kl_all: float = math.nan
-    kl_floor: float = math.nan
-    std_ratio: float = math.nan
-
-    def logged(self) -> dict[str, float]:
-        """The values by their names in the logs, as in ``modes/ring8/covered``."""
-        counts = ("covered", "covered_robust", "high_quality")
-        names = (*counts, "kl", "kl_all", "kl_floor", "std_ratio")
-        return {f"modes/{self.data}/{name}": getattr(self, name) for name in names}
 
 
 class MixtureCoverage(SampleMetric):
     r"""How points cover a mixture of isotropic Gaussians.
 
     A point belongs to the nearest mean and is of high quality within three standard deviations of
-    it. ``compute`` gives a :class:`MixtureCoverageResult`, logged under ``modes/<data>/``:
+    it. ``compute`` gives a :class:`ModesResult`, logged under ``modes/<data>/``:
 
     * ``covered``: modes with at least one point of high quality (PacGAN, Lin et al. 2018; VEEGAN,
       Srivastava et al. 2017).
@@ -275,25 +254,25 @@ class MixtureCoverage(SampleMetric):
         sums = torch.cat([steps, steps.square().sum(1, keepdim=True)], 1)
         self.spread.index_add_(0, nearest[good], sums)
 
-    def compute(self) -> MixtureCoverageResult:
+    def compute(self) -> ModesResult:
         """The result; NaN without points."""
         everything, good = self.counts.cpu().double()
         total, modes = everything.sum(), len(good)
         robust = good >= max(MIN_POINTS, float(total) / (ROBUST_PART * modes))
-        missing = [f"mode {index}" for index in (~robust).nonzero().flatten().tolist()]
-        if self.unusable():
-            return MixtureCoverageResult(self.data_name, modes, missing)
         uniform = torch.full_like(good, 1 / modes)
-        values = (
-            (good >= 1).sum(),
-            robust.sum(),
-            good.sum() / total,
-            divergence(good / good.sum(), uniform) + 0 * good.sum() / good.sum(),  # NaN for none
-            divergence(everything / total, uniform),
-            (modes - 1) / (2 * total),
-            self._std_ratio(good),
-        )
-        return MixtureCoverageResult(self.data_name, modes, missing, *map(float, values))
+        values = {
+            "covered": (good >= 1).sum(),
+            "covered_robust": robust.sum(),
+            "high_quality": good.sum() / total,
+            "kl": divergence(good / good.sum(), uniform) + 0 * good.sum() / good.sum(),
+            "kl_all": divergence(everything / total, uniform),
+            "kl_floor": (modes - 1) / (2 * total),
+            "std_ratio": self._std_ratio(good),
+        }
+        unusable = self.unusable()
+        found = {name: math.nan if unusable else float(x) for name, x in values.items()}
+        missing = [f"mode {index}" for index in (~robust).nonzero().flatten().tolist()]
+        return ModesResult(self.data_name, modes, missing, **found)
 
     def _std_ratio(self, good: Tensor) -> Tensor:
         """Mean over the modes with two points or more; NaN if there is none."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_gan.errors import above, at_least, below, check_range
+from lightning_gan.metrics.base import named
 from lightning_gan.metrics.distances import (
     ROUNDING,
     distance_blocks,
@@ -107,15 +108,8 @@ class NeighboursResult(NamedTuple):
 
     def logged(self) -> dict[str, float]:
         """The values by their names in the logs, as in ``precision/mnist_cnn``."""
-        name = self.extractor
-        return {
-            f"precision/{name}": self.precision,
-            f"recall/{name}": self.recall,
-            f"density/{name}": self.density,
-            f"coverage/{name}": self.coverage,
-            f"nn1/{name}_real": self.nn1_real,
-            f"nn1/{name}_fake": self.nn1_fake,
-        }
+        shares = ("precision/{}", "recall/{}", "density/{}", "coverage/{}")
+        return named(self, *shares, "nn1/{}_real", "nn1/{}_fake")
 
 
 class Neighbours(FeatureMetric[NeighboursResult]):

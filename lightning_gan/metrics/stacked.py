@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from lightning_gan.errors import ConfigurationError, at_least, check_range
 from lightning_gan.metrics.base import SampleMetric
 from lightning_gan.metrics.extractors.base import FeatureExtractor
 from lightning_gan.metrics.extractors.registry import get_extractor
-from lightning_gan.metrics.modes import divergence, shares_of
+from lightning_gan.metrics.modes import ModesResult, divergence, shares_of
 from lightning_gan.metrics.samples import SampleBatch
 
 MIN_CERTAINTY = 0.9  # above which a channel counts as certain
@@ -104,39 +103,10 @@ class StackedExtractor(FeatureExtractor):
         return self.single.logits_of(each).view(len(features), -1)
 
 
-class StackedCoverageResult(NamedTuple):
-    """Which modes pictures of stacked digits cover; see :class:`StackedCoverage`.
-
-    Args:
-        data: Name of the data.
-        total: Number of modes.
-        missing: Those that are not robustly covered, such as 407.
-        covered: Modes that at least one picture is read as.
-        covered_robust: Modes that are covered beyond the classifier's errors.
-        kl: KL(histogram || uniform) in nats.
-        kl_floor: What a perfect sampler scores on average.
-        unclassifiable: Share of the pictures that are not read with certainty.
-    """
-
-    data: str
-    total: int
-    missing: list[str]
-    covered: float = math.nan
-    covered_robust: float = math.nan
-    kl: float = math.nan
-    kl_floor: float = math.nan
-    unclassifiable: float = math.nan
-
-    def logged(self) -> dict[str, float]:
-        """The values by their names in the logs, as in ``modes/stacked_mnist/covered``."""
-        names = ("covered", "covered_robust", "kl", "kl_floor", "unclassifiable")
-        return {f"modes/{self.data}/{name}": getattr(self, name) for name in names}
-
-
 class StackedCoverage(SampleMetric):
     """How pictures that stack digits as colours cover the modes, one for each row of digits.
 
-    A classifier reads each channel by itself. ``compute`` gives a :class:`StackedCoverageResult`,
+    A classifier reads each channel by itself. ``compute`` gives a :class:`ModesResult`,
     logged under ``modes/<data>/``:
 
     * ``covered``: modes that at least one picture is read as (VEEGAN, Srivastava et al. 2017,
@@ -229,24 +199,24 @@ class StackedCoverage(SampleMetric):
         for row, modes in zip(self.counts, (mode, mode[certain]), strict=True):
             row += torch.bincount(modes, minlength=len(row))
 
-    def compute(self) -> StackedCoverageResult:
+    def compute(self) -> ModesResult:
         """The result; NaN without images."""
         everything, certain = self.counts.cpu().double()
-        total, modes = everything.sum(), len(everything)
-        robust = self._robust(certain)
+        total, modes, robust = everything.sum(), len(everything), self._robust(certain)
+        uniform = torch.full_like(everything, 1 / modes)
+        values = {
+            "covered": (everything >= 1).sum(),
+            "covered_robust": robust.sum(),
+            "kl": divergence(everything / total, uniform),
+            "kl_floor": expected_divergence(self.prior, max(int(total), 1)),
+            "unclassifiable": 1 - certain.sum() / total,
+        }
+        unusable = self.unusable()
+        found = {name: math.nan if unusable else float(x) for name, x in values.items()}
         names = self.classifier.class_names or map(str, range(self.classifier.num_classes))
         rows = itertools.product(list(names), repeat=self.stacked)
         missing = ["".join(row) for row, seen in zip(rows, robust, strict=True) if not seen]
-        if self.unusable():
-            return StackedCoverageResult(self.data_name, modes, missing)
-        values = (
-            (everything >= 1).sum(),
-            robust.sum(),
-            divergence(everything / total, torch.full_like(everything, 1 / modes)),
-            expected_divergence(self.prior, int(total)),
-            1 - certain.sum() / total,
-        )
-        return StackedCoverageResult(self.data_name, modes, missing, *map(float, values))
+        return ModesResult(self.data_name, modes, missing, **found)
 
     def _robust(self, certain: Tensor) -> Tensor:
         """Which modes are robustly covered, bool (K^stacked,), by their certain pictures."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.metrics.base import named
 from lightning_gan.metrics.features import FeatureBank
 from lightning_gan.metrics.frechet import lapack_threads
 from lightning_gan.metrics.gathered import FeatureMetric
@@ -80,8 +81,7 @@ class VendiResult(NamedTuple):
 
     def logged(self) -> dict[str, float]:
         """The values by their names in the logs, as in ``vendi/mnist_cnn``."""
-        key = f"vendi/{self.extractor}"
-        return {key: self.value} | ({} if self.real is None else {f"{key}_real": self.real})
+        return named(self, "vendi/{}", "vendi/{}_real")
 
 
 class VendiScore(FeatureMetric[VendiResult]):

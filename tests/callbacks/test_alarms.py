@@ -10,7 +10,7 @@ import pytest
 from lightning_gan.callbacks.alarms import Health, Limits
 from lightning_gan.callbacks.measurements import Measurements
 from lightning_gan.evaluation.panel import Measured
-from lightning_gan.metrics.modes import ClassCoverageResult, MixtureCoverageResult
+from lightning_gan.metrics.modes import ModesResult
 
 LIMITS = Limits(margin=0.05, deviations=4.0, factor=2.0)
 
@@ -46,9 +46,9 @@ def test_lost_modes_are_named_and_long_lists_cut() -> None:
 
 
 def test_the_stricter_count_of_modes_is_looked_at_where_there_are_two() -> None:
-    strict = MixtureCoverageResult("ring8", 8, [], covered=8.0, covered_robust=5.0)
+    strict = ModesResult("ring8", 8, [], covered=8.0, covered_robust=5.0)
     assert Health.of(Measurements(samples=Measured(9, modes=strict))).modes == 5
-    classes = ClassCoverageResult("mnist", 10, [], covered=9.0)
+    classes = ModesResult("mnist", 10, [], covered=9.0)
     found = Health.of(Measurements(samples=Measured(9, modes=classes)))
     assert (found.modes, found.num_modes, found.n) == (9, 10, 9)
 

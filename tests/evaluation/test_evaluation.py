@@ -82,7 +82,7 @@ def test_training_measures_what_is_fast_and_a_test_everything(stage: str, kinds:
     assert measured.logged().keys() <= logged.keys()
     assert measured.n == measured.logged()["eval/n"] == 60
     assert measured.modes is not None
-    assert measured.modes.total - len(measured.modes.missing) == measured.modes.covered_robust
+    assert measured.modes.total - len(measured.modes.missing) == measured.modes.strictly_covered
 
 
 def test_only_what_is_asked_for_is_measured() -> None:

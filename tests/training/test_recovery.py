@@ -39,7 +39,7 @@ from lightning_gan.callbacks import (
     LastCheckpoint,
     StopOnDivergence,
 )
-from lightning_gan.callbacks.rollback import roll_back
+from lightning_gan.callbacks.collapse import roll_back
 from lightning_gan.datamodules import Split
 from lightning_gan.errors import ConfigurationError, DivergenceError
 from lightning_gan.gan import GAN
