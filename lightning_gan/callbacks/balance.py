@@ -53,6 +53,7 @@ class Balance(GANCallback):
         """Measures the norm of a gradient, where a report follows or where it is clipped next."""
         if gan.gradient_clip is None and not self._is_due(trainer, gan.progress.batches + 1):
             return
+        # Lightning asks callbacks before it asks the model, which then clips.
         player = gan.player_of(optimizer)
         norms = [p.grad.norm() for p in gan.weights_of(player) if p.grad is not None]
         measurements(trainer).gradient_norms[player] = torch.stack(norms).norm().detach()
@@ -154,6 +155,7 @@ def _balance(gan: GAN, outputs: list[StepOutput]) -> BalanceResult | None:
 
 def _val_balance(trainer: Trainer, gan: GAN, outputs: list[StepOutput]) -> BalanceResult:
     """The balance on held-out data, on all processes, some of which may have seen nothing."""
+    # A process that was given no held-out batch has to take part all the same.
     none = torch.zeros(0, device=gan.device)
     real = torch.cat([none, *(o.real_logits for o in outputs if o.real_logits is not None)])
     fake = torch.cat([none, *(output.fake_logits for output in outputs)])
@@ -170,6 +172,7 @@ def _train_logits(trainer: Trainer, gan: GAN, count: int) -> Tensor | None:
     some = getattr(getattr(trainer, "datamodule", None), "some", None)
     if some is None or not count:
         return None
+    # Autocast and types as in a validation, or the gap would be one of rounding.
     precision = trainer.precision_plugin
     with precision.val_step_context():
         batches = enumerate(map(precision.convert_input, some("train", count)))

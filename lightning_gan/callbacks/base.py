@@ -49,6 +49,7 @@ def run_folder(trainer: Trainer) -> Path:
     """
     if trainer not in _FOLDERS:
         folder = Path(trainer.log_dir or trainer.default_root_dir)
+        # Before the processes have met, each may have a folder of its own in mind.
         if trainer.world_size > 1 and not torch.distributed.is_initialized():
             return folder
         _FOLDERS[trainer] = folder
@@ -73,6 +74,7 @@ def data_of(trainer: Trainer) -> EvaluationData | None:
 
 def log_late(trainer: Trainer, gan: GAN, values: dict[str, float]) -> None:
     """Logs what follows from a validation that has ended, when Lightning's own log is closed."""
+    # Where ModelCheckpoint and whoever asks for the Trainer's metrics look.
     trainer.callback_metrics.update({name: torch.tensor(x) for name, x in values.items()})
     for logger in trainer.loggers:
         logger.log_metrics(values, step=gan.progress.batches)

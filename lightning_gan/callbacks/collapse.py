@@ -10,13 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 
 from lightning_gan.callbacks.alarms import Health, Limits
-from lightning_gan.callbacks.base import (
-    GANCallback,
-    is_dry_run,
-    is_fitting,
-    log_late,
-    run_folder,
-)
+from lightning_gan.callbacks.base import GANCallback, is_dry_run, is_fitting, log_late, run_folder
 from lightning_gan.callbacks.divergence import StopOnDivergence, losses_finite
 from lightning_gan.callbacks.measurements import TrainingReport, measurements
 from lightning_gan.checkpoints.record import check_finite, own_state
@@ -168,6 +162,7 @@ class CollapseGuard(GANCallback):
         if not is_fitting(trainer):
             return
         latest = measurements(trainer)
+        # Last bits may differ between devices, and all processes must decide alike.
         now: Health = trainer.strategy.broadcast(Health.of(latest))
         modes = latest.samples and latest.samples.modes
         alarms = now.alarms(self._best, self.limits, modes.missing if modes else ())
@@ -178,6 +173,7 @@ class CollapseGuard(GANCallback):
         if self._streaks:
             self._raise_alarm(gan, found)
             return
+        # Only here: what a collapsed state does better is no measure for others.
         self._best = now.best(self._best)
         kind, value = now.rank(gan.progress.images)
         kept = self._kept

@@ -32,6 +32,7 @@ class StopOnDivergence(GANCallback):
         self, trainer: Trainer, gan: GAN, outputs: object, batch: Batch, *_: object
     ) -> None:
         """Looks at the losses of the batch, and at the samples of all since the last look."""
+        # A sum waits for no device; it is no number from the first sample on that is none.
         total = batch[0].detach().mean().double()
         self._samples = total if self._samples is None else self._samples + total
         every = self.every or trainer.log_every_n_steps  # type: ignore[attr-defined]

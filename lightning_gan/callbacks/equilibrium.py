@@ -92,6 +92,7 @@ class EquilibriumStopping(GANCallback):
         if not is_fitting(trainer):
             return
         latest = measurements(trainer)
+        # Last bits may differ between devices, and all processes must stop together.
         val, samples = trainer.strategy.broadcast((latest.val, latest.samples))
         undecided = self.is_undecided(val, samples)
         self.streak = self.streak + 1 if undecided else 0

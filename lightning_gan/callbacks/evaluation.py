@@ -134,6 +134,7 @@ class Evaluation(GANCallback):
             default = MEASURES if trainer.testing else TRAINING_MEASURES
             names = (self.extractor, self.classifier, split)
             make = partial(Panel, data, self.measures, *names, self.cache_dir, gan.device, default)
+            # Or every process would compute what one can leave in the cache for all.
             if trainer.is_global_zero:
                 self._panels[split] = make()
             trainer.strategy.barrier()

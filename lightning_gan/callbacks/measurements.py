@@ -78,6 +78,7 @@ class Measurements:
     pictures: dict[str, Tensor] = field(default_factory=dict)
 
 
+# By the Trainer, so that a callback finds them without knowing who measures, and no two runs mix.
 _MEASUREMENTS: WeakKeyDictionary[Trainer, Measurements] = WeakKeyDictionary()
 
 

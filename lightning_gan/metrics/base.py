@@ -63,6 +63,8 @@ class ExactMetric(Metric):
 
     def set_unregistered(self, **modules: nn.Module) -> None:
         """Sets modules as attributes that parameters() and checkpoints do not see."""
+        # As parts of the metric they would be saved with every model that holds it, and rounded
+        # with it to half precision.
         for name, module in modules.items():
             object.__setattr__(self, name, module)
 

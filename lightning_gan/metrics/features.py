@@ -88,9 +88,9 @@ class ReferenceFeatures(Reference):
             if value is not None:
                 value = value.detach().cpu()
                 object.__setattr__(self, name, value.long() if name == "labels" else value.float())
-        self._check(self.train, "training")
-        if self.val is not None:
-            self._check(self.val, "held-out")
+        for what, features in (("training", self.train), ("held-out", self.val)):
+            if features is not None:
+                self._check(features, what)
         if self.labels is not None and self.labels.shape != self.train.shape[:1]:
             raise ConfigurationError(
                 f"{tuple(self.labels.shape)} labels do not fit {len(self.train)} training "
@@ -129,6 +129,7 @@ class ReferenceFeatures(Reference):
             count: Number of images.
             device: Where their features are wanted.
         """
+        # Data sets are often sorted, so the first ones would be of few classes.
         chosen = self.order[:count]
         key = f"sample on {device}"
         if key in self.known and len(self.known[key]) != len(chosen):

@@ -133,6 +133,7 @@ def frechet_distance(
         )
     if not all(bool(x.isfinite().all()) for x in (mean_a, cov_a, mean_b, cov_b)):
         return torch.tensor(float("nan"), dtype=torch.float64)
+    # The trace of a square root is a sum of singular values: no unsymmetric matrix is decomposed.
     root = covariance_factor(cov_a) if factor_a is None else factor_a.cpu().double()
     with lapack_threads(size):
         if size > LARGE:  # thanks to the triangle it is as exact as the other where it matters
@@ -206,6 +207,7 @@ class ReferenceStatistics(Reference):
                 f"A reference needs at least 2 images and has {len(images)}: check the folder and "
                 "the split of the data."
             )
+        # Squares of numbers far from 0 would lose the digits that their spread is made of.
         shift: Tensor | None = None
         total = outer = torch.zeros((), dtype=torch.float64)
         known = None if features is None else torch.split(features, batch_size)

@@ -256,7 +256,8 @@ class Duplicates(FeatureMetric[DuplicatesResult]):
     def measure(self, bank: FeatureBank) -> DuplicatesResult:
         """The values of a bank of generated samples."""
         real = self.reference.sample(len(bank), bank.features.device)
-        fakes = bank.first(len(real))  # the minimum over more pairs would be smaller
+        # The minimum over more pairs would be smaller.
+        fakes = bank.first(len(real))
         ratio = neighbourhood(fakes).distances.min() / neighbourhood(real).distances.min()
         assert bank.digests is not None  # generated samples have them
         pairs, distances = closest_pairs(bank)

@@ -59,6 +59,7 @@ def vendi_score(features: Tensor) -> Tensor:
             f"Features of shape {tuple(features.shape)} have no Vendi score: give one "
             "vector (N, D) or more."
         )
+    # Eigenvalues of a product do not depend on its order, so the smaller one will do.
     gram = _gram(features)
     with lapack_threads(len(gram)):
         values = torch.linalg.eigvalsh(gram).clamp(min=0)
