@@ -123,7 +123,7 @@ class R3GANGenerator(Generator):
         initialise(self.scale)
         self.stages = nn.ModuleList()
         for inputs, maps in pairwise([widths[0], *widths]):
-            body = (ResidualBlock(maps, *inside) for _ in range(blocks))
+            body = [ResidualBlock(maps, *inside) for _ in range(blocks)]
             self.stages.append(nn.Sequential(_pointwise(inputs, maps), *body))
         self.image = nn.Conv2d(widths[-1], self.channels * patch**2, 1, bias=False)
         initialise(self.image)
