@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from jsonargparse import DefaultHelpFormatter, Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
-from lightning_gan.cli.choices import choices_for, classes_in, did_you_mean, nearest
+from lightning_gan.cli.choices import choices_for, classes_in, nearest
 from lightning_gan.cli.construction import raising
 from lightning_gan.errors import ConfigurationError
 
 KEY = re.compile(r'Parser key "([^"]+)":\s*')
-"""How jsonargparse names the option that it speaks of."""
-
-NOISE = re.compile(
-    r"Does not validate|Subtypes:|Errors:|Given value|Expected a (config )?path but"
-    r"|Expected a (<class ')?NoneType"
-)
-"""How lines begin that say nothing of what is wrong."""
+"""How a message begins that is about an option."""
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
@@ -31,8 +25,8 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
 class Parser(LightningArgumentParser):
     """Says in one sentence what is wrong with an option, with the nearest match.
 
-    jsonargparse makes one such parser for every class that is configured. The message of an inner
-    one becomes lines in those of the outer ones.
+    jsonargparse makes one such parser for every class that is configured, and what an inner one
+    refuses is the cause of what the outer ones refuse.
     """
 
     def add_lightning_class_args(
@@ -58,51 +52,64 @@ class Parser(LightningArgumentParser):
         return built
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raises the sentence, or hands the message to the outer parser.
+        """Raises the sentence, or hands what is refused to the outer parser.
 
         Raises:
             ConfigurationError: From the outermost parser.
         """
-        keys, reason = _innermost(message)
-        if not re.search("did you mean|there are", message):  # the parser inside knows better
-            message = message.replace(reason, reason + self._hint(keys, reason), 1)
-            keys, reason = _innermost(message)
+        if isinstance(ex, Refusal) and ex.parser is self:  # a parser catches what it raises itself
+            refusal = ex
+        else:
+            refusal = Refusal(self, message)
+            refusal.__cause__ = ex
         if not self.exit_on_error:
-            raise argparse.ArgumentError(None, message) from ex
-        option = f"--{'.'.join(keys)}: " if keys else ""
-        reason = reason.partition(". Got value: Namespace(")[0].rstrip(".")
-        reason = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", reason)
-        raise ConfigurationError(f"{option}{reason}{'' if reason.endswith('?') else '.'}") from ex
-
-    def _hint(self, keys: list[str], reason: str) -> str:
-        """What the word in quotes, or after a colon, was meant to be."""
-        found = re.search(r"'([^']+)'|: ([^\s,]+)", reason)
-        given = (found[1] or found[2]) if found else ""
-        word = given.lstrip("-").partition("=")[0]
-        actions = {action.dest: action for action in self._actions}
-        if not keys and word not in actions:  # an option that does not exist
-            near = nearest(word, actions)
-            return f"; did you mean {'--' if given.startswith('--') else ''}{near}?" if near else ""
-        if len(keys) != 1:
-            return ""
-        classes = classes_in(getattr(actions.get(keys[0]), "_typehint", None))
-        known = [name for base in classes for name in choices_for(base)]
-        return f"; {did_you_mean(word.rpartition('.')[2], known)}" if known else ""
+            raise refusal
+        raise ConfigurationError(_sentence([*_causes(refusal)])) from refusal
 
 
-def _innermost(message: str) -> tuple[list[str], str]:
-    """The names of the options that are around the most indented line, and that line."""
-    keys: list[tuple[int, str]] = []
-    deepest, around, reason = -1, [], message.strip()
-    for line in message.splitlines():
-        text = line.lstrip(" -")
-        depth = len(line) - len(text)
-        if NOISE.match(text):
-            continue
-        if found := KEY.search(text):
-            keys = [(at, key) for at, key in keys if at < depth] + [(depth, found[1])]
-            text = text[found.end() :]
-            depth += 1
-        if text and depth > deepest:
-            deepest, around, reason = depth, [key for at, key in keys if at < depth], text
-    return around, reason
+class Refusal(argparse.ArgumentError):
+    """What one parser refuses.
+
+    Args:
+        parser: The parser, which knows the options there are.
+        message: What jsonargparse says, in several lines.
+    """
+
+    def __init__(self, parser: Parser, message: str) -> None:
+        super().__init__(None, message)
+        self.parser = parser
+        found = KEY.match(message)
+        self.key = found[1] if found else ""
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception, what it was raised from, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _sentence(chain: list[BaseException]) -> str:
+    """The innermost message, under the full name of its option."""
+    refusals = [refusal for refusal in chain if isinstance(refusal, Refusal)]
+    option = "--" + ".".join(refusal.key for refusal in refusals if refusal.key)
+    reason = KEY.sub("", str(chain[-1]).strip()).partition("\n")[0].rstrip(".")
+    reason = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", reason)
+    where = f"{option}: " if option != "--" else ""
+    return f"{where}{reason}{_hint(refusals[-1], reason, option)}"
+
+
+def _hint(refusal: Refusal, reason: str, option: str) -> str:
+    """Ends the sentence with what the word in quotes, or after a colon, was meant to be."""
+    found = re.search(r"'([^']+)'|: ([^\s,]+)", reason)
+    word = (found[1] or found[2]).lstrip("-").partition("=")[0] if found else ""
+    actions = {action.dest: action for action in refusal.parser._actions}
+    if not refusal.key:  # it is about an option that does not exist, or is missing
+        near = nearest(word, actions)
+        prefix = option if option == "--" else f"{option}."
+        return f"; did you mean {prefix}{near}?" if near and word not in actions else "."
+    classes = classes_in(getattr(actions.get(refusal.key), "_typehint", None))
+    known = {name for base in classes for name in choices_for(base)}
+    near = nearest(word.rpartition(".")[2], known)
+    hint = f"did you mean {near}?" if near else f"{option}.help lists what there is."
+    return f"; {hint}" if known else "."

@@ -79,7 +79,7 @@ class CLI(LightningCLI):
             },
             parser_class=Parser,
             parser_kwargs={"formatter_class": HelpFormatter, "allow_abbrev": False}
-            | {command: _usage(command) for command in TRAINER_COMMANDS},
+            | {command: _parser_options(command) for command in TRAINER_COMMANDS},
         )
 
     @staticmethod
@@ -282,8 +282,9 @@ def best_checkpoint(distance: str) -> ModelCheckpoint:
     )
 
 
-def _usage(command: str) -> dict[str, str]:
+def _parser_options(command: str) -> dict[str, object]:
     return {
+        "allow_abbrev": False,
         "usage": f"lightning-gan {command} [--config NAME] [--model.OPTION VALUE] "
         "[--data NAME] [--data.OPTION VALUE] [--trainer.OPTION VALUE] ...",
         "description": DESCRIPTION.format(command=command),

@@ -83,7 +83,7 @@ def test_no_checkpoint_is_written_of_weights_that_such_samples_have_spoilt(tmp_p
     ("option", "expected"),
     [
         ('--trainer.max_time={"a":1}', "The Trainer refuses an option of --trainer: 'a'"),
-        ("--model.generator_optimizer.lr=-1", "The generator's optimizer refuses an option: Inv"),
+        ("--model.generator_optimizer.lr=-1", "The generator_optimizer refuses an option: Inv"),
         ("--model.ema_half_life=null", "--model.ema_half_life must have a value, not null."),
         ("--data.batch_size=null", "--data.batch_size must have a value, not null."),
         ("--model.regularizers.weight=2", "--model.regularizers: Option 'weight' is not accepted"),
