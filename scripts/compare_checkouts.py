@@ -91,7 +91,6 @@ class Changed(NamedTuple):
     tolerance: float | None = None
 
 
-LOOSE = r"alternation|curves|prior|optimizers"
 ROOMS = r"objectives|regularizers|networks|augment|callbacks"
 RENAMED: list[Renamed] = [
     # a checkpoint's parts are among the arguments of the model
@@ -535,7 +534,7 @@ IN_A_ROW: dict[str, list[str]] = {
         for images in ("--model.max_images 12", "--model.max_images 28 --ckpt_path last")
     ],
     "resumed_PathLength": [
-        f"fit {DIGITS} {ON_DIGITS['PathLength']} {images}"
+        f"fit {DIGITS} {MEASURED} {ON_DIGITS['PathLength']} {images}"
         for images in ("--model.max_images 12", "--model.max_images 28 --ckpt_path last")
     ],
     "resumed_Phases": [
@@ -544,7 +543,7 @@ IN_A_ROW: dict[str, list[str]] = {
     ],
     # begun from another run
     "warm_start": [
-        f"fit {DIGITS} --trainer.default_root_dir first",
+        f"fit {DIGITS} {MEASURED} --trainer.default_root_dir first",
         f"fit {DIGITS} {MEASURED} --model.warm_start first/version_0/checkpoints/last.ckpt",
     ],
     "FreezeD": [
@@ -583,7 +582,7 @@ IN_A_ROW: dict[str, list[str]] = {
         f"test {RING} {MEASURED} --ckpt_path last",
     ],
     "predict_and_evaluate": [
-        f"fit {DIGITS}",
+        f"fit {DIGITS} {MEASURED}",
         "predict --ckpt_path run --n 250 --output samples",
         f"evaluate --samples samples {OF_DIGITS} --output samples.json",
         f"evaluate --ckpt_path run {OF_DIGITS} --num_samples 500 --output ours.json",
@@ -603,12 +602,13 @@ IN_A_ROW: dict[str, list[str]] = {
         "compare samples.json ours.json --despite samples",
     ],
     "predict_classes": [
-        f"fit {DIGITS} --model.generator.num_classes 10 --model.discriminator.num_classes 10",
+        f"fit {DIGITS} {MEASURED} --model.generator.num_classes 10 "
+        "--model.discriminator.num_classes 10",
         "predict --ckpt_path run --n 250 --class 3 --truncation 0.7 --seed 4 --output samples",
         "predict --ckpt_path run/version_0/checkpoints/last.ckpt --n 250 --output others",
     ],
     "predict_styles": [
-        f"fit {DIGITS} {ON_DIGITS['StyleGAN2']}",
+        f"fit {DIGITS} {MEASURED} {ON_DIGITS['StyleGAN2']}",
         "predict --ckpt_path run --n 250 --output samples",
         "evaluate --ckpt_path run --data Digits --data.image_size 16 --num_samples 250",
     ],
@@ -664,7 +664,7 @@ IN_A_ROW: dict[str, list[str]] = {
         f"{ON_POINTS['MaximumPenalty']} {ON_POINTS['DRAGAN']} {ON_POINTS['FeatureMatching']} "
         f"{ON_POINTS['LeCam']}",
     ],
-    "two_PathLength": [f"fit {DIGITS} {TWO} {ON_DIGITS['PathLength']}"],
+    "two_PathLength": [f"fit {DIGITS} {MEASURED} {TWO} {ON_DIGITS['PathLength']}"],
     "two_resumed": [
         f"fit {RING} {MEASURED} {TWO} --model.max_images 24",
         f"fit {RING} {MEASURED} {TWO} --model.max_images 56 --ckpt_path last",

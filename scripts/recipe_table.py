@@ -28,6 +28,7 @@ from lightning_gan.checkpoints.parts import Part, subclasses
 from lightning_gan.networks import Discriminator, Generator
 from lightning_gan.recipes import recipe_file, recipe_names
 from lightning_gan.training.composition import Composition
+from lightning_gan.training.latents import Prior
 
 KINDS = {kind.__name__: kind for kind in subclasses(Part)}
 CITATION = re.compile(
@@ -181,6 +182,7 @@ def assembled(name: str) -> dict[str, Any]:
             for key in ("generator", "discriminator", "objective", "augmentation", "prior")
         }
         parts["regularizers"] = built(arguments.get("regularizers", []), 0, 0)
+        parts["prior"] = parts["prior"] or Prior()
         Composition(**parts).attach()
     return parts
 
@@ -206,7 +208,7 @@ def networks_of(generator: Generator, discriminator: Discriminator) -> str:
 def beside(name: str, parts: dict[str, Any]) -> str:
     """What stands beside objective and networks."""
     others = [*parts["regularizers"], parts["augmentation"], parts["prior"]]
-    names = [type(part).__name__ for part in others if part is not None]
+    names = [type(part).__name__ for part in others if type(part) not in (type(None), Prior)]
     alternation = settings_of(name)["model"]["init_args"].get("alternation", {})
     updates = alternation.get("init_args", {}).get("discriminator_updates", 1)
     return ", ".join(names + ([f"{updates} updates of D"] if updates > 1 else []))

@@ -38,8 +38,8 @@ def own_state(checkpoint: Mapping[str, Any], name: str) -> dict[str, Plain]:
         WeightsError: If nothing was added, because something else wrote it.
     """
     state = checkpoint.get(KEY)
-    kinds = {"format": int, "progress": dict, "images_in_average": int}
-    for key, kind in kinds.items():
+    wanted = {"format": int, "progress": dict, "images_in_average": int}
+    for key, kind in wanted.items():
         if not isinstance(state, dict) or not isinstance(state.get(key), kind):
             raise WeightsError(
                 f"{name} was not written by lightning-gan: its {key.replace('_', ' ')} is missing."
@@ -47,6 +47,9 @@ def own_state(checkpoint: Mapping[str, Any], name: str) -> dict[str, Plain]:
     assert isinstance(state, dict)
     if state["format"] > FORMAT:
         raise WeightsError(f"{name} was written by a newer lightning-gan: install that one.")
+    kinds = {key: type(count) for key, count in state["progress"].items()}
+    if kinds != dict.fromkeys(asdict(Progress()), int):
+        raise WeightsError(f"{name}: its progress is damaged; take another checkpoint of the run.")
     if not isinstance(checkpoint.get(ARGUMENTS), dict):
         raise WeightsError(f"{name} was not written by lightning-gan: its parts are missing.")
     return state

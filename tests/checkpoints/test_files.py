@@ -156,6 +156,14 @@ def test_a_missing_checkpoint_is_refused(tmp_path: Path) -> None:
 FOREIGN: dict[str, tuple[Edit, str]] = {
     "another program's": (lambda c: c.pop("lightning_gan"), "not written by lightning-gan"),
     "without progress": (lambda c: c["lightning_gan"].pop("progress"), "progress is missing"),
+    "with other progress": (
+        lambda c: c["lightning_gan"]["progress"].update(epochs=1),
+        "progress is damaged",
+    ),
+    "with progress in words": (
+        lambda c: c["lightning_gan"]["progress"].update(images="many"),
+        "progress is damaged",
+    ),
     "without arguments": (lambda c: c.pop("hyper_parameters"), "its parts are missing"),
     "of a later version": (lambda c: c["lightning_gan"].update(format=99), "newer lightning-gan"),
     "with unknown parts": (
