@@ -120,8 +120,12 @@ NOT_COMPARED = [
         r"|max_images|seed|sync_batch_norm|warm_start))",
         "arguments as they were given: BEFORE wrote none, or the parts made where None was given",
     ),
-    NotCompared(r"/stamp/samples/(chunk|psi)", "out of the stamp, and new in it"),
+    NotCompared(r"[:/]stamp/samples/(chunk|psi)", "out of the stamp, and new in it"),
     NotCompared(r"config\.yaml:.*/psi", "a new option"),
+    NotCompared(
+        r"\.ckpt:callbacks/(CollapseGuard|Evaluation)",
+        "what callbacks remember is named by fields, where BEFORE had the keys of the logs",
+    ),
     NotCompared(r"tfevents", "holds times; what is in it stands in metrics.csv as well"),
 ]
 """Everything else that the commands write is compared."""
