@@ -27,7 +27,7 @@ def dict_of(value: Any) -> dict[str, Any]:
 
 
 def differences(one: Any, other: Any, where: str = "") -> list[str]:
-    """Where two nested values differ in a single bit."""
+    """Where two nested values differ in a single bit; NaN, for what was not measured, is NaN."""
     if isinstance(one, dict) and isinstance(other, dict):
         if one.keys() != other.keys():
             return [f"{where}: {sorted(map(str, one.keys() ^ other.keys()))}"]
@@ -37,7 +37,7 @@ def differences(one: Any, other: Any, where: str = "") -> list[str]:
             return [f"{where}: {len(one)} and {len(other)}"]
         pairs = enumerate(zip(one, other, strict=True))
         return [d for i, (a, b) in pairs for d in differences(a, b, f"{where}/{i}")]
-    same = torch.equal(one, other) if isinstance(one, Tensor) else one == other
+    same = torch.equal(one, other) if isinstance(one, Tensor) else repr(one) == repr(other)
     return [] if same and type(one) is type(other) else [f"{where}: {one} and {other}"]
 
 
