@@ -560,19 +560,19 @@ IN_A_ROW: dict[str, list[str]] = {
         f"fit {RING} --trainer.callbacks+=Evaluation --trainer.callbacks.num_samples 250 "
         "--trainer.callbacks.seed 3 --trainer.callbacks.averaged false "
         "--trainer.callbacks.truncation 0.7 --trainer.callbacks.measures "
-        "[frechet,kernel,neighbours,vendi,memorisation,duplicates,modes]",
+        "[frechet,kernel,neighbours,vendi,memorisation,duplicates,modes]"
     ],
     "Evaluation_images": [
         f"fit {DIGITS} --trainer.callbacks+=Evaluation --trainer.callbacks.num_samples 250 "
         "--trainer.callbacks.extractor pixel --trainer.callbacks.classifier digits_cnn "
         "--trainer.callbacks.measures "
-        "[frechet,kernel,neighbours,vendi,score,memorisation,duplicates,modes]",
+        "[frechet,kernel,neighbours,vendi,score,memorisation,duplicates,modes]"
     ],
     "SampleGrid": [
         f"fit {DIGITS} --model.generator.num_classes 10 --model.discriminator.num_classes 10 "
         "--trainer.callbacks+=Evaluation --trainer.callbacks.num_samples 250 "
         "--trainer.callbacks+=SampleGrid --trainer.callbacks.rows 5 "
-        "--trainer.callbacks.columns 50 --trainer.callbacks.seed 3",
+        "--trainer.callbacks.columns 50 --trainer.callbacks.seed 3"
     ],
     # the other commands
     "validate_and_test": [
@@ -581,10 +581,7 @@ IN_A_ROW: dict[str, list[str]] = {
         f"test {DIGITS} {MEASURED} --ckpt_path last",
         f"test {DIGITS} {MEASURED} --ckpt_path best",
     ],
-    "test_points": [
-        f"fit {RING} {MEASURED}",
-        f"test {RING} {MEASURED} --ckpt_path last",
-    ],
+    "test_points": [f"fit {RING} {MEASURED}", f"test {RING} {MEASURED} --ckpt_path last"],
     "predict_and_evaluate": [
         f"fit {DIGITS} {MEASURED}",
         "predict --ckpt_path run --n 250 --output samples",
@@ -629,7 +626,7 @@ IN_A_ROW: dict[str, list[str]] = {
     ],
     "FashionMNIST": [
         "fit --data FashionMNIST --data.root {made} --data.val_size 50 --model.generator.width 4 "
-        f"--model.discriminator.width 4 {SHORT} {MEASURED}",
+        f"--model.discriminator.width 4 {SHORT} {MEASURED}"
     ],
     "stacked_mnist": [
         "fit --data StackedMNIST --data.root {data} --data.image_size 32 "
@@ -645,20 +642,20 @@ IN_A_ROW: dict[str, list[str]] = {
     ],
     "image_folder_grey": [
         f"fit {FOLDER} {MEASURED} --data.root {{made}}/pictures/dark --data.channels 1 "
-        "--data.flip false --data.val_fraction 0.2 --data.test_fraction 0.2",
+        "--data.flip false --data.val_fraction 0.2 --data.test_fraction 0.2"
     ],
     # two processes
     "two": [f"fit {RING} {MEASURED} {TWO}"],
     "two_batch_norm": [f"fit {DIGITS} {MEASURED} {TWO}"],
     "two_sync_batch_norm": [
         f"fit {DIGITS} {MEASURED} {TWO} --model.sync_batch_norm true "
-        f"{ON_DIGITS['AdaptiveAugmentation']}",
+        f"{ON_DIGITS['AdaptiveAugmentation']}"
     ],
     "two_TopK": [f"fit {RING} {TWO} {ON_POINTS['TopK_falling']} {ON_POINTS['AdaptivePseudo']}"],
     "two_Unrolled": [f"fit {RING} {TWO} {ON_POINTS['Unrolled']}"],
     "two_RelativisticAverage": [
         f"fit {RING} {TWO} {ON_POINTS['RelativisticAverage']} "
-        f"{ON_POINTS['MinibatchDiscrimination']}",
+        f"{ON_POINTS['MinibatchDiscrimination']}"
     ],
     "two_DualContrastive": [f"fit {RING} {TWO} {ON_POINTS['DualContrastive']}"],
     "two_BEGAN": [f"fit {RING} {TWO} {ON_POINTS['BEGAN']} --model.accumulate 2"],
@@ -666,7 +663,7 @@ IN_A_ROW: dict[str, list[str]] = {
     "two_regularizers": [
         f"fit {RING} {TWO} {PENALTY} {ON_POINTS['ConditionalContrastive']} "
         f"{ON_POINTS['MaximumPenalty']} {ON_POINTS['DRAGAN']} {ON_POINTS['FeatureMatching']} "
-        f"{ON_POINTS['LeCam']}",
+        f"{ON_POINTS['LeCam']}"
     ],
     "two_PathLength": [f"fit {DIGITS} {MEASURED} {TWO} {ON_DIGITS['PathLength']}"],
     "two_resumed": [

@@ -51,14 +51,7 @@ from lightning_gan.objectives import (
     RelativisticPairing,
     Wasserstein,
 )
-from lightning_gan.regularizers import (
-    R1,
-    R2,
-    GradientPenalty,
-    LeCam,
-    Regularizer,
-    WeightClipping,
-)
+from lightning_gan.regularizers import R1, R2, GradientPenalty, LeCam, Regularizer, WeightClipping
 from lightning_gan.training.schedule import Alternation, LinearCurve, PerBatch, Phases
 
 BATCH = 8

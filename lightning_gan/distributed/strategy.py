@@ -123,10 +123,7 @@ class GANStrategy(DDPStrategy):
         return self._reducers[optimizer]
 
     def save_checkpoint(
-        self,
-        checkpoint: dict[str, Any],
-        filepath: str | Path,
-        storage_options: object = None,
+        self, checkpoint: dict[str, Any], filepath: str | Path, storage_options: object = None
     ) -> None:
         """Writes on process zero; if that fails, all learn of it, so that they end together.
 

@@ -369,8 +369,4 @@ class Panel:
 
 
 def _describe_extractor(extractor: FeatureExtractor) -> dict[str, str]:
-    return {
-        "name": extractor.name,
-        "sha256": extractor.fingerprint,
-        "resizing": extractor.resizing,
-    }
+    return {"name": extractor.name, "sha256": extractor.fingerprint, "resizing": extractor.resizing}

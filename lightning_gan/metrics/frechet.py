@@ -101,12 +101,7 @@ def bias_coefficient(cov: Tensor) -> float:
 
 
 def frechet_distance(
-    mean_a: Tensor,
-    cov_a: Tensor,
-    mean_b: Tensor,
-    cov_b: Tensor,
-    *,
-    factor_a: Tensor | None = None,
+    mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tensor, *, factor_a: Tensor | None = None
 ) -> Tensor:
     """The squared Frechet distance of two Gaussians, a float64 scalar on the CPU, at least 0.
 

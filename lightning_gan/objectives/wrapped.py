@@ -128,11 +128,7 @@ class Unrolled(_Around):
     foresees = True
 
     def __init__(
-        self,
-        objective: Objective,
-        steps: int = 5,
-        first_order: bool = False,
-        whole: bool = True,
+        self, objective: Objective, steps: int = 5, first_order: bool = False, whole: bool = True
     ) -> None:
         super().__init__(objective)
         check_range(self, at_least(0), steps=steps)

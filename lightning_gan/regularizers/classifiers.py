@@ -20,10 +20,7 @@ class _ClassHead(AuxiliaryTask):
     needs_classes = True
 
     def __init__(
-        self,
-        weight: float | Curve = 1.0,
-        generator_weight: float | Curve = 1.0,
-        every: int = 1,
+        self, weight: float | Curve = 1.0, generator_weight: float | Curve = 1.0, every: int = 1
     ) -> None:
         super().__init__(weight, generator_weight, every)
 
@@ -179,10 +176,7 @@ class Rotation(AuxiliaryTask):
     turns: nn.Linear
 
     def __init__(
-        self,
-        weight: float | Curve = 1.0,
-        generator_weight: float | Curve = 0.2,
-        every: int = 1,
+        self, weight: float | Curve = 1.0, generator_weight: float | Curve = 0.2, every: int = 1
     ) -> None:
         super().__init__(weight, generator_weight, every)
 

@@ -115,10 +115,7 @@ class OrthogonalRegularization(Penalty):
     """
 
     def __init__(
-        self,
-        weight: float | Curve = 1e-4,
-        generator: bool = True,
-        discriminator: bool = False,
+        self, weight: float | Curve = 1e-4, generator: bool = True, discriminator: bool = False
     ) -> None:
         super().__init__(weight)
         if not (discriminator or generator):

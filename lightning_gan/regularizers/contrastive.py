@@ -18,11 +18,7 @@ class _Embedded(_ClassHead):
     proxies: nn.Embedding
 
     def __init__(
-        self,
-        weight: float | Curve,
-        generator_weight: float | Curve,
-        embedding_dim: int,
-        every: int,
+        self, weight: float | Curve, generator_weight: float | Curve, embedding_dim: int, every: int
     ) -> None:
         super().__init__(weight, generator_weight, every)
         check_range(self, at_least(1), embedding_dim=embedding_dim)

@@ -40,11 +40,7 @@ class PathLength(Penalty):
     mean_length: Tensor
 
     def __init__(
-        self,
-        weight: float | Curve = 2.0,
-        every: int = 4,
-        decay: float = 0.01,
-        one_in: int = 2,
+        self, weight: float | Curve = 2.0, every: int = 4, decay: float = 0.01, one_in: int = 2
     ) -> None:
         super().__init__(weight, every)
         check_range(self, at_least(1), one_in=one_in)

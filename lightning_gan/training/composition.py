@@ -16,12 +16,7 @@ from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.networks.layers import has_batch_norm, has_spectral_norm
 from lightning_gan.networks.minibatch import MinibatchStd
 from lightning_gan.objectives import Objective
-from lightning_gan.regularizers import (
-    AuxiliaryTask,
-    Constraint,
-    Penalty,
-    Regularizer,
-)
+from lightning_gan.regularizers import AuxiliaryTask, Constraint, Penalty, Regularizer
 from lightning_gan.training.latents import Prior
 
 

@@ -243,12 +243,7 @@ def test_callbacks_refuse_a_model_that_is_no_gan(kind: type[Callback]) -> None:
         trainer.fit(BoringModel())
 
 
-@pytest.mark.parametrize(
-    ("make", "complaint"),
-    [
-        (lambda: SampleGrid(rows=0), "rows"),
-    ],
-)
+@pytest.mark.parametrize(("make", "complaint"), [(lambda: SampleGrid(rows=0), "rows")])
 def test_sizes_that_are_none_are_refused(make: Any, complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
         make()

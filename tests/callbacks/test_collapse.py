@@ -22,11 +22,7 @@ from collapsing import (
 )
 from tiny import distance, quiet_trainer, weights
 
-from lightning_gan.callbacks import (
-    Balance,
-    CollapseGuard,
-    Evaluation,
-)
+from lightning_gan.callbacks import Balance, CollapseGuard, Evaluation
 from lightning_gan.callbacks.loggers import CSVCurve
 from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.errors import ConfigurationError
@@ -93,10 +89,7 @@ def test_what_a_collapsed_state_does_better_is_no_measure_for_others(tmp_path: P
 
 def test_without_distance_and_modes_the_healthiest_state_is_the_latest(tmp_path: Path) -> None:
     train(
-        spots_gan(),
-        8,
-        [CollapseGuard(), Measure(measured(), measured(None, math.nan))],
-        tmp_path,
+        spots_gan(), 8, [CollapseGuard(), Measure(measured(), measured(None, math.nan))], tmp_path
     )
     assert batches_of(healthy(tmp_path)) == 8
 

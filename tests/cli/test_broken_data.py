@@ -89,10 +89,7 @@ def test_no_checkpoint_is_written_of_weights_that_such_samples_have_spoilt(tmp_p
         ("--model.regularizers.weight=2", "--model.regularizers: Option 'weight' is not accepted"),
         ("--trainer=x", '--trainer: Unable to load config "x"'),
         ("--model.generator=torch.nn.Linear", "torch.nn.Linear does not correspond to a subclass"),
-        (
-            "--model.objective=[1]",
-            "--model.objective: Not a valid subclass of Objective",
-        ),
+        ("--model.objective=[1]", "--model.objective: Not a valid subclass of Objective"),
     ],
 )
 def test_what_the_fuzzing_found_is_answered(

@@ -61,9 +61,7 @@ def test_the_first_question_is_answered_without_importing_torch(flag: str) -> No
     assert ("dcgan_digits" if flag == "--help" else __version__) in done.stdout
 
 
-def test_the_help_of_a_command_shows_how_to_ask_further(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_the_help_of_a_command_shows_how_to_ask_further(capsys: pytest.CaptureFixture[str]) -> None:
     run("fit", "--help")
     text = capsys.readouterr().out
     assert text.startswith("usage: lightning-gan fit")
@@ -100,9 +98,7 @@ def test_other_help_is_left_to_the_parser() -> None:
 # ---------------------------------------------------------------------------- configuration
 
 
-def test_short_names_take_the_place_of_a_recipes_parts(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_short_names_take_the_place_of_a_recipes_parts(capsys: pytest.CaptureFixture[str]) -> None:
     options = "--model.objective Hinge --model.regularizers+=R1 --model.regularizers.weight 7"
     arguments = ["fit", "--config", "lsgan_mnist", "--data", "FashionMNIST", *options.split()]
     run(*arguments, "--print_config")

@@ -40,17 +40,11 @@ def sentence(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (
-            "--model.objective Hinje",
-            "Hinje; did you mean Hinge?",
-        ),
+        ("--model.objective Hinje", "Hinje; did you mean Hinge?"),
         ("--data MNITS", "--data: Expected a dot import path string: MNITS; did you mean MNIST?"),
         ("--model.generator MLPGenerater", "did you mean MLPGenerator?"),
         ("--model.regularizers+=R9", "R9; --model.regularizers.help lists what there is."),
-        (
-            "--trainer.callbacks+=SampleGird",
-            "SampleGird; did you mean SampleGrid?",
-        ),
+        ("--trainer.callbacks+=SampleGird", "SampleGird; did you mean SampleGrid?"),
         ("--model.generator_optimizer Adamm", "did you mean Adam?"),
         ("--model.objective NonSaturating --model.objective.real_lable 0.9", "real_label?"),
         (
@@ -62,14 +56,8 @@ def sentence(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
             "--model.regularizer R1",
             "Option 'regularizer' is not accepted; did you mean --model.reg",
         ),
-        (
-            "--data.batchsize 3",
-            "'batchsize' is not accepted; did you mean --data.batch_size?",
-        ),
-        (
-            "--trainer.max_epoch 3",
-            "--trainer.max_epoch 3; did you mean --trainer.max_epochs?",
-        ),
+        ("--data.batchsize 3", "'batchsize' is not accepted; did you mean --data.batch_size?"),
+        ("--trainer.max_epoch 3", "--trainer.max_epoch 3; did you mean --trainer.max_epochs?"),
         ("--trainer.callbacks.rows 3", "--trainer.callbacks: Option 'rows' is not accepted"),
         ("--foo 3", "unrecognized arguments: --foo 3"),
         ("stray", "unrecognized arguments: stray"),
@@ -79,10 +67,7 @@ def sentence(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("--model.generator_optimizer.lr abc", "optimizer.lr: Expected a float. Got value: abc"),
         ("--trainer.limit_train_batches abc", "Expected a float. Got value: abc"),
         ("--seed_everything abc", "--seed_everything: Expected a bool. Got value: abc"),
-        (
-            "--wandb maybe",
-            "'off', 'offline', 'online']. Got value: maybe",
-        ),
+        ("--wandb maybe", "'off', 'offline', 'online']. Got value: maybe"),
         ("--model.objective null", "--model: the following arguments are required: objective"),
         ("--data ImageFolder", "--data: the following arguments are required: root"),
         ("--model.max_images 0", "max_images=0 must be at least 1"),
@@ -128,10 +113,7 @@ def test_a_mistake_on_the_ring_is_answered(
         ("fit --model.objective.help Hinje", "did you mean Hinge?"),
         ("validate --config mlp_ring", "validate measures a trained generator: give --ckpt_path"),
         ("test --config mlp_ring --ckpt_path best", "no best.ckpt below runs/mlp_ring"),
-        (
-            "fit --config lsgan_mnist --model.regularizers+=GradientPenalty",
-            "batch norm",
-        ),
+        ("fit --config lsgan_mnist --model.regularizers+=GradientPenalty", "batch norm"),
         ("fit --config lsgan_mnist --model.objective RelativisticPairing", "batch norm"),
         ("fit --config lsgan_mnist --model.objective Wasserstein", "needs a critic of bounded"),
         ("fit --config dcgan_digits --data.image_size 30", "30"),

@@ -274,11 +274,7 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence(
     path = Path("copy.ckpt")
     shutil.copyfile(good, path)
     damage(path)
-    words = {
-        "fit": [*FIT, "128"],
-        "validate": ["validate", *FIT[1:-3]],
-        "predict": ["predict"],
-    }
+    words = {"fit": [*FIT, "128"], "validate": ["validate", *FIT[1:-3]], "predict": ["predict"]}
     assert program.run([*words[command], "--ckpt_path", str(path)]) == 2
     assert expected in complaint()
     assert not Path("sprung").exists()

@@ -121,9 +121,7 @@ def test_a_configuration_file_that_is_damaged(
     survey(40, case)
 
 
-def test_a_command_line_of_misspelt_and_misplaced_words(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_command_line_of_misspelt_and_misplaced_words(capsys: pytest.CaptureFixture[str]) -> None:
     words = "--data Ring --data.batch_size 8 --model.max_images 16 --model.objective Hinge"
     words += " --model.regularizers+=R1 --model.regularizers.weight 2 --model.accumulate 2"
     words += " --trainer.fast_dev_run true --trainer.max_time 00:00:00:05 --seed_everything 1"

@@ -32,11 +32,7 @@ from torch import nn
 
 from lightning_gan.distributed.processes import all_true, any_true, gathered_ints, share_buffers
 from lightning_gan.distributed.reduction import buckets
-from lightning_gan.distributed.strategy import (
-    GANStrategy,
-    check_strategy,
-    lost_process,
-)
+from lightning_gan.distributed.strategy import GANStrategy, check_strategy, lost_process
 from lightning_gan.errors import ConfigurationError, ProcessLostError
 
 HERE = Path(__file__).resolve().parents[1]

@@ -74,10 +74,7 @@ def members(extractor: FeatureExtractor) -> list[FeatureMetric]:
 
 
 def evaluate(
-    rank: int,
-    world: int,
-    idle: bool = False,
-    setting: Callable[[GatheredMetric], Any] = id,
+    rank: int, world: int, idle: bool = False, setting: Callable[[GatheredMetric], Any] = id
 ) -> list[str]:
     """All values to the last bit; with ``idle``, the last process is given no chunk."""
     suite, score = FeatureSuite(members(Counting())), ClassifierScore(Counting())

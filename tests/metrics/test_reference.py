@@ -9,12 +9,7 @@ import torch
 from lightning_gan.basics.cache import cache_folder
 from lightning_gan.datamodules import CIFAR10, MNIST, Digits, RealData
 from lightning_gan.evaluation.panel import extractor_for
-from lightning_gan.metrics import (
-    FeatureExtractor,
-    ReferenceStatistics,
-    get_extractor,
-    reference,
-)
+from lightning_gan.metrics import FeatureExtractor, ReferenceStatistics, get_extractor, reference
 
 DATA = os.environ.get("LIGHTNING_GAN_TEST_DATA", str(Path(__file__).resolve().parents[2] / "data"))
 

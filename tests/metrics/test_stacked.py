@@ -12,12 +12,7 @@ from torch.multiprocessing.spawn import spawn
 
 from lightning_gan.basics.randomness import block_generator
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.metrics import (
-    StackedCoverage,
-    chunks,
-    expected_divergence,
-    get_extractor,
-)
+from lightning_gan.metrics import StackedCoverage, chunks, expected_divergence, get_extractor
 from lightning_gan.metrics.stacked import MIN_PICTURES
 
 UNIFORM = torch.full((1000,), 1e-3, dtype=torch.float64)

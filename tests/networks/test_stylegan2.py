@@ -13,9 +13,7 @@ from torch import Tensor, nn
 from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import StyleGAN2Discriminator, StyleGAN2Generator
-from lightning_gan.networks.stylegan2_layers import (
-    Mapping,
-)
+from lightning_gan.networks.stylegan2_layers import Mapping
 
 LABELS = torch.tensor([0, 1, 2, 2])
 

@@ -58,9 +58,7 @@ def test_the_logistic_discriminator_equals_cross_entropy_with_labels_one_and_zer
 
 
 @pytest.mark.parametrize("kind", [Minimax, NonSaturating])
-def test_smoothed_reals_are_best_at_ln_nine_and_fakes_stay_as_they_are(
-    kind: type[Minimax],
-) -> None:
+def test_smoothed_reals_are_best_at_ln_nine_and_fakes_stay_as_they_are(kind: type[Minimax]) -> None:
     r = torch.tensor([2.0, math.log(9), 2.4], dtype=torch.float64)
     f = torch.linspace(-3, 3, 3, dtype=torch.float64)
     by_real, by_fake = logit_gradients(kind(real_label=0.9), r, f, "discriminator")

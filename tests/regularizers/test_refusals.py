@@ -15,13 +15,7 @@ from zoo import own
 from lightning_gan.augment import InstanceNoise
 from lightning_gan.errors import ConfigurationError, UnstableWarning
 from lightning_gan.networks import DCGANDiscriminator, MLPDiscriminator, MLPGenerator, Packed
-from lightning_gan.objectives import (
-    Hinge,
-    NonSaturating,
-    Objective,
-    RelativisticPairing,
-    Unrolled,
-)
+from lightning_gan.objectives import Hinge, NonSaturating, Objective, RelativisticPairing, Unrolled
 from lightning_gan.regularizers import (
     DRAGAN,
     R1,
@@ -74,9 +68,7 @@ def said(make: Callable[[], Any]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "penalty",
-    [*(kind() for kind in SLOPES), R1(difference=0.01), R2(difference=0.01)],
-    ids=repr,
+    "penalty", [*(kind() for kind in SLOPES), R1(difference=0.01), R2(difference=0.01)], ids=repr
 )
 def test_batch_norm_is_refused_by_every_penalty_on_the_slope_of_a_sample(
     penalty: Regularizer,

@@ -27,12 +27,7 @@ from torch import Tensor
 from lightning_gan.augment import Augmentation
 from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.networks import (
-    DCGANDiscriminator,
-    Discriminator,
-    MLPDiscriminator,
-    MLPGenerator,
-)
+from lightning_gan.networks import DCGANDiscriminator, Discriminator, MLPDiscriminator, MLPGenerator
 from lightning_gan.objectives import Hinge, RelativisticPairing, Wasserstein
 from lightning_gan.regularizers import (
     R1,

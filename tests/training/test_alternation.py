@@ -30,8 +30,7 @@ def test_phases_take_whole_epochs_in_turn() -> None:
 
 
 @pytest.mark.parametrize(
-    "make",
-    [lambda: PerBatch(0), lambda: PerBatch(1, 0), lambda: Phases(0), lambda: Phases(1, -1)],
+    "make", [lambda: PerBatch(0), lambda: PerBatch(1, 0), lambda: Phases(0), lambda: Phases(1, -1)]
 )
 def test_nobody_can_be_left_out(make: Callable[[], Alternation]) -> None:
     with pytest.raises(ConfigurationError, match="at least 1"):

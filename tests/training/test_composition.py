@@ -24,13 +24,7 @@ from lightning_gan.networks import (
     Packed,
     StyleGAN2Discriminator,
 )
-from lightning_gan.objectives import (
-    BEGAN,
-    NonSaturating,
-    Objective,
-    RelativisticPairing,
-    TopK,
-)
+from lightning_gan.objectives import BEGAN, NonSaturating, Objective, RelativisticPairing, TopK
 from lightning_gan.regularizers import (
     R1,
     AuxiliaryTask,
@@ -148,7 +142,7 @@ RULES: dict[str, list[Rule]] = {
             True,
             "Mine judges by the error of a reconstruction, and MLPDiscriminator makes none: take",
             mends=(lambda: {"discriminator": autoencoder()},),
-        ),
+        )
     ],
     "foresees": [
         Rule(
@@ -176,7 +170,7 @@ RULES: dict[str, list[Rule]] = {
                 lambda: {"regularizers": [SpectralNormalization()]},
                 lambda: {"regularizers": [flagged(MyPenalty, bounds_lipschitz=True)]},
             ),
-        ),
+        )
     ],
     "unbounded": [
         Rule(
@@ -184,7 +178,7 @@ RULES: dict[str, list[Rule]] = {
             True,
             "Mine: the generator's loss has no lower bound, and nothing bounds the slope",
             mends=(lambda: {"regularizers": [SpectralNormalization()]},),
-        ),
+        )
     ],
     "generator_reads": [
         Rule(
@@ -193,7 +187,7 @@ RULES: dict[str, list[Rule]] = {
             "Mine compares reals with fakes, but batch norm in NormedDiscriminator.*batch_norm to",
             lambda: {"discriminator": NormedDiscriminator("batch")},
             (lambda: {"discriminator": NormedDiscriminator("layer")},),
-        ),
+        )
     ],
     "paired": [
         Rule(
@@ -258,7 +252,7 @@ RULES: dict[str, list[Rule]] = {
             "MyPenalty looks at the slope of each sample, but batch norm in NormedDiscriminator",
             lambda: {"discriminator": NormedDiscriminator("batch")},
             (lambda: {"discriminator": NormedDiscriminator("layer")},),
-        ),
+        )
     ],
     "looks_twice": [
         Rule(
@@ -267,7 +261,7 @@ RULES: dict[str, list[Rule]] = {
             "MyPenalty by differences looks twice at a sample, which augmentation chan",
             lambda: {"augmentation": InstanceNoise()},
             (dict,),
-        ),
+        )
     ],
     "needs_styles": [
         Rule(
@@ -276,7 +270,7 @@ RULES: dict[str, list[Rule]] = {
             "MyPenalty measures the way in style space, and MLPGenerator has no styles: take Sty",
             pictures,
             (lambda: pictures() | {"generator": Styled()},),
-        ),
+        )
     ],
     "needs_decoders": [
         Rule(
@@ -284,7 +278,7 @@ RULES: dict[str, list[Rule]] = {
             True,
             "MyPenalty needs a discriminator with decoders, and MLP",
             mends=(lambda: {"discriminator": Decoding(2, 0)},),
-        ),
+        )
     ],
     "anchors_logits": [
         Rule(
@@ -293,7 +287,7 @@ RULES: dict[str, list[Rule]] = {
             "MyPenalty holds logits in their places.*mean nothing to RelativisticPairing",
             lambda: {"objective": RelativisticPairing()},
             (dict,),
-        ),
+        )
     ],
     "flattens": [
         Rule(
@@ -302,7 +296,7 @@ RULES: dict[str, list[Rule]] = {
             "RelativisticPairing with MyPenalty alone diverges",
             lambda: {"objective": RelativisticPairing()},
             (dict,),
-        ),
+        )
     ],
     "needs_classes": [
         Rule(
@@ -310,7 +304,7 @@ RULES: dict[str, list[Rule]] = {
             True,
             "MyTask needs classes and the generator has none: set its num_classes to the data's",
             mends=(lambda: {"generator": generating(classes=3)},),
-        ),
+        )
     ],
     "needs_codes": [
         Rule(
@@ -319,7 +313,7 @@ RULES: dict[str, list[Rule]] = {
             "MyTask looks for the codes of the latents, and the prior has none: set prior to Code",
             lambda: {"prior": UniformPrior()},
             (lambda: {"prior": CodePrior((3,), 1), "generator": MLPGenerator(2, 0, 6)},),
-        ),
+        )
     ],
     "needs_square": [
         Rule(
@@ -328,7 +322,7 @@ RULES: dict[str, list[Rule]] = {
             "MyTask turns images by a right angle, and 8 x 16 pixels change",
             oblong,
             (pictures,),
-        ),
+        )
     ],
     "bounds_weights": [
         Rule(
@@ -337,7 +331,7 @@ RULES: dict[str, list[Rule]] = {
             "MyConstraint does nothing under spectral normalisation, which rescales the",
             lambda: {"regularizers": [SpectralNormalization()]},
             (dict,),
-        ),
+        )
     ],
 }
 

@@ -142,10 +142,7 @@ def test_the_norm_of_a_players_gradient_is_clipped(clip: float) -> None:
     def descend(parameters: Any) -> torch.optim.SGD:
         return torch.optim.SGD(parameters, lr=1.0)
 
-    arguments: dict[str, Any] = {
-        "generator_optimizer": descend,
-        "discriminator_optimizer": descend,
-    }
+    arguments: dict[str, Any] = {"generator_optimizer": descend, "discriminator_optimizer": descend}
     gan, free = points_gan(gradient_clip=clip, **arguments), points_gan(**arguments)
     start = weights(gan)
     fit(gan, 1)

@@ -51,7 +51,7 @@ def adaptive_gans() -> dict[str, Callable[[], GAN]]:
     return examples() | {
         "AdaptiveAugmentation": lambda: picture_gan(
             augmentation=AdaptiveAugmentation(kimg=0.1, start=0.5)
-        ),
+        )
     }
 
 
@@ -139,9 +139,7 @@ def test_what_an_adaptive_augmentation_remembers_goes_back_too(tmp_path: Path) -
     assert seen[-1] == seen[3] != seen[-2]
 
 
-def test_rates_ease_once_more_at_each_return_whatever_the_checkpoint_holds(
-    tmp_path: Path,
-) -> None:
+def test_rates_ease_once_more_at_each_return_whatever_the_checkpoint_holds(tmp_path: Path) -> None:
     guard = CollapseGuard(patience=1, recover=True, ease=0.1, max_rollbacks=2)
     measure = Measure(CALM, BAD, CALM, BAD, CALM, BAD, BAD)
     with pytest.warns(UserWarning, match="modes") as caught:
