@@ -1,7 +1,5 @@
 """The command ``lightning-gan``; what needs no training is answered before torch is imported."""
 
-from __future__ import annotations
-
 import os
 import sys
 

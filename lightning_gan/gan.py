@@ -1,7 +1,5 @@
 """The one training module: two players, one step."""
 
-from __future__ import annotations
-
 import copy
 from pathlib import Path
 from typing import Any
@@ -398,7 +396,7 @@ class GAN(Part, LightningModule):
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]  # nothing else is needed to build it
         cls, checkpoint_path: str | Path, map_location: str | torch.device = "cpu"
-    ) -> GAN:
+    ) -> "GAN":
         """Builds the GAN of a checkpoint with all that it was built with, ready to sample from.
 
         Parts defined outside this package must be imported first. No code of the file is run.

@@ -4,8 +4,6 @@ A pixel is the sum of its grey part, the mean over channels, and the rest, its c
 operations act on the two apart, so that they are composed into four numbers for an image.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 
@@ -32,7 +30,7 @@ class Grade:
     hue: Tensor
 
     @classmethod
-    def neutral(cls, images: Tensor) -> Grade:
+    def neutral(cls, images: Tensor) -> "Grade":
         """The one that changes nothing."""
         one = images.new_ones(len(images))
         return cls(gain=one, offset=0 * one, saturation=one, hue=0 * one)

@@ -4,8 +4,6 @@ Nothing else enters: not the number of processes, not what was drawn before. So 
 what one would, and a resumed run draws what the undisturbed one would, with no state to save.
 """
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from typing import Literal
@@ -83,7 +81,7 @@ class RandomStream:
         """Numbers uniform on [0, 1), of shape (rows, *size)."""
         return self._rows(self.draw("uniform", (self.shard.total, *size))).to(self._dtype)
 
-    def subset(self, chosen: slice) -> RandomStream:
+    def subset(self, chosen: slice) -> "RandomStream":
         """The same stream for some rows of the shard, in which every process still agrees."""
         return _Subset(self, chosen)
 

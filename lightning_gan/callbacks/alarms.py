@@ -1,7 +1,5 @@
 """What goes wrong in a training, told from what a validation measured and the best before."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -67,7 +65,7 @@ class Health:
     gradient: float | None = None
 
     @classmethod
-    def of(cls, latest: Measurements) -> Health:
+    def of(cls, latest: Measurements) -> "Health":
         """What has been measured last of it."""
         samples, val, training = latest.samples or Measured(n=0), latest.val, latest.training
         frechet, neighbours, modes = samples.frechet, samples.neighbours, samples.modes
@@ -85,7 +83,7 @@ class Health:
             gradient=training.gradient_norm.get("generator") if training else None,
         )
 
-    def best(self, before: Health) -> Health:
+    def best(self, before: "Health") -> "Health":
         """The best values of both; what is not finite is none."""
         before = self._comparable(before)
 
@@ -102,7 +100,7 @@ class Health:
             gradient=choose("gradient", max),
         )
 
-    def _comparable(self, other: Health) -> Health:
+    def _comparable(self, other: "Health") -> "Health":
         """The other one without what is of another extractor."""
         if self.extractor in ("", other.extractor):
             return other
@@ -119,7 +117,7 @@ class Health:
             return "modes", -self.modes
         return "images", -images
 
-    def alarms(self, best: Health, limits: Limits, missing: Sequence[str] = ()) -> dict[str, str]:
+    def alarms(self, best: "Health", limits: Limits, missing: Sequence[str] = ()) -> dict[str, str]:
         """Every check that was possible, by name: a clause on what is wrong, or nothing.
 
         Args:

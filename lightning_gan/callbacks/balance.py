@@ -1,7 +1,5 @@
 """Who is winning: the logits, accuracies and gradients of both players."""
 
-from __future__ import annotations
-
 import time
 
 import torch

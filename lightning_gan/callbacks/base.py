@@ -1,7 +1,5 @@
 """What callbacks share: a GAN that is known to be one, and what the Trainer is up to."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import cast
 from weakref import WeakKeyDictionary

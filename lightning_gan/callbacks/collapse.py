@@ -1,7 +1,5 @@
 """Watches for collapse: names what goes wrong, keeps the healthiest state, may go back to it."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any

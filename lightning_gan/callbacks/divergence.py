@@ -1,7 +1,5 @@
 """Stops a training whose samples or losses are no longer numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """The classical rule, made testable: play until the discriminator cannot tell the two apart."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

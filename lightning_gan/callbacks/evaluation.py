@@ -1,7 +1,5 @@
 """What generated samples are worth, whenever the Trainer validates or tests."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Iterable, Sequence

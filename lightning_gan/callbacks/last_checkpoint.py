@@ -1,7 +1,5 @@
 """Keeps the run resumable, whatever ends it."""
 
-from __future__ import annotations
-
 import sys
 import time
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The curve of a run in a CSV file, which a resumed run continues."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What is measured in a run: filled in by the callbacks that measure, read by all others."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from weakref import WeakKeyDictionary

@@ -1,7 +1,5 @@
 """What a scheduler does to a run: signals, and the way back into SLURM's queue."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

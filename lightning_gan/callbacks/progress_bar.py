@@ -1,7 +1,5 @@
 """One bar for the whole training, counted in images."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from lightning.pytorch import Trainer

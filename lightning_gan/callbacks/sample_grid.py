@@ -1,7 +1,5 @@
 """Pictures of what the generator makes of the same latents, as training goes on."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """What a command line means before it is parsed: recipes by name, default networks."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import yaml

@@ -1,7 +1,5 @@
 """What there is to choose from: classes for an option, and the nearest of known words."""
 
-from __future__ import annotations
-
 import difflib
 import inspect
 import typing

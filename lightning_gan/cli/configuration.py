@@ -1,7 +1,5 @@
 """What is made of a parsed configuration, and what it must not ask for: sizes, budgets, devices."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import os

@@ -1,7 +1,5 @@
 """The constructors that a configuration calls: what they raise, and what must not be called."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -1,7 +1,5 @@
 """Which exceptions tell of something that a user can mend."""
 
-from __future__ import annotations
-
 import errno
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException

@@ -1,7 +1,5 @@
 """Functions as commands: their parameters are the options, and their docstrings the help."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import typing

@@ -1,7 +1,5 @@
 """``--model.objective.help`` and its like: what there is to choose from, and what one is."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import inspect

@@ -1,7 +1,5 @@
 """One process writes into the folder of a run."""
 
-from __future__ import annotations
-
 import os
 import socket
 from pathlib import Path

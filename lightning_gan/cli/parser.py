@@ -1,7 +1,5 @@
 """What jsonargparse refuses on a command line or in a configuration, in one sentence."""
 
-from __future__ import annotations
-
 import argparse
 import re
 from collections.abc import Callable, Iterator

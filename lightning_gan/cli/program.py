@@ -1,7 +1,5 @@
 """From a command line to an exit code."""
 
-from __future__ import annotations
-
 import importlib
 import logging
 import sys

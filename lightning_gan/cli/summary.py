@@ -1,7 +1,5 @@
 """What came out of a run, in a few lines."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from lightning.pytorch import Trainer

@@ -1,7 +1,5 @@
 """``lightning-gan fit``, ``validate`` and ``test``: LightningCLI with checks and defaults."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any, Literal

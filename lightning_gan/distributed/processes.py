@@ -8,8 +8,6 @@ The sums are our own, since torch 2.14 deprecates ``torch.distributed.nn.functio
 found equal, in favour of a private module.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """The mean of gradients over processes, taken while the backward pass still computes others."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any

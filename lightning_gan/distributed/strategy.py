@@ -1,7 +1,5 @@
 """Data parallelism for two players: gradients are averaged once, right before the step."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

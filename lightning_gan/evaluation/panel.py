@@ -1,7 +1,5 @@
 """All measures of generated samples against one data set, fed by one pass of generation."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A measurement on file: its values, and the stamp without which they compare with nothing."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import json
 import math
@@ -65,7 +63,7 @@ class Report:
             ) from error
 
     @classmethod
-    def read(cls, path: Path) -> Report:
+    def read(cls, path: Path) -> "Report":
         """The report of a JSON file, or the last one of a file with a report on each line.
 
         Raises:

@@ -1,7 +1,5 @@
 """Which samples of a generator are measured: functions of a seed and of their numbers alone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """The balance of the two players, as the discriminator's outputs show it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """What all metrics share: states that keep their precision, samples counted and cleaned."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -44,7 +42,7 @@ class ExactMetric(Metric):
     higher_is_better: bool | None = None
     is_differentiable = False
 
-    def set_dtype(self, dst_type: str | torch.dtype) -> ExactMetric:
+    def set_dtype(self, dst_type: str | torch.dtype) -> "ExactMetric":
         """Changes nothing: sums over thousands of samples need float64."""
         return self
 

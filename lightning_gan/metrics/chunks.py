@@ -5,8 +5,6 @@ batch, with latents drawn from a generator that knows only the seed and c. Neith
 the composition of a batch depend on the number W of processes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple
 

@@ -5,8 +5,6 @@ squared lengths. They are rounded down by more than that, so that what is equal 
 is never lost, and every distance that is reported is measured again by direct difference.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Features held in memory: of the reals, once; of generated images, for one evaluation."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -50,7 +48,7 @@ class FeatureBank:
             self._known[key] = make()
         return cast(T, self._known[key])
 
-    def first(self, count: int) -> FeatureBank:
+    def first(self, count: int) -> "FeatureBank":
         """The bank of the first so many vectors; itself where there are no more."""
         if count >= len(self):
             return self
@@ -162,7 +160,7 @@ class ReferenceFeatures(Reference):
         labels: Tensor | None = None,
         batch_size: int = 500,
         device: str | torch.device = "cpu",
-    ) -> ReferenceFeatures:
+    ) -> "ReferenceFeatures":
         """The features of all images, without augmentation, in their order.
 
         Args:
@@ -197,7 +195,7 @@ class ReferenceFeatures(Reference):
         data_name: str = "data",
         cache_dir: str | os.PathLike[str] | None = None,
         device: str | torch.device = "cpu",
-    ) -> ReferenceFeatures:
+    ) -> "ReferenceFeatures":
         """The features from the cache, or computed and put there.
 
         The file takes 4 bytes per number (15 MB for 60,000 images of 64 features, 490 MB of

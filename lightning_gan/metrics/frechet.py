@@ -8,8 +8,6 @@ r"""The Frechet distance between Gaussians fitted to features of real and genera
 square root of an unsymmetric matrix.
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 import os
@@ -183,7 +181,7 @@ class ReferenceStatistics(Reference):
         batch_size: int = 500,
         device: str | torch.device = "cpu",
         features: Tensor | None = None,
-    ) -> ReferenceStatistics:
+    ) -> "ReferenceStatistics":
         """The statistics of all images, without augmentation, in their order.
 
         Args:
@@ -227,7 +225,7 @@ class ReferenceStatistics(Reference):
         cache_dir: str | os.PathLike[str] | None = None,
         device: str | torch.device = "cpu",
         features: Tensor | None = None,
-    ) -> ReferenceStatistics:
+    ) -> "ReferenceStatistics":
         """The statistics that come with the package, from the cache, or computed and put there.
 
         The key holds the extractor's weights and every byte of the images, so that nothing stale
@@ -263,7 +261,7 @@ class ReferenceStatistics(Reference):
         return tensors, {"name": self.name, "count": str(self.count)}
 
     @classmethod
-    def unpack(cls, tensors: dict[str, Tensor], words: dict[str, str]) -> ReferenceStatistics:
+    def unpack(cls, tensors: dict[str, Tensor], words: dict[str, str]) -> "ReferenceStatistics":
         """What :meth:`pack` has packed."""
         mean, covariance = tensors.pop("mean"), tensors.pop("covariance")
         return cls(mean, covariance, int(words["count"]), words["name"], tensors)

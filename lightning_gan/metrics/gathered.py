@@ -5,8 +5,6 @@ metric once per chunk. The number of the update, then the process, then the plac
 therefore the order of the samples, and every value equals that of one process bit for bit.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 

@@ -6,8 +6,6 @@ with :math:`p(c)` the mean of :math:`p(c\mid y)` over the samples of a split (Sa
 Sec. 4).
 """
 
-from __future__ import annotations
-
 import math
 from itertools import pairwise
 from typing import NamedTuple

@@ -8,8 +8,6 @@ over the full samples; the usual mean over subsets of 1000 estimates the same nu
 noise.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Does the generator copy: the training images, or itself?"""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Which modes of the data the generator draws: classes of labelled images, parts of a mixture."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

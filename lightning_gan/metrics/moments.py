@@ -6,8 +6,6 @@ are whole numbers below :math:`2^{43}`: matrix products of some rows of them are
 however they are blocked, and add up in int64, where no order matters.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

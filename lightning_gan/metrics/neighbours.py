@@ -1,7 +1,5 @@
 """What nearest neighbours tell: fidelity, diversity, whether fakes can be told from reals."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

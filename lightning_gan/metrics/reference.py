@@ -1,7 +1,5 @@
 """What is computed from the real images once: features, and files that are never stale."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import os
@@ -121,7 +119,7 @@ class CacheFile:
         data_name: str,
         cache_dir: str | os.PathLike[str] | None,
         content: str = "",
-    ) -> CacheFile:
+    ) -> "CacheFile":
         """The file of these images; ``content`` says what is in it besides the usual."""
         whole = f"{split}:{content}" if content else split
         parts = (VERSION, extractor.fingerprint, content_hash(images), whole)

@@ -1,7 +1,5 @@
 """What metrics look at: generated samples, cleaned once, with what extractors make of them."""
 
-from __future__ import annotations
-
 import hashlib
 from functools import cached_property
 
@@ -49,7 +47,7 @@ class SampleBatch:
         return len(self.finite)
 
     @classmethod
-    def of(cls, samples: Tensor | SampleBatch) -> SampleBatch:
+    def of(cls, samples: "Tensor | SampleBatch") -> "SampleBatch":
         """The batch itself, or the samples as one."""
         return samples if isinstance(samples, SampleBatch) else cls(samples)
 

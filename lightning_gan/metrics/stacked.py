@@ -1,7 +1,5 @@
 """Which modes of stacked digits the generator draws, told from the classifier's errors."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Sequence

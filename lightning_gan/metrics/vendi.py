@@ -6,8 +6,6 @@ with :math:`\lambda` the eigenvalues of :math:`K/n`, K the cosine similarities o
 (Friedman and Dieng 2023, Def. 3.1): n for orthogonal samples, 1 for equal ones.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ Notation: :math:`r = D(x)` and :math:`f = D(G(z))` are logits, real is high, and
 :math:`\mathrm{sp}(t) = \log(1 + e^t)` is the softplus.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -67,7 +65,7 @@ class Objective(Part, nn.Module, base=True):
         return False
 
     @property
-    def inner(self) -> Objective | None:
+    def inner(self) -> "Objective | None":
         """The objective that this one is around, if any."""
         return None
 

@@ -1,7 +1,5 @@
 """What one update of a player sees, and what it shows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -70,7 +68,7 @@ class Step:
     real_output: DiscriminatorOutput | None = None
     fake_output: DiscriminatorOutput | None = None
 
-    def judged(self, *kinds: Kind) -> Step:
+    def judged(self, *kinds: Kind) -> "Step":
         """The same step with the discriminator's output for these kinds, where it is missing.
 
         The order counts: augmentation draws random numbers at every pass, and spectral

@@ -1,7 +1,5 @@
 """``lightning-gan compare``: two measurements side by side, where they were made alike."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``lightning-gan evaluate``: measures a checkpoint, or anybody's pictures, against a data set."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Iterable, Sequence

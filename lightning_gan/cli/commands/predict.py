@@ -1,7 +1,5 @@
 """``lightning-gan predict``: samples from a checkpoint, which needs neither data nor recipe."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from pathlib import Path

@@ -5,8 +5,6 @@ It is in eval mode and float32 always, follows the device of its input, and its 
 every key: Frechet distances of two extractors never compare.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 from collections.abc import Iterator
@@ -107,16 +105,16 @@ class FeatureExtractor(nn.Module):
             self.to(images.device)
         return images
 
-    def freeze(self) -> FeatureExtractor:
+    def freeze(self) -> "FeatureExtractor":
         """Eval mode and no gradients, for good."""
         super().train(False)
         return self.requires_grad_(False)
 
-    def train(self, mode: bool = True) -> FeatureExtractor:
+    def train(self, mode: bool = True) -> "FeatureExtractor":
         """Does nothing: an extractor in train mode would drift with what it measures."""
         return self
 
-    def eval(self) -> FeatureExtractor:
+    def eval(self) -> "FeatureExtractor":
         """The only mode there is."""
         return self.freeze()
 

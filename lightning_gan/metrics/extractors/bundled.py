@@ -1,7 +1,5 @@
 """The classifiers that ship with the package, as extractors of their bounded features."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from pathlib import Path

@@ -5,8 +5,6 @@ digit); a normalised and saturating penultimate layer keeps every image within t
 the Frechet distance ranks faults as an eye does.
 """
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 

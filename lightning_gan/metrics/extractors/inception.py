@@ -1,7 +1,5 @@
 """The network behind the FID of the papers, from a file that the user supplies."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import pickle

@@ -1,7 +1,5 @@
 """Extractors by name: those that need no training, those that are bundled, and a user's own."""
 
-from __future__ import annotations
-
 import difflib
 import importlib
 from collections.abc import Callable
