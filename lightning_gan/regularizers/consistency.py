@@ -163,13 +163,8 @@ class LatentOptimisation(LatentMove):
         z = z + torch.where(moved, way, torch.zeros_like(way))
         return z if self.clip is None else z.clamp(-self.clip, self.clip)
 
-    def _price(self, step: Step) -> Tensor:
+    def discriminator_term(self, step: Step) -> Tensor:
+        """The mean squared way of the latents, for either player."""
         return (step.z - step.drawn_z).square().sum(dim=1).mean()
 
-    def discriminator_term(self, step: Step) -> Tensor:
-        """The mean squared way of the latents."""
-        return self._price(step)
-
-    def generator_term(self, step: Step) -> Tensor:
-        """The mean squared way of the latents."""
-        return self._price(step)
+    generator_term = discriminator_term

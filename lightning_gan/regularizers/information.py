@@ -56,7 +56,8 @@ class InfoGAN(AuxiliaryTask):
             nn.Linear(features, width), nn.LeakyReLU(0.1), nn.Linear(width, outputs)
         )
 
-    def _term(self, step: Step) -> Tensor:
+    def discriminator_term(self, step: Step) -> Tensor:
+        """How badly Q reads the codes: it learns to, and the generator to make them readable."""
         assert self.prior is not None
         categories, continuous = self.prior.codes(step.z)
         found = self.recognition(step.fake_features)
@@ -75,10 +76,4 @@ class InfoGAN(AuxiliaryTask):
             term = term + weight * likelihood * self.prior.continuous
         return term
 
-    def discriminator_term(self, step: Step) -> Tensor:
-        """Q and the features that it reads learn to read the codes."""
-        return self._term(step)
-
-    def generator_term(self, step: Step) -> Tensor:
-        """The generator learns to make the codes readable."""
-        return self._term(step)
+    generator_term = discriminator_term

@@ -10,7 +10,7 @@ from lightning_gan.errors import ConfigurationError, at_least, below, check_rang
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.regularizers.base import Penalty
 from lightning_gan.training.latents import Prior
-from lightning_gan.training.schedule import PLAYERS, Curve, PlayerName
+from lightning_gan.training.schedule import PLAYERS, Curve
 from lightning_gan.training.step import Step
 
 
@@ -159,34 +159,20 @@ class HistoricalAveraging(Penalty):
 
     def attach(self, generator: Generator, discriminator: Discriminator, prior: Prior) -> None:
         """Makes the means."""
-        networks: dict[PlayerName, nn.Module] = {
-            "discriminator": discriminator,
-            "generator": generator,
-        }
-        for player, network in networks.items():
+        for player, network in zip(PLAYERS, (discriminator, generator), strict=True):
             weights = _in_order(network) if self.players[player] else []
             for place, weight in enumerate(weights):
                 self.register_buffer(f"{player}_{place}", torch.zeros_like(weight.detach()))
 
-    def _term(self, step: Step) -> Tensor | None:
+    def discriminator_term(self, step: Step) -> Tensor | None:
+        """Squared distance of the player's weights from their mean."""
         if not self.players[step.player]:
             return None
         begun = (self.counts[PLAYERS.index(step.player)] > 0).to(step.real.dtype)
-        distances = [
-            (weight - mean).square().sum()
-            for weight, mean in zip(
-                _in_order(_network(step)), self._means(step.player), strict=True
-            )
-        ]
+        distances = [(weight - mean).square().sum() for weight, mean in self._pairs(step)]
         return begun * torch.stack(distances).sum()
 
-    def discriminator_term(self, step: Step) -> Tensor | None:
-        """Squared distance of the discriminator's weights from their mean."""
-        return self._term(step)
-
-    def generator_term(self, step: Step) -> Tensor | None:
-        """Squared distance of the generator's weights from their mean."""
-        return self._term(step)
+    generator_term = discriminator_term
 
     @torch.no_grad()
     def observe(self, step: Step, real_logits: Tensor, fake_logits: Tensor) -> None:
@@ -195,16 +181,16 @@ class HistoricalAveraging(Penalty):
             return
         count = self.counts[PLAYERS.index(step.player)]
         count += 1
-        weights = _in_order(_network(step))
-        for weight, mean in zip(weights, self._means(step.player), strict=True):
+        for weight, mean in self._pairs(step):
             mean.add_((weight - mean) / count)
 
-    def _means(self, player: PlayerName) -> list[Tensor]:
-        return [buffer for name, buffer in self.named_buffers() if name.startswith(f"{player}_")]
-
-
-def _network(step: Step) -> Generator | Discriminator:
-    return step.discriminator if step.player == "discriminator" else step.generator
+    def _pairs(self, step: Step) -> list[tuple[Tensor, Tensor]]:
+        """Each weight of the player, with its mean."""
+        network: nn.Module = step.generator
+        if step.player == "discriminator":
+            network = step.discriminator
+        means = [mean for name, mean in self.named_buffers() if name.startswith(f"{step.player}_")]
+        return list(zip(_in_order(network), means, strict=True))
 
 
 def _in_order(network: nn.Module) -> list[nn.Parameter]:

@@ -86,7 +86,7 @@ def step_after(optimizer: Optimizer, parameters: Weights) -> Step:
     for name, parameter in parameters.items():
         group = groups.get(parameter)
         if group is None:
-            rules[name] = _rest
+            rules[name] = lambda weight, gradient: weight
         elif isinstance(optimizer, Adam):
             rules[name] = _AdamAhead(group, optimizer.state.get(parameter, {}))
         else:
@@ -99,10 +99,6 @@ def step_after(optimizer: Optimizer, parameters: Weights) -> Step:
         }
 
     return step
-
-
-def _rest(weight: Tensor, gradient: Tensor) -> Tensor:
-    return weight
 
 
 def _descent(rate: float) -> Callable[[Tensor, Tensor], Tensor]:
