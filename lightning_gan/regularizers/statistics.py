@@ -159,7 +159,8 @@ class HistoricalAveraging(Penalty):
 
     def attach(self, generator: Generator, discriminator: Discriminator, prior: Prior) -> None:
         """Makes the means."""
-        for player, network in zip(PLAYERS, (discriminator, generator), strict=True):
+        networks: tuple[nn.Module, nn.Module] = (discriminator, generator)
+        for player, network in zip(PLAYERS, networks, strict=True):
             weights = _in_order(network) if self.players[player] else []
             for place, weight in enumerate(weights):
                 self.register_buffer(f"{player}_{place}", torch.zeros_like(weight.detach()))
