@@ -78,12 +78,11 @@ class _Reconstructing(Discriminator):
     def __init__(
         self, channels: int | None, image_size: ImageSize, code_dim: int, power: int, classes: int
     ) -> None:
-        super().__init__(channels, image_size, classes)
+        super().__init__(channels, image_size, classes, code_dim=code_dim)
         if classes:
             raise ConfigurationError(
                 f"{name_of(self)} has no classes, but num_classes={classes}: set it to 0."
             )
-        check_range(self, at_least(1), code_dim=code_dim)
         check_range(self, one_of(1, 2), power=power)
         self.power = power
         self.num_features = code_dim
@@ -233,8 +232,7 @@ class BEGANGenerator(Generator):
         skips: bool = False,
         num_classes: int = 0,
     ) -> None:
-        super().__init__(latent_dim, channels, image_size, num_classes)
-        check_range(self, at_least(1), width=width, depth=depth)
+        super().__init__(latent_dim, channels, image_size, num_classes, width=width, depth=depth)
         self.decoder = _Decoder(self, width, self.input_dim, depth, skips)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """What every generator and discriminator promises."""
 
-from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -8,37 +7,10 @@ from torch import Tensor, nn
 
 from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.checkpoints.parts import Part
-from lightning_gan.errors import ConfigurationError, at_least, check_range
+from lightning_gan.errors import ConfigurationError, at_least, check_range, name_of
 
 ImageSize = int | tuple[int, int] | None
 """Height and width in pixels where they are equal, or both; 0 for points; None for the data's."""
-
-
-def sample_shape(
-    part: object, channels: int | None, image_size: int | Sequence[int] | None
-) -> tuple[int, tuple[int, int]]:
-    """The channels, and the height and width, of a sample.
-
-    Raises:
-        ConfigurationError: If a number is missing or out of range.
-    """
-    name = type(part).__name__
-    if channels is None or image_size is None:
-        raise ConfigurationError(
-            f"{name} does not know the size of the data: pass channels and image_size, "
-            f"for instance {name}(channels=1, image_size=28)."
-        )
-    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    if len(sides) != 2:
-        raise ConfigurationError(f"{name}: image_size={image_size} must be one number or two.")
-    check_range(part, at_least(1), channels=channels)
-    check_range(part, at_least(0), image_size=min(sides))
-    return channels, (sides[0], sides[1])
-
-
-def as_image_size(size: tuple[int, int]) -> int | tuple[int, int]:
-    """Height and width as one number where they are equal."""
-    return size[0] if size[0] == size[1] else size
 
 
 class DiscriminatorOutput(NamedTuple):
@@ -50,7 +22,45 @@ class DiscriminatorOutput(NamedTuple):
     """Features (N, F) behind them; None where the discriminator gives none."""
 
 
-class Generator(Part, nn.Module, base=True):
+class Network(Part, nn.Module, base=True):
+    """What generators and discriminators share: the shape of samples, and the number of classes.
+
+    ``size`` is the height and width, (0, 0) for points.
+
+    Args:
+        channels: Channels of an image, or coordinates of a point; None to take it from the data.
+        image_size: Height and width in pixels, one number where they are equal, 0 for points; None
+            to take it from the data.
+        num_classes: Number of classes that it is conditioned on; 0 for none.
+        counts: Arguments of a subclass that must be at least 1, such as widths, for the check.
+
+    Raises:
+        ConfigurationError: If a size is missing, or a number out of range.
+    """
+
+    def __init__(
+        self, channels: int | None, image_size: ImageSize, num_classes: int, **counts: int
+    ) -> None:
+        super().__init__()
+        check_range(self, at_least(0), num_classes=num_classes)
+        name = name_of(self)
+        if channels is None or image_size is None:
+            raise ConfigurationError(
+                f"{name} does not know the size of the data: pass channels and image_size, "
+                f"for instance {name}(channels=1, image_size=28)."
+            )
+        sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+        if len(sides) != 2:
+            raise ConfigurationError(f"{name}: image_size={image_size} must be one number or two.")
+        check_range(self, at_least(1), channels=channels)
+        check_range(self, at_least(0), image_size=min(sides))
+        check_range(self, at_least(1), **counts)
+        self.channels, self.num_classes = channels, num_classes
+        self.size = (sides[0], sides[1])
+        self.image_size = sides[0] if sides[0] == sides[1] else self.size
+
+
+class Generator(Network, base=True):
     """A network from latents to samples.
 
     Subclasses define ``forward(z, labels)`` on latents (N, latent_dim) and class indices (N,), and
@@ -68,6 +78,7 @@ class Generator(Part, nn.Module, base=True):
         num_classes: Number of classes that it is conditioned on; 0 for none.
         embed: Whether the embedding of the label joins the latent where there are classes (cGAN,
             Mirza & Osindero 2014); off for generators that use it elsewhere.
+        counts: Further arguments that must be at least 1, such as ``width=width``, for the check.
 
     Raises:
         ConfigurationError: If a size is missing or does not fit.
@@ -85,14 +96,10 @@ class Generator(Part, nn.Module, base=True):
         image_size: ImageSize,
         num_classes: int = 0,
         embed: bool = True,
+        **counts: int,
     ) -> None:
-        super().__init__()
-        check_range(self, at_least(1), latent_dim=latent_dim)
-        check_range(self, at_least(0), num_classes=num_classes)
-        self.channels, self.size = sample_shape(self, channels, image_size)
-        self.image_size = as_image_size(self.size)
+        super().__init__(channels, image_size, num_classes, latent_dim=latent_dim, **counts)
         self.latent_dim = latent_dim
-        self.num_classes = num_classes
         joins = embed and num_classes > 0
         self.input_dim = latent_dim * (2 if joins else 1)
         self.embedding = nn.Embedding(num_classes, latent_dim) if joins else None
@@ -131,7 +138,7 @@ class Generator(Part, nn.Module, base=True):
         )
 
 
-class Discriminator(Part, nn.Module, base=True):
+class Discriminator(Network, base=True):
     """A network from samples to logits, high for real.
 
     Subclasses define ``features(samples)`` -> (N, F), or set ``layers``, which give them, and end
@@ -145,6 +152,7 @@ class Discriminator(Part, nn.Module, base=True):
         image_size: Height and width in pixels, one number where they are equal, 0 for points; None
             to take it from the data.
         num_classes: Number of classes that it is conditioned on; 0 for none.
+        counts: Further arguments that must be at least 1, such as ``width=width``, for the check.
 
     Raises:
         ConfigurationError: If a size is missing or does not fit.
@@ -160,12 +168,10 @@ class Discriminator(Part, nn.Module, base=True):
     pack = 1
     """Samples behind one logit (PacGAN)."""
 
-    def __init__(self, channels: int | None, image_size: ImageSize, num_classes: int = 0) -> None:
-        super().__init__()
-        check_range(self, at_least(0), num_classes=num_classes)
-        self.channels, self.size = sample_shape(self, channels, image_size)
-        self.image_size = as_image_size(self.size)
-        self.num_classes = num_classes
+    def __init__(
+        self, channels: int | None, image_size: ImageSize, num_classes: int = 0, **counts: int
+    ) -> None:
+        super().__init__(channels, image_size, num_classes, **counts)
         self.num_features = 0
 
     def add_head(self, num_features: int) -> None:

@@ -97,8 +97,8 @@ class WideGenerator(Generator, base=True):
         embedding_dim: int,
         num_classes: int,
     ) -> None:
-        super().__init__(latent_dim, channels, image_size, num_classes, embed=False)
-        check_range(self, at_least(1), width=width, embedding_dim=embedding_dim)
+        super().__init__(latent_dim, channels, image_size, num_classes, embed=False, width=width)
+        check_range(self, at_least(1), embedding_dim=embedding_dim)
         self.steps, self.smallest = halvings(self, self.size)
         self.widths = widths_up(self.steps, width)
         self.shared = nn.Embedding(num_classes, embedding_dim) if num_classes else None
@@ -124,8 +124,7 @@ class WideDiscriminator(Discriminator, base=True):
     def __init__(
         self, channels: int | None, image_size: ImageSize, width: int, num_classes: int
     ) -> None:
-        super().__init__(channels, image_size, num_classes)
-        check_range(self, at_least(1), width=width)
+        super().__init__(channels, image_size, num_classes, width=width)
         steps, _ = halvings(self, self.size)
         self.halved, self.widths = number_halved(steps), widths_down(steps, width)
 

@@ -2,7 +2,6 @@
 
 from torch import nn
 
-from lightning_gan.errors import at_least, check_range
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.layers import halvings, maybe_spectral, zero_bias
 from lightning_gan.networks.minibatch import MinibatchStd
@@ -48,8 +47,7 @@ class DCGANGenerator(Generator):
         width: int = 64,
         num_classes: int = 0,
     ) -> None:
-        super().__init__(latent_dim, channels, image_size, num_classes)
-        check_range(self, at_least(1), width=width)
+        super().__init__(latent_dim, channels, image_size, num_classes, width=width)
         steps, start = halvings(self, self.size)
         maps = width * 2 ** (steps - 1)
         self.layers = nn.Sequential(
@@ -90,8 +88,7 @@ class DCGANDiscriminator(Discriminator):
         spectral_norm: bool = False,
         minibatch_std: int = 0,
     ) -> None:
-        super().__init__(channels, image_size, num_classes)
-        check_range(self, at_least(1), width=width)
+        super().__init__(channels, image_size, num_classes, width=width)
         steps, smallest = halvings(self, self.size)
         layers: list[nn.Module] = []
         inputs, maps = self.channels, width

@@ -9,7 +9,6 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from lightning_gan.basics.randomness import RandomStream, layer_normal, layer_uniform
-from lightning_gan.errors import at_least, check_range
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.layers import halvings
 
@@ -181,8 +180,7 @@ class FastGANGenerator(Generator):
         width: int = 64,
         num_classes: int = 0,
     ) -> None:
-        super().__init__(latent_dim, channels, image_size, num_classes)
-        check_range(self, at_least(1), width=width)
+        super().__init__(latent_dim, channels, image_size, num_classes, width=width)
         steps, start = halvings(self, self.size)
         maps = _times(width, (_UP[min(step, len(_UP) - 1)] for step in range(steps + 1)))
         self.start = nn.Sequential(
@@ -285,8 +283,7 @@ class FastGANDiscriminator(Discriminator):
         width: int = 64,
         num_classes: int = 0,
     ) -> None:
-        super().__init__(channels, image_size, num_classes)
-        check_range(self, at_least(1), width=width)
+        super().__init__(channels, image_size, num_classes, width=width)
         steps, smallest = halvings(self, self.size)
         halved = steps - (min(smallest) == 4 and steps > 1)
         count = min(halved, len(_DOWN) - 1)

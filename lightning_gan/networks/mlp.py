@@ -2,7 +2,6 @@
 
 from torch import nn
 
-from lightning_gan.errors import at_least, check_range
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 
 
@@ -29,8 +28,7 @@ class MLPGenerator(Generator):
         num_classes: int = 0,
         batch_norm: bool = False,
     ) -> None:
-        super().__init__(latent_dim, channels, image_size, num_classes)
-        check_range(self, at_least(1), width=width, depth=depth)
+        super().__init__(latent_dim, channels, image_size, num_classes, width=width, depth=depth)
         layers: list[nn.Module] = []
         size = self.input_dim
         for _ in range(depth):
@@ -64,8 +62,7 @@ class MLPDiscriminator(Discriminator):
         depth: int = 3,
         num_classes: int = 0,
     ) -> None:
-        super().__init__(channels, image_size, num_classes)
-        check_range(self, at_least(1), width=width, depth=depth)
+        super().__init__(channels, image_size, num_classes, width=width, depth=depth)
         layers: list[nn.Module] = [nn.Flatten()]
         size = self.channels * max(self.size[0] * self.size[1], 1)
         for _ in range(depth):

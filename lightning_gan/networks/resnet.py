@@ -168,8 +168,7 @@ class ResNetGenerator(Generator):
         spectral_norm: bool = False,
         num_classes: int = 0,
     ) -> None:
-        super().__init__(latent_dim, channels, image_size, num_classes, embed=adain)
-        check_range(self, at_least(1), width=width)
+        super().__init__(latent_dim, channels, image_size, num_classes, embed=adain, width=width)
         steps, start = halvings(self, self.size)
         maps = list(widths or [width] * (steps + 1))
         check_range(self, at_least(1), widths=min(maps))
@@ -262,8 +261,7 @@ class ResNetDiscriminator(Discriminator):
         spectral_norm: bool = False,
         num_classes: int = 0,
     ) -> None:
-        super().__init__(channels, image_size, num_classes)
-        check_range(self, at_least(1), width=width)
+        super().__init__(channels, image_size, num_classes, width=width)
         steps, _ = halvings(self, self.size)
         halved = max(steps - 1, 1) if halved is None else halved
         if halved < 1 or any(side % 2**halved for side in self.size):

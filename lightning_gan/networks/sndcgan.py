@@ -2,7 +2,6 @@
 
 from torch import nn
 
-from lightning_gan.errors import at_least, check_range
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.dcgan import doublings, initialise
 from lightning_gan.networks.layers import dense_to_map, halvings, maybe_spectral, zero_bias
@@ -33,8 +32,7 @@ class SNDCGANGenerator(Generator):
         width: int = 64,
         num_classes: int = 0,
     ) -> None:
-        super().__init__(latent_dim, channels, image_size, num_classes)
-        check_range(self, at_least(1), width=width)
+        super().__init__(latent_dim, channels, image_size, num_classes, width=width)
         steps, start = halvings(self, self.size)
         maps = width * 2**steps
         self.layers = nn.Sequential(
@@ -70,8 +68,7 @@ class SNDCGANDiscriminator(Discriminator):
         num_classes: int = 0,
         spectral_norm: bool = True,
     ) -> None:
-        super().__init__(channels, image_size, num_classes)
-        check_range(self, at_least(1), width=width)
+        super().__init__(channels, image_size, num_classes, width=width)
         steps, smallest = halvings(self, self.size)
         layers: list[nn.Module] = []
         inputs, maps = self.channels, width

@@ -218,8 +218,7 @@ class StyleGAN2Discriminator(Discriminator):
         mapping_depth: int = 8,
         num_classes: int = 0,
     ) -> None:
-        super().__init__(channels, image_size, num_classes)
-        check_range(self, at_least(1), width=width, max_width=max_width)
+        super().__init__(channels, image_size, num_classes, width=width, max_width=max_width)
         check_range(self, at_least(1), mapping_depth=mapping_depth)
         steps, (high, wide) = halvings(self, self.size)
         widths = _widths(steps, width, max_width)
