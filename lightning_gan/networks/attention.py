@@ -59,23 +59,28 @@ def _pooled(maps: Tensor) -> Tensor:
     return F.max_pool2d(maps, 2, ceil_mode=True)
 
 
-def place_of_attention(network: object, attention: int, sides: Sequence[int]) -> int | None:
-    """The first block whose map has ``attention`` pixels on its shorter side; None for 0.
+def attention_at(
+    network: object, attention: int, sides: Sequence[int], widths: Sequence[int], spectral: bool
+) -> tuple[int | None, nn.Module]:
+    """The first block whose map has ``attention`` pixels, and the self-attention that follows it.
 
     Args:
         network: The network, for the error.
-        attention: Pixels on the shorter side of the map; 0 for none.
+        attention: Pixels on the shorter side of the map; 0 for none: then there is no such block.
         sides: Pixels on the shorter side of the map behind each block.
+        widths: Feature maps behind each block.
+        spectral: Whether the convolutions are spectrally normalised.
 
     Raises:
         ConfigurationError: If no map has this side.
     """
     if attention == 0:
-        return None
+        return None, nn.Identity()
     if attention not in sides:
         raise ConfigurationError(
             f"{name_of(network)}: attention={attention} is no side of a map: the blocks end in "
             f"maps of {', '.join(map(str, dict.fromkeys(sides)))} pixels on the shorter side; 0 "
             "leaves attention out."
         )
-    return list(sides).index(attention)
+    place = sides.index(attention)
+    return place, SelfAttention(widths[place], spectral)

@@ -1,6 +1,6 @@
 """Discriminators that are autoencoders, as BEGAN and EBGAN want them, and BEGAN's generator."""
 
-from itertools import pairwise
+import math
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from lightning_gan.errors import ConfigurationError, at_least, check_range, name_of, one_of
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
-from lightning_gan.networks.layers import dense_to_map, halvings
+from lightning_gan.networks.layers import dense_to_map, halvings, perceptron
 
 
 def _convolutions(inputs: int, maps: int, depth: int) -> nn.Sequential:
@@ -188,19 +188,11 @@ class MLPAutoencoderDiscriminator(_Reconstructing):
     ) -> None:
         super().__init__(channels, image_size, code_dim, power, num_classes)
         check_range(self, at_least(1), width=width, depth=depth)
-        numbers = self.channels * max(self.size[0] * self.size[1], 1)
-        sides = [numbers, *[width] * depth, code_dim]
-        shape = (self.channels, *self.size) if self.image_size else (self.channels,)
-        self.encoder = nn.Sequential(nn.Flatten(), *_perceptron(sides))
-        self.decoder = nn.Sequential(*_perceptron(sides[::-1]), nn.Unflatten(1, shape))
-
-
-def _perceptron(sides: list[int]) -> list[nn.Module]:
-    """Linear layers between layers of so many units, with ReLUs in between."""
-    layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(sides):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-    return layers[:-1]
+        units = [math.prod(self.sample_shape), *[width] * depth, code_dim]
+        *encoder, _ = perceptron(units, nn.ReLU)
+        *decoder, _ = perceptron(units[::-1], nn.ReLU)
+        self.encoder = nn.Sequential(nn.Flatten(), *encoder)
+        self.decoder = nn.Sequential(*decoder, nn.Unflatten(1, self.sample_shape))
 
 
 class BEGANGenerator(Generator):

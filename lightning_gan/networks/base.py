@@ -59,6 +59,11 @@ class Network(Part, nn.Module, base=True):
         self.size = (sides[0], sides[1])
         self.image_size = sides[0] if sides[0] == sides[1] else self.size
 
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """(channels, height, width), or (channels,) for points."""
+        return (self.channels, *self.size) if self.image_size else (self.channels,)
+
 
 class Generator(Network, base=True):
     """A network from latents to samples.

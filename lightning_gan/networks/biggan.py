@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from lightning_gan.errors import ConfigurationError, at_least, check_range, name_of
-from lightning_gan.networks.attention import SelfAttention, place_of_attention
+from lightning_gan.networks.attention import attention_at
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.conditional import ConditionalBatchNorm
 from lightning_gan.networks.layers import dense_to_map, halvings, zero_bias
@@ -64,21 +64,10 @@ def number_halved(steps: int) -> int:
 def _attentions(
     network: nn.Module, attention: int, sides: Sequence[int], widths: Sequence[int]
 ) -> nn.ModuleList:
-    """What stands behind each block: self-attention once, at the first map of side ``attention``.
-
-    Args:
-        network: The network, for the error.
-        attention: Pixels on the shorter side of the map; 0 for none.
-        sides: Pixels on the shorter side of the map behind each block.
-        widths: Feature maps behind each block.
-
-    Raises:
-        ConfigurationError: If no map has this side.
-    """
-    placed = place_of_attention(network, attention, sides)
+    """What stands behind each block: self-attention once, see :func:`attention_at`."""
+    place, layer = attention_at(network, attention, sides, widths, spectral=False)
     return nn.ModuleList(
-        SelfAttention(maps) if number == placed else nn.Identity()
-        for number, maps in enumerate(widths)
+        layer if number == place else nn.Identity() for number in range(len(widths))
     )
 
 
@@ -97,8 +86,8 @@ class WideGenerator(Generator, base=True):
         embedding_dim: int,
         num_classes: int,
     ) -> None:
-        super().__init__(latent_dim, channels, image_size, num_classes, embed=False, width=width)
-        check_range(self, at_least(1), embedding_dim=embedding_dim)
+        super().__init__(latent_dim, channels, image_size, num_classes, embed=False)
+        check_range(self, at_least(1), width=width, embedding_dim=embedding_dim)
         self.steps, self.smallest = halvings(self, self.size)
         self.widths = widths_up(self.steps, width)
         self.shared = nn.Embedding(num_classes, embedding_dim) if num_classes else None

@@ -5,9 +5,8 @@ shifts. Gains are kept as deviations from one.
 """
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from lightning_gan.networks.layers import maybe_spectral
+from lightning_gan.networks.layers import maybe_spectral, zero_bias
 
 
 def modulated(maps: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
@@ -50,7 +49,23 @@ def _of_classes(num_classes: int, maps: int) -> nn.Embedding | None:
     return zeros
 
 
-class ConditionalBatchNorm(nn.Module):
+class _ConditionalNorm(nn.Module):
+    """A norm without gains and shifts of its own: a layer each makes them of the condition."""
+
+    def __init__(
+        self, norm: nn.Module, gain: nn.Linear, shift: nn.Linear, spectral_norm: bool
+    ) -> None:
+        super().__init__()
+        self.norm = norm
+        self.gain = maybe_spectral(gain, spectral_norm)
+        self.shift = maybe_spectral(shift, spectral_norm)
+
+    def forward(self, maps: Tensor, condition: Tensor) -> Tensor:
+        """Maps (N, C, H, W) of the same shape."""
+        return modulated(self.norm(maps), self.gain(condition), self.shift(condition))
+
+
+class ConditionalBatchNorm(_ConditionalNorm):
     """Batch norm with gains and shifts that are linear in a vector (BigGAN, Brock et al. 2019).
 
     Called with maps (N, C, H, W) and conditions (N, condition_dim), for instance the shared
@@ -64,21 +79,14 @@ class ConditionalBatchNorm(nn.Module):
     """
 
     def __init__(self, maps: int, condition_dim: int, spectral_norm: bool = False) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm2d(maps, affine=False)
         gain = nn.Linear(condition_dim, maps, bias=False)
         shift = nn.Linear(condition_dim, maps, bias=False)
         for layer in (gain, shift):
             nn.init.orthogonal_(layer.weight)
-        self.gain = maybe_spectral(gain, spectral_norm)
-        self.shift = maybe_spectral(shift, spectral_norm)
-
-    def forward(self, maps: Tensor, condition: Tensor) -> Tensor:
-        """Maps (N, C, H, W) of the same shape."""
-        return modulated(self.norm(maps), self.gain(condition), self.shift(condition))
+        super().__init__(nn.BatchNorm2d(maps, affine=False), gain, shift, spectral_norm)
 
 
-class AdaptiveInstanceNorm(nn.Module):
+class AdaptiveInstanceNorm(_ConditionalNorm):
     """Instance norm with gains and shifts that are affine in a vector (Huang & Belongie 2017).
 
     Called with maps (N, C, H, W) and conditions (N, condition_dim). Each map of each image is
@@ -91,14 +99,8 @@ class AdaptiveInstanceNorm(nn.Module):
     """
 
     def __init__(self, maps: int, condition_dim: int, spectral_norm: bool = False) -> None:
-        super().__init__()
         gain, shift = nn.Linear(condition_dim, maps), nn.Linear(condition_dim, maps)
         for layer in (gain, shift):
             nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
-        self.gain = maybe_spectral(gain, spectral_norm)
-        self.shift = maybe_spectral(shift, spectral_norm)
-
-    def forward(self, maps: Tensor, condition: Tensor) -> Tensor:
-        """Maps (N, C, H, W) of the same shape."""
-        return modulated(F.instance_norm(maps), self.gain(condition), self.shift(condition))
+            zero_bias(layer)
+        super().__init__(nn.InstanceNorm2d(maps), gain, shift, spectral_norm)

@@ -1,7 +1,8 @@
 """What several families of networks share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -55,6 +56,17 @@ def dense_to_map(inputs: int, maps: int, size: tuple[int, int]) -> nn.Sequential
     return nn.Sequential(
         nn.Linear(inputs, maps * size[0] * size[1]), nn.Unflatten(1, (maps, *size))
     )
+
+
+def perceptron(
+    units: Sequence[int], activation: Callable[[], nn.Module], batch_norm: bool = False
+) -> list[nn.Module]:
+    """Dense layers from each number of units to the next, each with an activation behind it."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(units):
+        norms = [nn.BatchNorm1d(outputs)] if batch_norm else []
+        layers += [nn.Linear(inputs, outputs), *norms, activation()]
+    return layers
 
 
 def halvings(network: object, size: tuple[int, int]) -> tuple[int, tuple[int, int]]:

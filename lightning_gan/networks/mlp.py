@@ -1,8 +1,12 @@
 """Multi-layer perceptrons, for points in the plane and as the simplest pair for images."""
 
+import math
+from functools import partial
+
 from torch import nn
 
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
+from lightning_gan.networks.layers import perceptron
 
 
 class MLPGenerator(Generator):
@@ -29,17 +33,10 @@ class MLPGenerator(Generator):
         batch_norm: bool = False,
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes, width=width, depth=depth)
-        layers: list[nn.Module] = []
-        size = self.input_dim
-        for _ in range(depth):
-            layers.append(nn.Linear(size, width))
-            if batch_norm:
-                layers.append(nn.BatchNorm1d(width))
-            layers.append(nn.ReLU())
-            size = width
-        layers.append(nn.Linear(size, self.channels * max(self.size[0] * self.size[1], 1)))
+        layers = perceptron([self.input_dim, *[width] * depth], nn.ReLU, batch_norm)
+        layers.append(nn.Linear(width, math.prod(self.sample_shape)))
         if self.image_size:
-            layers += [nn.Tanh(), nn.Unflatten(1, (self.channels, *self.size))]
+            layers += [nn.Tanh(), nn.Unflatten(1, self.sample_shape)]
         self.layers = nn.Sequential(*layers)
 
 
@@ -63,10 +60,6 @@ class MLPDiscriminator(Discriminator):
         num_classes: int = 0,
     ) -> None:
         super().__init__(channels, image_size, num_classes, width=width, depth=depth)
-        layers: list[nn.Module] = [nn.Flatten()]
-        size = self.channels * max(self.size[0] * self.size[1], 1)
-        for _ in range(depth):
-            layers += [nn.Linear(size, width), nn.LeakyReLU(0.2)]
-            size = width
-        self.layers = nn.Sequential(*layers)
-        self.add_head(size)
+        units = [math.prod(self.sample_shape), *[width] * depth]
+        self.layers = nn.Sequential(nn.Flatten(), *perceptron(units, partial(nn.LeakyReLU, 0.2)))
+        self.add_head(width)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_gan.errors import ConfigurationError, at_least, check_range, name_of
-from lightning_gan.networks.attention import SelfAttention, place_of_attention
+from lightning_gan.networks.attention import attention_at
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.conditional import AdaptiveInstanceNorm, ClassBatchNorm
 from lightning_gan.networks.layers import dense_to_map, halvings, maybe_spectral, zero_bias
@@ -191,10 +191,9 @@ class ResNetGenerator(Generator):
             UpBlock(inputs, outputs, norm, spectral_norm) for inputs, outputs in pairwise(maps)
         )
         sides = [min(start) * 2 ** (step + 1) for step in range(steps)]
-        self._attends = place_of_attention(self, attention, sides)
-        self.attention: nn.Module = nn.Identity()
-        if self._attends is not None:
-            self.attention = SelfAttention(maps[self._attends + 1], spectral_norm)
+        self._attends, self.attention = attention_at(
+            self, attention, sides, maps[1:], spectral_norm
+        )
         self.norm = norm(maps[-1], 0)
         self.image = _layer(nn.Conv2d(maps[-1], self.channels, 3, padding=1), spectral_norm)
         # Gains of the classes from N(1, 0.02), so that the label matters from the start. SNGAN's
@@ -282,10 +281,7 @@ class ResNetDiscriminator(Discriminator):
             for step, (inputs, outputs) in enumerate(pairwise([self.channels, *maps]))
         )
         sides = [min(self.size) // 2 ** min(step + 1, halved) for step in range(len(maps))]
-        self._attends = place_of_attention(self, attention, sides)
-        self.attention: nn.Module = nn.Identity()
-        if self._attends is not None:
-            self.attention = SelfAttention(maps[self._attends], spectral_norm)
+        self._attends, self.attention = attention_at(self, attention, sides, maps, spectral_norm)
         self.add_head(maps[-1])
         self.head = _layer(nn.Linear(maps[-1], 1), spectral_norm)
         if self.projection is not None:
