@@ -8,6 +8,7 @@ processes see together, in order, what one process with batches of ``W B`` sees.
 
 import math
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import torch
@@ -150,9 +151,9 @@ class TrainingBatches(_Batches):
             )
 
     @property
-    def sampler(self) -> "_TrainerEpochs":
+    def sampler(self) -> SimpleNamespace:
         """What Lightning tells the number of its epoch, which it does to a loader's sampler."""
-        return _TrainerEpochs(self)
+        return SimpleNamespace(set_epoch=self.follow)
 
     def __len__(self) -> int:
         return len(self.samples) // self.global_batch_size
@@ -214,15 +215,6 @@ class TrainingBatches(_Batches):
         if not self.flip:
             return order, None
         return order, (torch.rand(count, generator=generator) < 0.5).to(place)
-
-
-class _TrainerEpochs(NamedTuple):
-    """Passes the number of the trainer's epoch on."""
-
-    batches: TrainingBatches
-
-    def set_epoch(self, epoch: int) -> None:
-        self.batches.follow(epoch)
 
 
 class EvaluationBatches(_Batches):
