@@ -65,7 +65,8 @@ class AdaptiveAugmentation(SignAdapted):
         start: float = 0.0,
         schedule: Curve | None = None,
     ) -> None:
-        super().__init__(target, kimg, every, start, schedule)
+        super().__init__(target, kimg, every, start)
+        self.schedule, self.reads_signs = schedule, schedule is None
         stages: list[tuple[bool, Stage]] = [
             (blit or geometry, partial(changed, blit=blit, geometry=geometry)),
             (color, recolored),

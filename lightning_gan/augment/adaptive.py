@@ -108,17 +108,21 @@ class SignAdapted(Augmentation, base=True):
     """An augmentation whose probability follows the signs of the reals' logits, or a schedule.
 
     Args:
-        target: As of :class:`SignController`, like ``kimg``, ``every`` and ``start``.
-        schedule: The probability as a function of the images seen; None to adapt it.
+        target: As of :class:`SignController`.
+        kimg: As there.
+        every: As there.
+        start: As there.
     """
 
+    schedule: Curve | None = None
+    """The probability as a function of the images seen; None to adapt it."""
+
     def __init__(
-        self, target: float, kimg: float, every: int, start: float, schedule: Curve | None = None
+        self, target: float = 0.6, kimg: float = 500, every: int = 4, start: float = 0.0
     ) -> None:
         super().__init__()
-        self.schedule = schedule
         self.controller = SignController(target, kimg, every, start)
-        self.reads_signs = schedule is None
+        self.reads_signs = True
 
     def probability(self, value_of: ValueOf) -> float:
         """The probability now, in [0, 1]."""

@@ -28,11 +28,6 @@ class AdaptivePseudo(SignAdapted):
         ConfigurationError: If a number is out of range.
     """
 
-    def __init__(
-        self, target: float = 0.6, kimg: float = 500, every: int = 4, start: float = 0.0
-    ) -> None:
-        super().__init__(target, kimg, every, start)
-
     def forward(self, samples: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:
         """Leaves the samples (N, ...) as they are."""
         return samples
