@@ -220,10 +220,11 @@ class Discriminator(Network, base=True):
         """What losses read: logits and features, float32 or wider even under autocast."""
         # One that defines forward itself is called as it is, and may have no features.
         if type(self).forward is not Discriminator.forward:
-            return DiscriminatorOutput(_wide(self(samples, labels)), None)
+            return DiscriminatorOutput(wide(self(samples, labels)), None)
         logits, features = self.logits_and_features(samples, labels)
-        return DiscriminatorOutput(_wide(logits), _wide(features))
+        return DiscriminatorOutput(wide(logits), wide(features))
 
 
-def _wide(values: Tensor) -> Tensor:
+def wide(values: Tensor) -> Tensor:
+    """The numbers in float32, or in float64 where they are."""
     return values if values.dtype == torch.float64 else values.float()

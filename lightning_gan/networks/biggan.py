@@ -209,12 +209,9 @@ class BigGANGenerator(WideGenerator):
         each, more = divmod(latent_dim, parts)
         first, *chunks = self.chunks = [each + (number < more) for number in range(parts)]
         self.start = dense_to_map(first, self.widths[0], self.smallest)
-        norms = (
-            partial(ConditionalBatchNorm, condition_dim=self.known + chunk) for chunk in chunks
-        )
         self.blocks = nn.ModuleList(
-            UpBlock(*widths, norm)
-            for widths, norm in zip(pairwise(self.widths), norms, strict=True)
+            UpBlock(*widths, partial(ConditionalBatchNorm, condition_dim=self.known + chunk))
+            for widths, chunk in zip(pairwise(self.widths), chunks, strict=True)
         )
         self.finish(attention)
 

@@ -18,13 +18,10 @@ _RATIO = 4
 
 def _bottleneck(inputs: int, inner: int, outputs: int) -> nn.ModuleList:
     """Convolutions of 1x1, 3x3, 3x3 and 1x1."""
+    widths = pairwise([inputs, inner, inner, inner, outputs])
     return nn.ModuleList(
-        [
-            nn.Conv2d(inputs, inner, 1),
-            nn.Conv2d(inner, inner, 3, padding=1),
-            nn.Conv2d(inner, inner, 3, padding=1),
-            nn.Conv2d(inner, outputs, 1),
-        ]
+        nn.Conv2d(*maps, side, padding=side // 2)
+        for maps, side in zip(widths, (1, 3, 3, 1), strict=True)
     )
 
 

@@ -93,11 +93,9 @@ class DCGANDiscriminator(Discriminator):
         layers: list[nn.Module] = []
         inputs, maps = self.channels, width
         for step in range(steps):
-            normed = batch_norm and step > 0
-            layers.append(nn.Conv2d(inputs, maps, 4, stride=2, padding=1, bias=not normed))
-            if normed:
-                layers.append(nn.BatchNorm2d(maps))
-            layers.append(nn.LeakyReLU(0.2))
+            norms = [nn.BatchNorm2d(maps)] if batch_norm and step > 0 else []
+            down = nn.Conv2d(inputs, maps, 4, stride=2, padding=1, bias=not norms)
+            layers += [down, *norms, nn.LeakyReLU(0.2)]
             inputs, maps = maps, maps * 2
         if minibatch_std:
             layers.append(MinibatchStd(minibatch_std))

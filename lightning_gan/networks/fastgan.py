@@ -304,12 +304,11 @@ class FastGANDiscriminator(Discriminator):
 
     def _entrance(self, maps: int, halved: int) -> nn.Sequential:
         """Convolutions from the image to so many maps, each halving, or one that does not."""
-        if halved == 0:
-            return nn.Sequential(_conv(self.channels, maps, 3, padding=1), nn.LeakyReLU(0.2))
-        widths = _times(maps, (2.0 ** (step - halved + 1) for step in range(halved)))
-        layers = [_conv(self.channels, widths[0], 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
-        for inputs, outputs in pairwise(widths):
-            layers += _normed(inputs, outputs, 4, stride=2, padding=1)
+        side, stride = (4, 2) if halved else (3, 1)
+        widths = _times(maps, (2.0**-step for step in reversed(range(max(halved, 1)))))
+        layers = [_conv(self.channels, widths[0], side, stride, padding=1), nn.LeakyReLU(0.2)]
+        for both in pairwise(widths):
+            layers += _normed(*both, side, stride, padding=1)
         return nn.Sequential(*layers)
 
     def features(self, samples: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError, at_least, check_range
-from lightning_gan.networks.base import Discriminator
+from lightning_gan.networks.base import Discriminator, wide
 
 
 class MinibatchStd(nn.Module):
@@ -32,8 +32,7 @@ class MinibatchStd(nn.Module):
     def forward(self, samples: Tensor) -> Tensor:
         """Maps (N, C + 1, H, W) from maps (N, C, H, W), or (N, F + 1) from features (N, F)."""
         group = self._group_of(len(samples))
-        precise = samples.float() if samples.dtype in _HALVES else samples
-        groups = precise.reshape(-1, group, *samples.shape[1:])
+        groups = wide(samples).reshape(-1, group, *samples.shape[1:])
         spread = (groups.var(dim=1, unbiased=False) + 1e-8).sqrt().flatten(1).mean(dim=1)
         spread = spread.to(samples.dtype).repeat_interleave(group)
         column = spread.view(-1, *[1] * (samples.ndim - 1))
@@ -53,9 +52,6 @@ class MinibatchStd(nn.Module):
     def extra_repr(self) -> str:
         """The arguments."""
         return f"group={self.group}"
-
-
-_HALVES = (torch.float16, torch.bfloat16)
 
 
 class MinibatchDiscrimination(Discriminator):

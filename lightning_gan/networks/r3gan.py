@@ -131,10 +131,10 @@ class R3GANGenerator(Generator):
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Images (N, channels, height, width) in [-1, 1]; the paper has no tanh."""
-        maps = self.basis * self.scale(self.conditioned(z, labels))[:, :, None, None]
-        for number, stage in enumerate(self.stages):
-            if number > 0:
-                maps = F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
+        first, *others = self.stages
+        maps = first(self.basis * self.scale(self.conditioned(z, labels))[:, :, None, None])
+        for stage in others:
+            maps = F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
             maps = stage(maps)
         return torch.tanh(self.unfold(self.image(maps)))
 
@@ -206,10 +206,9 @@ class R3GANDiscriminator(Discriminator):
 
     def features(self, samples: Tensor) -> Tensor:
         """One number for each map of the smallest size (N, widths[0])."""
-        maps = self.image(self.fold(samples))
-        for number, stage in enumerate(self.stages):
-            if number > 0:
-                maps = F.avg_pool2d(maps, 2)
-            maps = stage(maps)
+        first, *others = self.stages
+        maps = first(self.image(self.fold(samples)))
+        for stage in others:
+            maps = stage(F.avg_pool2d(maps, 2))
         features: Tensor = self.basis(maps).flatten(1)
         return features
