@@ -75,14 +75,13 @@ class _Reconstructing(Discriminator):
     encoder: nn.Module
     decoder: nn.Module
 
-    def __init__(
-        self, channels: int | None, image_size: ImageSize, code_dim: int, power: int, classes: int
-    ) -> None:
-        super().__init__(channels, image_size, classes, code_dim=code_dim)
-        if classes:
+    def begin(self, code_dim: int, power: int) -> None:
+        """Checks and keeps what all have, with the codes for features in place of a head."""
+        if self.num_classes:
             raise ConfigurationError(
-                f"{name_of(self)} has no classes, but num_classes={classes}: set it to 0."
+                f"{name_of(self)} has no classes, but num_classes={self.num_classes}: set it to 0."
             )
+        check_range(self, at_least(1), code_dim=code_dim)
         check_range(self, one_of(1, 2), power=power)
         self.power = power
         self.num_features = code_dim
@@ -151,8 +150,8 @@ class AutoencoderDiscriminator(_Reconstructing):
         skips: bool = False,
         num_classes: int = 0,
     ) -> None:
-        super().__init__(channels, image_size, code_dim, power, num_classes)
-        check_range(self, at_least(1), width=width, depth=depth)
+        super().__init__(channels, image_size, num_classes, width=width, depth=depth)
+        self.begin(code_dim, power)
         self.encoder = _encoder(self, width, code_dim, depth)
         self.decoder = _Decoder(self, width, code_dim, depth, skips)
 
@@ -186,8 +185,8 @@ class MLPAutoencoderDiscriminator(_Reconstructing):
         power: int = 1,
         num_classes: int = 0,
     ) -> None:
-        super().__init__(channels, image_size, code_dim, power, num_classes)
-        check_range(self, at_least(1), width=width, depth=depth)
+        super().__init__(channels, image_size, num_classes, width=width, depth=depth)
+        self.begin(code_dim, power)
         units = [math.prod(self.sample_shape), *[width] * depth, code_dim]
         *encoder, _ = perceptron(units, nn.ReLU)
         *decoder, _ = perceptron(units[::-1], nn.ReLU)

@@ -39,7 +39,7 @@ class Network(Part, nn.Module, base=True):
     """
 
     def __init__(
-        self, channels: int | None, image_size: ImageSize, num_classes: int, **counts: int
+        self, channels: int | None, image_size: ImageSize, num_classes: int = 0, **counts: int
     ) -> None:
         super().__init__()
         check_range(self, at_least(0), num_classes=num_classes)
@@ -72,18 +72,17 @@ class Generator(Network, base=True):
     return images (N, channels, height, width) in [-1, 1], or points (N, channels) where
     ``image_size`` is 0; or they set ``layers``, which make samples of the conditioned latents.
     The labels are always passed; an unconditional generator ignores them.
-    ``size`` is the height and width, (0, 0) for points. One with noise inside its layers sets
-    ``draws_noise`` and defines ``forward(z, labels, random=None)``.
+    One with noise inside its layers sets ``draws_noise`` and defines
+    ``forward(z, labels, random=None)``.
 
     Args:
         latent_dim: Length of a latent.
-        channels: Channels of an image, or coordinates of a point; None to take it from the data.
-        image_size: Height and width in pixels, one number where they are equal, 0 for points; None
-            to take it from the data.
-        num_classes: Number of classes that it is conditioned on; 0 for none.
+        channels: As of :class:`Network`.
+        image_size: As there.
+        num_classes: As there.
         embed: Whether the embedding of the label joins the latent where there are classes (cGAN,
             Mirza & Osindero 2014); off for generators that use it elsewhere.
-        counts: Further arguments that must be at least 1, such as ``width=width``, for the check.
+        counts: As there.
 
     Raises:
         ConfigurationError: If a size is missing or does not fit.
@@ -150,17 +149,7 @@ class Discriminator(Network, base=True):
     their ``__init__`` by calling :meth:`add_head`. The logit is a linear function of the features,
     plus, where there are classes, the inner product with the embedding of the label (projection,
     Miyato & Koyama 2018).
-    ``size`` is the height and width, (0, 0) for points.
-
-    Args:
-        channels: Channels of an image, or coordinates of a point; None to take it from the data.
-        image_size: Height and width in pixels, one number where they are equal, 0 for points; None
-            to take it from the data.
-        num_classes: Number of classes that it is conditioned on; 0 for none.
-        counts: Further arguments that must be at least 1, such as ``width=width``, for the check.
-
-    Raises:
-        ConfigurationError: If a size is missing or does not fit.
+    Arguments are those of :class:`Network`.
     """
 
     layers: nn.Module
@@ -173,11 +162,8 @@ class Discriminator(Network, base=True):
     pack = 1
     """Samples behind one logit (PacGAN)."""
 
-    def __init__(
-        self, channels: int | None, image_size: ImageSize, num_classes: int = 0, **counts: int
-    ) -> None:
-        super().__init__(channels, image_size, num_classes, **counts)
-        self.num_features = 0
+    num_features = 0
+    """Features that the head reads; none until :meth:`add_head`."""
 
     def add_head(self, num_features: int) -> None:
         """Adds what turns ``num_features`` features into a logit."""

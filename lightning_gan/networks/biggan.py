@@ -74,24 +74,15 @@ def _attentions(
 class WideGenerator(Generator, base=True):
     """What the generators of BigGAN and BigGAN-deep share: all but their blocks.
 
-    Subclasses set ``start`` and their blocks and then call :meth:`finish`. Arguments are theirs.
+    Subclasses call :meth:`begin`, set ``start`` and their blocks, and call :meth:`finish`.
     """
 
-    def __init__(
-        self,
-        channels: int | None,
-        image_size: ImageSize,
-        latent_dim: int,
-        width: int,
-        embedding_dim: int,
-        num_classes: int,
-    ) -> None:
-        super().__init__(latent_dim, channels, image_size, num_classes, embed=False)
-        check_range(self, at_least(1), width=width, embedding_dim=embedding_dim)
+    def begin(self, width: int, embedding_dim: int) -> None:
+        """Counts the maps, and adds the embedding of the classes where there are any."""
         self.steps, self.smallest = halvings(self, self.size)
         self.widths = widths_up(self.steps, width)
-        self.shared = nn.Embedding(num_classes, embedding_dim) if num_classes else None
-        self.known = embedding_dim if num_classes else 0
+        self.known = embedding_dim if self.num_classes else 0
+        self.shared = nn.Embedding(self.num_classes, embedding_dim) if self.num_classes else None
 
     def finish(self, attention: int) -> None:
         """Adds what stands behind the blocks, and starts all weights."""
@@ -110,10 +101,8 @@ class WideGenerator(Generator, base=True):
 class WideDiscriminator(Discriminator, base=True):
     """What the discriminators of BigGAN and BigGAN-deep share, as :class:`WideGenerator`."""
 
-    def __init__(
-        self, channels: int | None, image_size: ImageSize, width: int, num_classes: int
-    ) -> None:
-        super().__init__(channels, image_size, num_classes, width=width)
+    def begin(self, width: int) -> None:
+        """Counts the maps, and how often they are halved."""
         steps, _ = halvings(self, self.size)
         self.halved, self.widths = number_halved(steps), widths_down(steps, width)
 
@@ -199,7 +188,9 @@ class BigGANGenerator(WideGenerator):
         attention: int = 0,
         num_classes: int = 0,
     ) -> None:
-        super().__init__(channels, image_size, latent_dim, width, embedding_dim, num_classes)
+        super().__init__(latent_dim, channels, image_size, num_classes, embed=False)
+        check_range(self, at_least(1), width=width, embedding_dim=embedding_dim)
+        self.begin(width, embedding_dim)
         parts = self.steps + 1
         if latent_dim < parts:
             raise ConfigurationError(
@@ -257,7 +248,8 @@ class BigGANDiscriminator(WideDiscriminator):
         attention: int = 0,
         num_classes: int = 0,
     ) -> None:
-        super().__init__(channels, image_size, width, num_classes)
+        super().__init__(channels, image_size, num_classes, width=width)
+        self.begin(width)
         self.blocks = nn.ModuleList(
             DownBlock(inputs, outputs, halve=step < self.halved, first=step == 0)
             for step, (inputs, outputs) in enumerate(pairwise([self.channels, *self.widths]))

@@ -124,8 +124,9 @@ class BigGANDeepGenerator(WideGenerator):
         attention: int = 0,
         num_classes: int = 0,
     ) -> None:
-        super().__init__(channels, image_size, latent_dim, width, embedding_dim, num_classes)
-        check_range(self, at_least(1), depth=depth)
+        super().__init__(latent_dim, channels, image_size, num_classes, embed=False)
+        check_range(self, at_least(1), width=width, depth=depth, embedding_dim=embedding_dim)
+        self.begin(width, embedding_dim)
         condition_dim = latent_dim + self.known
         self.start = dense_to_map(condition_dim, self.widths[0], self.smallest)
         self.stages = nn.ModuleList(
@@ -176,8 +177,8 @@ class BigGANDeepDiscriminator(WideDiscriminator):
         attention: int = 0,
         num_classes: int = 0,
     ) -> None:
-        super().__init__(channels, image_size, width, num_classes)
-        check_range(self, at_least(1), depth=depth)
+        super().__init__(channels, image_size, num_classes, width=width, depth=depth)
+        self.begin(width)
         self.image = nn.Conv2d(self.channels, self.widths[0], 3, padding=1)
         self.stages = nn.ModuleList(
             nn.Sequential(

@@ -71,10 +71,9 @@ class NoisySequential(nn.Sequential):
 
 def _gated(inputs: int, outputs: int, noise: bool) -> list[nn.Module]:
     """A 3x3 convolution, noise where asked, batch norm, and a gated linear unit."""
-    layers: list[nn.Module] = [_conv(inputs, 2 * outputs, 3, padding=1)]
-    if noise:
-        layers.append(AddedNoise())
-    return [*layers, _norm(2 * outputs), nn.GLU(dim=1)]
+    noises = [AddedNoise()] if noise else []
+    convolution = _conv(inputs, 2 * outputs, 3, padding=1)
+    return [convolution, *noises, _norm(2 * outputs), nn.GLU(dim=1)]
 
 
 def _doubling(inputs: int, outputs: int, twice: bool = False) -> NoisySequential:
