@@ -85,7 +85,14 @@ class DownloadedData(RealData):
         check_folder(self.root)
         fault = self.fault()
         if fault is not None and self.download:
-            fault = self._fetch(fault)
+            try:
+                self.fetch()
+            except DOWNLOAD_ERRORS as error:
+                raise DataError(
+                    f"For {self.name}, {fault}, and the download failed ({said(error)}): connect "
+                    f"to the network and try again, or put the files into '{self.folder}'."
+                ) from error
+            fault = self.fault()
         self._check(fault)
 
     def read_splits(self) -> dict[str, Split]:
@@ -106,16 +113,6 @@ class DownloadedData(RealData):
         parts = shuffled_rows(len(images)).tensor_split([self.val_size])
         val, train = (rows_of(images, labels, rows) for rows in parts)
         return named(train, val, self.read_files(train=False))
-
-    def _fetch(self, fault: str) -> str | None:
-        try:
-            self.fetch()
-        except DOWNLOAD_ERRORS as error:
-            raise DataError(
-                f"For {self.name}, {fault}, and the download failed ({said(error)}): connect to "
-                f"the network and try again, or put the files into '{self.folder}'."
-            ) from error
-        return self.fault()
 
     def _check(self, fault: str | None) -> None:
         if fault is not None:

@@ -54,10 +54,7 @@ def brightened(grade: Grade, sampler: OperationSampler) -> Grade:
 def contrasted(grade: Grade, sampler: OperationSampler) -> Grade:
     """Multiplies by a factor whose binary logarithm has the standard deviation 0.5."""
     factor = sampler.maybe(torch.exp2(0.5 * sampler.normal()), 1.0)
-    gain, offset, saturation = (
-        factor * number for number in (grade.gain, grade.offset, grade.saturation)
-    )
-    return replace(grade, gain=gain, offset=offset, saturation=saturation)
+    return Grade(factor * grade.gain, factor * grade.offset, factor * grade.saturation, grade.hue)
 
 
 def luma_flipped(grade: Grade, sampler: OperationSampler) -> Grade:
