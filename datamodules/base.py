@@ -1,7 +1,6 @@
 """What every data module promises."""
 
 import math
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -201,9 +200,3 @@ def _check_split(data: RealData, name: str, split: Split) -> None:
             f"There is a label {int(wrong[0])} in {of}, whose classes are 0 to "
             f"{data.num_classes - 1}: its files are damaged, so put whole ones in their place."
         )
-
-
-def check_folder(root: Path) -> None:
-    """Raises :class:`DataError` where ``root`` exists and is no folder."""
-    if root.exists() and not root.is_dir():
-        raise DataError(f"The data folder '{root}' is a file: set root to a folder.")

@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from lightning_gan.datamodules.base import RealData, check_folder, named, rows_of, shuffled_rows
+from lightning_gan.datamodules.base import RealData, named, rows_of, shuffled_rows
 from lightning_gan.datamodules.memory import Split
 from lightning_gan.errors import DataError, at_least, check_range, said
 
@@ -82,8 +82,7 @@ class DownloadedData(RealData):
         Raises:
             DataError: If files are missing or damaged and cannot be fetched.
         """
-        check_folder(self.root)
-        fault = self.fault()
+        fault = self._first_fault()
         if fault is not None and self.download:
             try:
                 self.fetch()
@@ -101,9 +100,8 @@ class DownloadedData(RealData):
         Raises:
             DataError: If a file is missing or damaged, or ``val_size`` leaves nothing to train on.
         """
-        check_folder(self.root)
         if not self._whole:
-            self._check(self.fault())
+            self._check(self._first_fault())
         images, labels = self.read_files(train=True)
         if self.val_size >= len(images):
             raise DataError(
@@ -113,6 +111,11 @@ class DownloadedData(RealData):
         parts = shuffled_rows(len(images)).tensor_split([self.val_size])
         val, train = (rows_of(images, labels, rows) for rows in parts)
         return named(train, val, self.read_files(train=False))
+
+    def _first_fault(self) -> str | None:
+        if self.root.exists() and not self.root.is_dir():
+            raise DataError(f"The data folder '{self.root}' is a file: set root to a folder.")
+        return self.fault()
 
     def _check(self, fault: str | None) -> None:
         if fault is not None:
