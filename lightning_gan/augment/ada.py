@@ -2,14 +2,13 @@
 
 from functools import partial
 
-import torch
 from torch import Tensor
 
 from lightning_gan.augment.ada_color import recolored
 from lightning_gan.augment.ada_corruption import filtered, holed, noisy
 from lightning_gan.augment.ada_geometry import changed
 from lightning_gan.augment.adaptive import SignAdapted
-from lightning_gan.augment.operations import OperationSampler, Stage, refuse_points, those_on
+from lightning_gan.augment.operations import Stage, augmented, those_on
 from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.training.schedule import Curve, ValueOf
 
@@ -79,14 +78,4 @@ class AdaptiveAugmentation(SignAdapted):
 
     def forward(self, samples: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:
         """Augments images (N, C, H, W), each in its own way, with gradients of any order."""
-        refuse_points(self, samples)
-        p = self.probability(value_of)
-        if p == 0:
-            return samples
-        # Positions and colours in bfloat16 would be off by pixels and shades.
-        with torch.autocast(samples.device.type, enabled=False):
-            sampler = OperationSampler(random, p, like=samples)
-            images = samples.to(sampler.dtype)
-            for stage in self._stages:
-                images = stage(images, sampler)
-            return images.to(samples.dtype)
+        return augmented(self, self._stages, samples, random, self.probability(value_of))

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from lightning_gan.augment.base import Augmentation
-from lightning_gan.augment.operations import OperationSampler, each, picked, refuse_points, those_on
+from lightning_gan.augment.operations import OperationSampler, augmented, each, picked, those_on
 from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.training.schedule import ValueOf
 
@@ -36,12 +36,7 @@ class DiffAugment(Augmentation):
 
     def forward(self, samples: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:
         """Augments images (N, C, H, W), each in its own way."""
-        refuse_points(self, samples)
-        sampler = OperationSampler(random, 1.0, like=samples)
-        images = samples.to(sampler.dtype)
-        for stage in self._stages:
-            images = stage(images, sampler)
-        return images.to(samples.dtype)
+        return augmented(self, self._stages, samples, random, p=1.0)
 
 
 def colored(images: Tensor, sampler: OperationSampler) -> Tensor:

@@ -23,7 +23,7 @@ class OperationSampler:
     def __init__(self, random: RandomStream, p: float, like: Tensor) -> None:
         self.random = random
         self.p = p
-        self.dtype = wide(like.dtype)
+        self.dtype = torch.promote_types(like.dtype, torch.float32)
 
     def uniform(self, *size: int) -> Tensor:
         """Numbers on [0, 1), of shape (N, *size)."""
@@ -47,11 +47,6 @@ class OperationSampler:
         return torch.where(self.chosen(p), value, otherwise)
 
 
-def wide(dtype: torch.dtype) -> torch.dtype:
-    """The type to compute in: float32, or float64 where the samples are."""
-    return torch.float64 if dtype == torch.float64 else torch.float32
-
-
 Stage = Callable[[Tensor, OperationSampler], Tensor]
 """Changes images (N, C, H, W)."""
 
@@ -70,8 +65,10 @@ def those_on(augmentation: object, stages: Sequence[tuple[bool, Stage]], names: 
     return on
 
 
-def refuse_points(augmentation: object, samples: Tensor) -> None:
-    """Refuses what is not images.
+def augmented(
+    augmentation: object, stages: Sequence[Stage], samples: Tensor, random: RandomStream, p: float
+) -> Tensor:
+    """Images (N, C, H, W) changed by the stages in turn, with every operation's probability ``p``.
 
     Raises:
         ConfigurationError: If the samples are not (N, C, H, W).
@@ -81,6 +78,15 @@ def refuse_points(augmentation: object, samples: Tensor) -> None:
             f"{name_of(augmentation)} works on images (N, C, H, W) but got samples of shape "
             f"{tuple(samples.shape)}: leave it out, or take InstanceNoise."
         )
+    if p == 0:
+        return samples
+    # Positions and colours in bfloat16 would be off by pixels and shades.
+    with torch.autocast(samples.device.type, enabled=False):
+        sampler = OperationSampler(random, p, like=samples)
+        images = samples.to(sampler.dtype)
+        for stage in stages:
+            images = stage(images, sampler)
+        return images.to(samples.dtype)
 
 
 def each(values: Tensor) -> Tensor:
