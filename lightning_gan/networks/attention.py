@@ -39,8 +39,9 @@ class SelfAttention(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Maps (N, C, H, W) of the same shape."""
         query = self.query(maps).flatten(2)
-        key = _pooled(self.key(maps)).flatten(2)
-        value = _pooled(self.value(maps)).flatten(2)
+        # An odd last row or column stays.
+        key = F.max_pool2d(self.key(maps), 2, ceil_mode=True).flatten(2)
+        value = F.max_pool2d(self.value(maps), 2, ceil_mode=True).flatten(2)
         # Plain products: fused attention has no double backward, which gradient penalties need.
         weights = torch.softmax(query.transpose(1, 2) @ key, dim=2)
         seen = (value @ weights.transpose(1, 2)).reshape(len(maps), -1, *maps.shape[2:])
@@ -52,11 +53,6 @@ def _pointwise(inputs: int, outputs: int, spectral: bool) -> nn.Module:
     layer = nn.Conv2d(inputs, outputs, 1, bias=False)
     nn.init.xavier_uniform_(layer.weight)
     return maybe_spectral(layer, spectral)
-
-
-def _pooled(maps: Tensor) -> Tensor:
-    """The maxima over squares of two places; an odd last row or column stays."""
-    return F.max_pool2d(maps, 2, ceil_mode=True)
 
 
 def attention_at(

@@ -84,7 +84,7 @@ class MinibatchDiscrimination(Discriminator):
                 f"MinibatchDiscrimination replaces the head on the features of a discriminator, "
                 f"and {type(discriminator).__name__} has none: take another one inside."
             )
-        if _needs_labels(discriminator):
+        if any(getattr(module, "joins_labels", False) for module in discriminator.modules()):
             raise ConfigurationError(
                 "MinibatchDiscrimination asks for features without labels: put LabelMaps around it "
                 "instead of into it."
@@ -114,8 +114,3 @@ class MinibatchDiscrimination(Discriminator):
         others = processes.own_rows(others) if self.training else others
         distances = (own[:, None] - everyone[None]).abs().sum(dim=3)
         return ((-distances).exp() * others[:, :, None]).sum(dim=1)
-
-
-def _needs_labels(discriminator: Discriminator) -> bool:
-    """Whether anything inside joins labels to the samples."""
-    return any(getattr(module, "joins_labels", False) for module in discriminator.modules())

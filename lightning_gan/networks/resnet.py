@@ -52,10 +52,10 @@ class UpBlock(nn.Module):
 
     def forward(self, maps: Tensor, condition: Tensor) -> Tensor:
         """Maps (N, C, H, W) to maps (N, outputs, 2 H, 2 W)."""
-        inner = self.conv1(_doubled(F.relu(self.norm1(maps, condition))))
+        inner = self.conv1(F.interpolate(F.relu(self.norm1(maps, condition)), scale_factor=2))
         inner = self.conv2(F.relu(self.norm2(inner, condition)))
         # A 1x1 convolution and doubling commute; this order costs a quarter.
-        out: Tensor = inner + _doubled(self.skip(maps))
+        out: Tensor = inner + F.interpolate(self.skip(maps), scale_factor=2)
         return out
 
 
@@ -111,14 +111,9 @@ class DownBlock(PooledSum):
             if step > 0 or not first:
                 layers.append(nn.ReLU())
             layers.append(_layer(nn.Conv2d(come, go, 3, padding=1), spectral, _RELU_GAIN))
-        skip = None
-        if halve or inputs != outputs:
-            skip = _layer(nn.Conv2d(inputs, outputs, 1), spectral)
+        widens = halve or inputs != outputs
+        skip = _layer(nn.Conv2d(inputs, outputs, 1), spectral) if widens else None
         super().__init__(nn.Sequential(*layers), skip, halve)
-
-
-def _doubled(maps: Tensor) -> Tensor:
-    return F.interpolate(maps, scale_factor=2, mode="nearest")
 
 
 class ResNetGenerator(Generator):
