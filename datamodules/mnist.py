@@ -5,8 +5,10 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from torch import Tensor
 from torchvision import datasets
-from torchvision.datasets.mnist import read_image_file, read_label_file
 
 from lightning_gan.basics.class_names import DIGIT_NAMES
 from lightning_gan.datamodules.downloaded import DownloadedData
@@ -74,7 +76,7 @@ class MNIST(DownloadedData):
     def read_files(self, train: bool) -> Split:
         """Reads two of the four files."""
         images, labels = self._paths("train" if train else "t10k")
-        return Split(read_image_file(str(images))[:, None], read_label_file(str(labels)))
+        return Split(_read_idx(images)[:, None], _read_idx(labels).to(torch.int64))
 
     def _paths(self, part: str) -> tuple[Path, Path]:
         return self.folder / f"{part}-images-idx3-ubyte", self.folder / f"{part}-labels-idx1-ubyte"
@@ -125,3 +127,9 @@ def _idx_shape(path: Path) -> list[int]:
     with path.open("rb") as file:
         dimensions = file.read(4)[3]
         return list(struct.unpack(f">{dimensions}I", file.read(4 * dimensions)))
+
+
+def _read_idx(path: Path) -> Tensor:
+    shape = _idx_shape(path)
+    values = np.fromfile(path, dtype=np.uint8, offset=4 + 4 * len(shape))
+    return torch.from_numpy(values.reshape(shape))
