@@ -225,13 +225,13 @@ def test_the_sums_stay_what_they_are_whatever_the_model_does() -> None:
         change()
     metric.set_dtype(torch.float16)
     model.to(torch.float16).to("cpu")
-    assert metric.sums.dtype == metric.tally.dtype == torch.int64
-    assert metric.far[0].dtype == torch.float64
+    assert metric.total.dtype == metric.products.dtype == torch.float64
+    assert metric.tally.dtype == torch.int64
     metric._computed = None
     assert metric.compute().value == expected
     metric.reset()
-    assert metric.sums.dtype == torch.int64
-    assert not metric.far
+    assert metric.total.dtype == metric.products.dtype == torch.float64
+    assert not metric.products.any()
 
 
 def test_extractor_and_reference_stay_out_of_parameters_and_checkpoints() -> None:
@@ -312,5 +312,5 @@ def test_bfloat16_images_that_require_gradients_are_measured_without() -> None:
     reals = torch.rand(64, 1, 4, 4) * 2 - 1
     metric = FrechetDistance(extractor, ReferenceStatistics.from_samples(reals, extractor))
     metric.update(reals.bfloat16().requires_grad_())
-    assert not metric.sums.requires_grad
+    assert not metric.products.requires_grad
     assert metric.compute().logged()["fid/pixel"] < 1e-3
