@@ -206,16 +206,14 @@ class ReferenceStatistics(Reference):
                 "the split of the data."
             )
         # Squares of numbers far from 0 would lose the digits that their spread is made of.
-        shift: Tensor | None = None
-        total = outer = torch.zeros((), dtype=torch.float64)
+        shift = total = outer = torch.zeros((), dtype=torch.float64)
         known = None if features is None else torch.split(features, batch_size)
         for batch in known or feature_batches(images, extractor, batch_size, device):
             rows = batch.double()
-            shift = rows.mean(0) if shift is None else shift
+            shift = shift if shift.ndim else rows.mean(0)
             rows = rows - shift
             total = total + rows.sum(0)
             outer = outer + rows.T @ rows
-        assert shift is not None  # there are two images at least
         offset, covariance = _mean_and_covariance(total, outer, len(images))
         return cls(shift + offset, covariance, len(images), extractor.name)
 

@@ -1,7 +1,7 @@
 """Which modes of the data the generator draws: classes of labelled images, parts of a mixture."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -93,7 +93,33 @@ class ModesResult(NamedTuple):
         return {f"modes/{self.data}/{name}": x for name, x in values if x is not None}
 
 
-class ClassCoverage(SampleMetric):
+class CoverageMetric(SampleMetric):
+    """A metric that counts the samples of each mode.
+
+    Args:
+        data_name: Name in the keys.
+    """
+
+    def __init__(self, data_name: str) -> None:
+        super().__init__()
+        self.data_name = data_name
+
+    def add_counts(self, counts: Tensor, *modes: Tensor) -> None:
+        """Adds to each row of counts (R, K) the samples of these modes (N,)."""
+        for row, found in zip(counts, modes, strict=True):
+            row += torch.bincount(found, minlength=len(row))
+
+    def result(
+        self, names: Iterable[str], present: Tensor, **values: Tensor | float
+    ) -> ModesResult:
+        """The result, by the names of the modes and whether each is present; NaN if unusable."""
+        unusable = self.unusable()
+        found = {name: math.nan if unusable else float(x) for name, x in values.items()}
+        missing = [name for name, there in zip(names, present, strict=True) if not there]
+        return ModesResult(self.data_name, len(present), missing, **found)
+
+
+class ClassCoverage(CoverageMetric):
     """How a classifier counts the classes of generated images.
 
     ``compute`` gives a :class:`ModesResult`, logged under ``modes/<data>/``: ``covered``,
@@ -119,7 +145,6 @@ class ClassCoverage(SampleMetric):
         (1.0, 9)
     """
 
-    higher_is_better = None
     histogram: Tensor
     classifier: FeatureExtractor
 
@@ -130,7 +155,7 @@ class ClassCoverage(SampleMetric):
         data_name: str,
         class_names: Sequence[str] = (),
     ) -> None:
-        super().__init__()
+        super().__init__(data_name)
         names = tuple(class_names) or classifier.class_names or tuple(map(str, range(len(prior))))
         if not len(prior) == classifier.num_classes == len(names):
             raise ConfigurationError(
@@ -140,18 +165,16 @@ class ClassCoverage(SampleMetric):
             )
         self.set_unregistered(classifier=classifier.freeze())
         self.prior = shares_of(prior, "images of each class")
-        self.data_name, self.class_names = data_name, names
-        self.add_state(
-            "histogram", torch.zeros(len(prior), dtype=torch.int64), dist_reduce_fx="sum"
-        )
+        self.class_names = names
+        histogram = torch.zeros(len(prior), dtype=torch.int64)
+        self.add_state("histogram", histogram, dist_reduce_fx="sum")
 
     @torch.no_grad()
     def update(self, images: Tensor | SampleBatch) -> None:
         """Counts generated images (N, C, H, W) in [-1, 1]; N may be 0."""
         batch = self.clean(images)
         if len(batch.kept):
-            found = batch.logits(self.classifier).argmax(1)
-            self.histogram += torch.bincount(found, minlength=len(self.histogram))
+            self.add_counts(self.histogram[None], batch.logits(self.classifier).argmax(1))
 
     def compute(self) -> ModesResult:
         """The result; NaN without images."""
@@ -159,20 +182,17 @@ class ClassCoverage(SampleMetric):
         if self.unusable():
             share = torch.full_like(share, math.nan)
         expected, covered = self.prior > 0, share >= MIN_SHARE * self.prior
-        count = covered[expected].sum() + 0 * share.sum()  # NaN stays NaN
-        missing = [name for name, seen in zip(self.class_names, covered, strict=True) if not seen]
-        return ModesResult(
-            self.data_name,
-            len(share),
-            missing,
-            covered=float(count),
-            min_share=float(share[expected].min()),
-            tv=float(total_variation(share, self.prior)),
-            kl=float(divergence(share, self.prior) + 0 * share.sum()),
+        return self.result(
+            self.class_names,
+            covered,
+            covered=covered[expected].sum(),
+            min_share=share[expected].min(),
+            tv=total_variation(share, self.prior),
+            kl=divergence(share, self.prior),
         )
 
 
-class MixtureCoverage(SampleMetric):
+class MixtureCoverage(CoverageMetric):
     r"""How points cover a mixture of isotropic Gaussians.
 
     A point belongs to the nearest mean and is of high quality within three standard deviations of
@@ -207,19 +227,18 @@ class MixtureCoverage(SampleMetric):
         1.0
     """
 
-    higher_is_better = None
     counts: Tensor
     spread: Tensor
 
     def __init__(self, means: Tensor, sigma: float, data_name: str) -> None:
-        super().__init__()
+        super().__init__(data_name)
         if means.ndim != 2 or not len(means) or not sigma > 0:
             raise ConfigurationError(
                 f"Means of shape {tuple(means.shape)} with sigma = {sigma} are no mixture: give "
                 "means (K, D) and a standard deviation above 0."
             )
         self.means = means.detach().cpu().double()
-        self.sigma, self.data_name = float(sigma), data_name
+        self.sigma = float(sigma)
         modes, size = means.shape
         # points of each mode: all, and those of high quality
         self.add_state("counts", torch.zeros(2, modes, dtype=torch.int64), dist_reduce_fx="sum")
@@ -240,14 +259,12 @@ class MixtureCoverage(SampleMetric):
                 f"Points of {tuple(points.shape)} do not fit means of {tuple(self.means.shape)}: "
                 "generate as many numbers per point as the mixture has."
             )
-        modes = len(self.means)
         offsets = (points[:, None] - self.means.to(points.device)) / self.sigma
         nearest = offsets.square().sum(2).argmin(1)
         offset = offsets[torch.arange(len(points), device=points.device), nearest]
         square = offset.square().sum(1)
         good = square <= RADIUS**2
-        for row, found in zip(self.counts, (nearest, nearest[good]), strict=True):
-            row += torch.bincount(found, minlength=modes)
+        self.add_counts(self.counts, nearest, nearest[good])
         steps = (offset[good] / STEP).round().long()
         sums = torch.cat([steps, steps.square().sum(1, keepdim=True)], 1)
         self.spread.index_add_(0, nearest[good], sums)
@@ -258,19 +275,17 @@ class MixtureCoverage(SampleMetric):
         total, modes = everything.sum(), len(good)
         robust = good >= max(MIN_POINTS, float(total) / (ROBUST_PART * modes))
         uniform = torch.full_like(good, 1 / modes)
-        values = {
-            "covered": (good >= 1).sum(),
-            "covered_robust": robust.sum(),
-            "high_quality": good.sum() / total,
-            "kl": divergence(good / good.sum(), uniform) + 0 * good.sum() / good.sum(),
-            "kl_all": divergence(everything / total, uniform),
-            "kl_floor": (modes - 1) / (2 * total),
-            "std_ratio": self._std_ratio(good),
-        }
-        unusable = self.unusable()
-        found = {name: math.nan if unusable else float(x) for name, x in values.items()}
-        missing = [f"mode {index}" for index in (~robust).nonzero().flatten().tolist()]
-        return ModesResult(self.data_name, modes, missing, **found)
+        return self.result(
+            [f"mode {index}" for index in range(modes)],
+            robust,
+            covered=(good >= 1).sum(),
+            covered_robust=robust.sum(),
+            high_quality=good.sum() / total,
+            kl=divergence(good / good.sum(), uniform) + 0 * good.sum() / good.sum(),
+            kl_all=divergence(everything / total, uniform),
+            kl_floor=(modes - 1) / (2 * total),
+            std_ratio=self._std_ratio(good),
+        )
 
     def _std_ratio(self, good: Tensor) -> Tensor:
         """Mean over the modes with two points or more; NaN if there is none."""

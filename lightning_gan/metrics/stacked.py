@@ -9,10 +9,9 @@ from torch import Tensor
 from torch.special import xlog1py, xlogy
 
 from lightning_gan.errors import ConfigurationError, at_least, check_range
-from lightning_gan.metrics.base import SampleMetric
 from lightning_gan.metrics.extractors.base import FeatureExtractor
 from lightning_gan.metrics.extractors.registry import get_extractor
-from lightning_gan.metrics.modes import ModesResult, divergence, shares_of
+from lightning_gan.metrics.modes import CoverageMetric, ModesResult, divergence, shares_of
 from lightning_gan.metrics.samples import SampleBatch
 
 MIN_CERTAINTY = 0.9  # above which a channel counts as certain
@@ -101,7 +100,7 @@ class StackedExtractor(FeatureExtractor):
         return self.single.logits_of(each).view(len(features), -1)
 
 
-class StackedCoverage(SampleMetric):
+class StackedCoverage(CoverageMetric):
     """How pictures that stack digits as colours cover the modes, one for each row of digits.
 
     A classifier reads each channel by itself. ``compute`` gives a :class:`ModesResult`,
@@ -142,7 +141,6 @@ class StackedCoverage(SampleMetric):
         (1.0, 1000)
     """
 
-    higher_is_better = None
     counts: Tensor
     classifier: FeatureExtractor
     reader: StackedExtractor
@@ -155,7 +153,7 @@ class StackedCoverage(SampleMetric):
         stacked: int = 3,
         padding: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(data_name)
         classifier = classifier or get_extractor(CLASSIFIER)
         if isinstance(classifier, StackedExtractor):
             reader, classifier = classifier, classifier.single
@@ -172,7 +170,7 @@ class StackedCoverage(SampleMetric):
         for _ in range(stacked - 1):
             self.prior = torch.outer(self.prior, digits).flatten()
         self.set_unregistered(classifier=classifier.freeze(), reader=reader)
-        self.data_name, self.stacked = data_name, stacked
+        self.stacked = stacked
         # pictures of each mode: all, and those that the classifier is certain of
         shape = (2, len(self.prior))
         self.add_state("counts", torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
@@ -194,27 +192,22 @@ class StackedCoverage(SampleMetric):
         for digit in found.unbind(1):
             mode = mode * digits + digit
         certain = (certainty > MIN_CERTAINTY).all(1)
-        for row, modes in zip(self.counts, (mode, mode[certain]), strict=True):
-            row += torch.bincount(modes, minlength=len(row))
+        self.add_counts(self.counts, mode, mode[certain])
 
     def compute(self) -> ModesResult:
         """The result; NaN without images."""
         everything, certain = self.counts.cpu().double()
-        total, modes, robust = everything.sum(), len(everything), self._robust(certain)
-        uniform = torch.full_like(everything, 1 / modes)
-        values = {
-            "covered": (everything >= 1).sum(),
-            "covered_robust": robust.sum(),
-            "kl": divergence(everything / total, uniform),
-            "kl_floor": expected_divergence(self.prior, max(int(total), 1)),
-            "unclassifiable": 1 - certain.sum() / total,
-        }
-        unusable = self.unusable()
-        found = {name: math.nan if unusable else float(x) for name, x in values.items()}
+        total, robust = everything.sum(), self._robust(certain)
         names = self.classifier.class_names or map(str, range(self.classifier.num_classes))
-        rows = itertools.product(list(names), repeat=self.stacked)
-        missing = ["".join(row) for row, seen in zip(rows, robust, strict=True) if not seen]
-        return ModesResult(self.data_name, modes, missing, **found)
+        return self.result(
+            map("".join, itertools.product(names, repeat=self.stacked)),
+            robust,
+            covered=(everything >= 1).sum(),
+            covered_robust=robust.sum(),
+            kl=divergence(everything / total, torch.full_like(everything, 1 / len(everything))),
+            kl_floor=expected_divergence(self.prior, max(int(total), 1)),
+            unclassifiable=1 - certain.sum() / total,
+        )
 
     def _robust(self, certain: Tensor) -> Tensor:
         """Which modes are robustly covered, bool (K^stacked,), by their certain pictures."""

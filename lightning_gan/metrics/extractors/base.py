@@ -7,7 +7,7 @@ every key: Frechet distances of two extractors never compare.
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import ClassVar
 
@@ -79,13 +79,11 @@ class FeatureExtractor(nn.Module):
 
     def head(self, features: Tensor) -> Tensor:
         """Logits (N, K), float32, of features (N, D) that it gave."""
-        with exact_float32(features.device):
-            return self.logits_of(features).float()
+        return self._exactly(self.logits_of, features)
 
     def forward(self, images: Tensor) -> Tensor:
         """Features (N, D), float32, of images (N, C, H, W) in [-1, 1] or points (N, D)."""
-        with exact_float32(images.device):
-            return self.extract(self._on_same_device(images).float()).float()
+        return self._exactly(self.extract, images)
 
     def classify(self, images: Tensor) -> Tensor:
         """Logits (N, K), float32, of images (N, C, H, W) in [-1, 1].
@@ -93,17 +91,17 @@ class FeatureExtractor(nn.Module):
         Raises:
             ConfigurationError: If the extractor has no classes.
         """
-        with exact_float32(images.device):
-            return self.logits(self._on_same_device(images).float()).float()
+        return self._exactly(self.logits, images)
 
-    def _on_same_device(self, images: Tensor) -> Tensor:
-        """Freezes what is not frozen yet and moves the weights to the images."""
+    def _exactly(self, function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+        """A function of float32 inputs, by frozen weights that follow their device."""
         if self.training:
             self.freeze()
         weight = next(self.parameters(), None)
-        if weight is not None and weight.device != images.device:
-            self.to(images.device)
-        return images
+        if weight is not None and weight.device != inputs.device:
+            self.to(inputs.device)
+        with exact_float32(inputs.device):
+            return function(inputs.float()).float()
 
     def freeze(self) -> "FeatureExtractor":
         """Eval mode and no gradients, for good."""
@@ -111,11 +109,7 @@ class FeatureExtractor(nn.Module):
         return self.requires_grad_(False)
 
     def train(self, mode: bool = True) -> "FeatureExtractor":
-        """Does nothing: an extractor in train mode would drift with what it measures."""
-        return self
-
-    def eval(self) -> "FeatureExtractor":
-        """The only mode there is."""
+        """Freezes, whatever the mode: a batch norm in train mode would drift with its inputs."""
         return self.freeze()
 
     @cached_property

@@ -89,14 +89,11 @@ def _download(path: Path) -> Path:
 
 def _check(path: Path) -> None:
     """Refuses any other file, and any pickle that would run code."""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    if not digest.hexdigest().startswith(DIGEST_PREFIX):
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if not digest.startswith(DIGEST_PREFIX):
         raise WeightsError(
-            f"{path} is not the Inception file of 2015-12-05 (SHA-256 "
-            f"{digest.hexdigest()[:8]}... instead of {DIGEST_PREFIX}...): fetch {URL} again."
+            f"{path} is not the Inception file of 2015-12-05 (SHA-256 {digest[:8]}... instead of "
+            f"{DIGEST_PREFIX}...): fetch {URL} again."
         )
     try:
         torch.load(path, map_location="cpu", weights_only=True)
