@@ -45,6 +45,8 @@ FEATURE_METRICS: dict[Measure, type[FeatureMetric[Any]]] = {
 }
 SUITE = "features"
 """Name of the metric that has all of these."""
+COUNTS = ("n", "nonfinite", "out_of_range", "seconds")
+"""What the logs tell of a measurement besides the measures."""
 COLUMNS = 8
 """Of the pictures of pairs: four pairs in a row."""
 NUM_SAMPLES = {"images": 10_000, "stacked": 26_000, "points": 2_500}
@@ -130,13 +132,8 @@ class Measured:
 
     def logged(self) -> dict[str, float]:
         """All values by their names in the logs."""
-        found = {
-            "eval/n": float(self.n),
-            "eval/nonfinite": float(self.nonfinite),
-            "eval/out_of_range": float(self.out_of_range),
-        }
-        if self.seconds is not None:
-            found["eval/seconds"] = self.seconds
+        numbers = {name: getattr(self, name) for name in COUNTS}
+        found = {f"eval/{name}": float(x) for name, x in numbers.items() if x is not None}
         for measure in MEASURES:
             if (result := getattr(self, measure)) is not None:
                 found |= result.logged()
@@ -151,8 +148,12 @@ def extractor_for(data: EvaluationData, name: str | None = None) -> FeatureExtra
         name: As ``get_extractor`` takes it; that of the data where None.
     """
     if name is None and isinstance(data, StackedData):
-        return StackedExtractor(get_extractor(CLASSIFIER), data.stacked, data.padding)
+        return _stacked_classifier(data)
     return get_extractor(name or default_extractor(data.name, data.channels, data.image_size))
+
+
+def _stacked_classifier(data: StackedData, name: str | None = None) -> StackedExtractor:
+    return StackedExtractor(get_extractor(name or CLASSIFIER), data.stacked, data.padding)
 
 
 def default_num_samples(data: EvaluationData) -> int:
@@ -207,17 +208,15 @@ class Panel:
         if isinstance(self.data, StackedData):
             if name is None and isinstance(self.extractor, StackedExtractor):
                 return self.extractor
-            single = get_extractor(name or CLASSIFIER)
-            return StackedExtractor(single, self.data.stacked, self.data.padding)
+            return _stacked_classifier(self.data, name)
         found = get_extractor(name) if name else self.extractor
-        if name is None and found.num_classes not in (0, self.data.num_classes):
-            return None
-        if name is not None and found.num_classes != self.data.num_classes:
+        fits = found.num_classes == self.data.num_classes
+        if name is not None and not fits:
             raise ConfigurationError(
                 f"{name} tells {found.num_classes} classes apart but the data have "
                 f"{self.data.num_classes}: give a classifier for these data, or leave it out."
             )
-        return found if found.num_classes else None
+        return found if fits and found.num_classes else None
 
     def _fitting(
         self, measures: Sequence[Measure] | None, default: Sequence[Measure]
@@ -241,18 +240,34 @@ class Panel:
         return tuple(name for name in MEASURES if name in measures)
 
     def _build(self) -> Iterator[tuple[str, SampleMetric]]:
-        of_features = self._feature_measures()
-        reference = self._features if of_features else None
-        if "frechet" in self.measures:
-            yield "frechet", FrechetDistance(self.extractor, self._statistics(reference))
-        if of_features:
-            kinds = [FEATURE_METRICS[measure] for measure in of_features]
+        train, known = self._train, None
+        place: dict[str, Any] = {
+            "data_name": self.data.name,
+            "cache_dir": self.cache_dir,
+            "device": self.device,
+        }
+        if kinds := [FEATURE_METRICS[measure] for measure in self._feature_measures]:
+            val = self.data.split(self.val_split).images
+            reference = ReferenceFeatures.load_or_build(
+                train.images,
+                self.extractor,
+                val if len(val) >= 2 else None,
+                train.labels if 1 < self.data.num_classes <= 100 else None,
+                **place,
+            )
+            known = reference.train
             yield SUITE, FeatureSuite([kind(self.extractor, reference) for kind in kinds])
+        if "frechet" in self.measures:
+            statistics = ReferenceStatistics.load_or_build(
+                train.images, self.extractor, **place, features=known
+            )
+            yield "frechet", FrechetDistance(self.extractor, statistics)
         if "score" in self.measures and self.classifier is not None:
             yield "score", ClassifierScore(self.classifier)
         if "modes" in self.measures:
             yield "modes", self._coverage()
 
+    @property
     def _feature_measures(self) -> list[Measure]:
         return [measure for measure in self.measures if measure in FEATURE_METRICS]
 
@@ -270,30 +285,6 @@ class Panel:
     @cached_property
     def _train(self) -> Samples:
         return self.data.split("train")
-
-    @cached_property
-    def _features(self) -> ReferenceFeatures:
-        train, val = self._train, self.data.split(self.val_split)
-        images = val.images if len(val.images) >= 2 else None
-        labels = train.labels if 1 < self.data.num_classes <= 100 else None
-        return ReferenceFeatures.load_or_build(
-            train.images, self.extractor, images, labels, **self._place
-        )
-
-    def _statistics(self, reference: ReferenceFeatures | None) -> ReferenceStatistics:
-        known = None if reference is None else reference.train
-        return ReferenceStatistics.load_or_build(
-            self._train.images, self.extractor, **self._place, features=known
-        )
-
-    @property
-    def _place(self) -> dict[str, Any]:
-        return {
-            "split": "train",
-            "data_name": self.data.name,
-            "cache_dir": self.cache_dir,
-            "device": self.device,
-        }
 
     @torch.no_grad()
     def measure(self, chunks: Iterable[tuple[int, Tensor]]) -> Measured:
@@ -313,7 +304,7 @@ class Panel:
                 metric.update(batch, *in_order)
         found: dict[str, Any] = {name: metric.compute() for name, metric in self.metrics.items()}
         if (suite := found.pop(SUITE, None)) is not None:
-            found |= zip(self._feature_measures(), suite.results, strict=True)
+            found |= zip(self._feature_measures, suite.results, strict=True)
         counts = next(iter(self.metrics.values())).sample_counts()
         for network in {self.extractor, self.classifier or self.extractor}:
             network.cpu()  # room for training; they follow the next samples

@@ -56,8 +56,7 @@ class ExactMetric(Metric):
                 return value.cpu()
             return value.to(device)
 
-        module: nn.Module = super()._apply(move, exclude_state)
-        return module
+        return super()._apply(move, exclude_state)
 
     def set_unregistered(self, **modules: nn.Module) -> None:
         """Sets modules as attributes that parameters() and checkpoints do not see."""

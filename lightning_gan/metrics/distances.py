@@ -20,25 +20,19 @@ NUM_CENTRAL = 101  # vectors whose median is taken for the midst: no outlier mov
 MIN_DEPTH = 10  # nearest neighbours looked up at once; the 20 closest pairs are always among them
 
 
-def paired_distances(a: Tensor, b: Tensor) -> Tensor:
-    """Squared distances of rows, (N,) of (N, D) and (N, D), by difference; exact for equal rows."""
-    rows = max(1, MAX_HELD // a.shape[1])
-    parts = zip(torch.split(a, rows), torch.split(b, rows), strict=True)
-    found = [(x.double() - y.double()).square().sum(1) for x, y in parts]
-    return torch.cat(found) if found else a.new_zeros(0, dtype=torch.float64)
-
-
 def distances_to(a: Tensor, b: Tensor, index: Tensor) -> Tensor:
     """Squared distances (N, K) of rows of a (N, D) to the rows ``index`` (N, K) of b."""
-    columns = [distances_by_index(a, b, column) for column in index.T]
-    return torch.stack(columns, 1)
+    return torch.stack([distances_by_index(a, b, column) for column in index.T], 1)
 
 
 def distances_by_index(a: Tensor, b: Tensor, index: Tensor) -> Tensor:
-    """Squared distances (N,) of rows of a (N, D) to the rows ``index`` (N,) of b."""
+    """Squared distances (N,) of rows of a (N, D) to the rows ``index`` (N,) of b, by difference.
+
+    Exactly 0 for equal rows.
+    """
     rows = max(1, MAX_HELD // a.shape[1])
     parts = zip(torch.split(a, rows), torch.split(index, rows), strict=True)
-    return torch.cat([paired_distances(x, b[chosen]) for x, chosen in parts])
+    return torch.cat([(x.double() - b[y].double()).square().sum(1) for x, y in parts])
 
 
 def distance_blocks(a: Tensor, b: Tensor) -> Iterator[tuple[slice, Tensor]]:

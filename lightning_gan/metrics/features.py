@@ -177,8 +177,6 @@ class ReferenceFeatures(Reference):
         """
 
         def features(samples: Tensor) -> Tensor:
-            if not len(samples):
-                return torch.zeros(0, extractor.num_features)
             return torch.cat([*feature_batches(samples, extractor, batch_size, device)])
 
         found = None if val is None else features(val)

@@ -10,6 +10,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
+from torchmetrics.utilities.data import dim_zero_cat
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from lightning_gan.errors import ConfigurationError
@@ -78,9 +79,7 @@ class GatheredMetric(SampleMetric, Generic[R]):
         """All finite samples in their order; on several processes only while it computes."""
         if not isinstance(self.rows, Tensor):
             self._fill(self._width())
-        rows, marks = (
-            x if isinstance(x, Tensor) else torch.cat(x) for x in (self.rows, self.marks)
-        )
+        rows, marks = dim_zero_cat(self.rows), dim_zero_cat(self.marks)
         order = marks[:, 0].argsort(stable=True)
         finite = rows[order].isfinite().all(1)
         index = finite.nonzero().flatten().cpu()

@@ -38,8 +38,7 @@ def inception_score(logits: Tensor) -> Tensor:
         entropy -= (probability * log_probability.clamp(min=-1e300)).sum()
         total += probability.sum(0)
     prior = total / len(logits)
-    information: Tensor = -torch.special.xlogy(prior, prior).sum() - entropy / len(logits)
-    return information.clamp(min=0).exp()
+    return (-prior.xlogy(prior).sum() - entropy / len(logits)).clamp(min=0).exp()
 
 
 class ClassifierScoreResult(NamedTuple):
