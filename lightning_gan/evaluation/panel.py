@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import torch
@@ -199,9 +198,9 @@ class Panel:
         self.extractor = extractor_for(data, extractor)
         self.classifier = self._find_classifier(classifier)
         self.measures = self._fitting(measures, default_measures)
-        self.metrics: dict[str, SampleMetric] = dict(self._build())
-        self._stamp = self._describe()
-        del self._train  # stacked digits would take 300 MB
+        train = data.split("train")  # not kept: stacked digits would take 300 MB
+        self.metrics: dict[str, SampleMetric] = dict(self._build(train))
+        self._stamp = self._describe(train)
 
     def _find_classifier(self, name: str | None) -> FeatureExtractor | None:
         """What tells the classes of the data apart, where anything does."""
@@ -239,8 +238,8 @@ class Panel:
             raise ConfigurationError(f"There is no measure: give some of {', '.join(MEASURES)}.")
         return tuple(name for name in MEASURES if name in measures)
 
-    def _build(self) -> Iterator[tuple[str, SampleMetric]]:
-        train, known = self._train, None
+    def _build(self, train: Samples) -> Iterator[tuple[str, SampleMetric]]:
+        known = None
         place: dict[str, Any] = {
             "data_name": self.data.name,
             "cache_dir": self.cache_dir,
@@ -265,13 +264,13 @@ class Panel:
         if "score" in self.measures and self.classifier is not None:
             yield "score", ClassifierScore(self.classifier)
         if "modes" in self.measures:
-            yield "modes", self._coverage()
+            yield "modes", self._coverage(train)
 
     @property
     def _feature_measures(self) -> list[Measure]:
         return [measure for measure in self.measures if measure in FEATURE_METRICS]
 
-    def _coverage(self) -> SampleMetric:
+    def _coverage(self, train: Samples) -> SampleMetric:
         """Of clusters where the data have means, of classes or rows of them otherwise."""
         data = self.data
         if isinstance(data, MixtureData):
@@ -279,12 +278,8 @@ class Panel:
         assert self.classifier is not None  # or modes were refused
         if isinstance(data, StackedData):
             return StackedCoverage(data.digit_counts, data.name, self.classifier)
-        counts = torch.bincount(self._train.labels, minlength=data.num_classes)
+        counts = torch.bincount(train.labels, minlength=data.num_classes)
         return ClassCoverage(self.classifier, counts, data.name, data.class_names)
-
-    @cached_property
-    def _train(self) -> Samples:
-        return self.data.split("train")
 
     @torch.no_grad()
     def measure(self, chunks: Iterable[tuple[int, Tensor]]) -> Measured:
@@ -336,25 +331,25 @@ class Panel:
         """What the values depend on besides the samples: two of other stamps do not compare."""
         return dict(self._stamp)
 
-    def _describe(self) -> dict[str, Any]:
-        suite, neighbours = self.metrics.get(SUITE), None
+    def _describe(self, train: Samples) -> dict[str, Any]:
+        suite, neighbours, held_out = self.metrics.get(SUITE), None, None
         for metric in suite.metrics if isinstance(suite, FeatureSuite) else ():
             if isinstance(metric, Neighbours):
                 k = {"manifold_k": metric.manifold_k, "density_k": metric.density_k}
                 neighbours = k | {"most": metric.max_samples}
-        has_val = "memorisation" in self.measures
+        if "memorisation" in self.measures:
+            held_out = self._describe_split(self.val_split, self.data.split(self.val_split))
         return {
             "extractor": _describe_extractor(self.extractor),
             "classifier": self.classifier and _describe_extractor(self.classifier),
-            "reference": self._describe_split("train"),
-            "held_out": self._describe_split(self.val_split) if has_val else None,
+            "reference": self._describe_split("train", train),
+            "held_out": held_out,
             "neighbours": neighbours,
         }
 
-    def _describe_split(self, name: Literal["train", "val", "test"]) -> dict[str, Any]:
-        images = (self._train if name == "train" else self.data.split(name)).images
-        found = {"data": self.data.name, "split": name, "count": len(images)}
-        return found | {"sha256": content_hash(images)}
+    def _describe_split(self, name: str, samples: Samples) -> dict[str, Any]:
+        found = {"data": self.data.name, "split": name, "count": len(samples.images)}
+        return found | {"sha256": content_hash(samples.images)}
 
 
 def _describe_extractor(extractor: FeatureExtractor) -> dict[str, str]:

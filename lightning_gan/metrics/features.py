@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,6 +20,13 @@ from lightning_gan.metrics.reference import (
 )
 
 T = TypeVar("T")
+
+
+def once(known: dict[str, T], key: str, make: Callable[[], T]) -> T:
+    """What is known under that key; what ``make`` returns where nothing is."""
+    if key not in known:
+        known[key] = make()
+    return known[key]
 
 
 class FeatureBank:
@@ -44,18 +51,15 @@ class FeatureBank:
 
     def once(self, key: str, make: Callable[[], T]) -> T:
         """What ``make`` returned when first asked for under that key."""
-        if key not in self._known:
-            self._known[key] = make()
-        return cast(T, self._known[key])
+        found: T = once(self._known, key, make)
+        return found
 
     def first(self, count: int) -> "FeatureBank":
         """The bank of the first so many vectors; itself where there are no more."""
         if count >= len(self):
             return self
-        digests = None if self.digests is None else self.digests[:count]
         return self.once(
-            f"first {count}",
-            lambda: FeatureBank(self.features[:count], self.index[:count], digests),
+            f"first {count}", lambda: FeatureBank(self.features[:count], self.index[:count])
         )
 
 
@@ -132,23 +136,18 @@ class ReferenceFeatures(Reference):
         key = f"sample on {device}"
         if key in self.known and len(self.known[key]) != len(chosen):
             del self.known[key]  # one sample is held at a time, with what was computed from it
-        return self._bank(key, lambda: FeatureBank(self.train[chosen].to(device), chosen))
+        return once(self.known, key, lambda: FeatureBank(self.train[chosen].to(device), chosen))
 
     def train_bank(self, device: torch.device | str = "cpu") -> FeatureBank:
         """All training images in their order."""
-        return self._bank(f"train on {device}", lambda: FeatureBank(self.train.to(device)))
+        return once(self.known, f"train on {device}", lambda: FeatureBank(self.train.to(device)))
 
     def val_bank(self, device: torch.device | str = "cpu") -> FeatureBank | None:
         """All held-out reals in their order, where there are any."""
         val = self.val
         if val is None:
             return None
-        return self._bank(f"val on {device}", lambda: FeatureBank(val.to(device)))
-
-    def _bank(self, key: str, make: Callable[[], FeatureBank]) -> FeatureBank:
-        if key not in self.known:
-            self.known[key] = make()
-        return self.known[key]
+        return once(self.known, f"val on {device}", lambda: FeatureBank(val.to(device)))
 
     @classmethod
     @torch.no_grad()

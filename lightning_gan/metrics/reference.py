@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -31,16 +31,6 @@ UNREADABLE = (OSError, SafetensorError, ValueError, KeyError)
 
 Packed = tuple[dict[str, Tensor], dict[str, str]]
 """What a file holds: tensors, and words."""
-
-
-class Packable(Protocol):
-    """What can be written to a file."""
-
-    def pack(self) -> Packed:
-        """Its tensors and words."""
-
-
-P = TypeVar("P", bound=Packable)
 
 
 class Reference:
@@ -79,6 +69,13 @@ class Reference:
                 "reals."
             )
         return features
+
+    def pack(self) -> Packed:
+        """Its tensors and words."""
+        raise NotImplementedError
+
+
+P = TypeVar("P", bound=Reference)
 
 
 def feature_batches(
