@@ -52,7 +52,7 @@ def distance_blocks(a: Tensor, b: Tensor) -> Iterator[tuple[slice, Tensor]]:
     whole = _terms(b, centre, 1) if columns >= len(b) else None
     size = max(16, (MAX_HELD if whole is None else TILE) // max(len(b), a.shape[1]))
     held = torch.empty(min(size, len(a)), len(b), dtype=torch.float64, device=b.device)
-    for start in range(0, len(a), size):
+    for start in range(0, max(len(a), 1), size):  # one block even of nothing
         left = _terms(a[start : start + size], centre, -2)
         block = held[: len(left)]
         if whole is not None:
@@ -89,8 +89,6 @@ def nearest(a: Tensor, b: Tensor, own: Tensor | None = None) -> tuple[Tensor, Te
         found = block.min(1).indices
         indices.append(found)
         distances.append(distances_by_index(a[rows], b, found))
-    if not distances:
-        return a.new_zeros(0, dtype=torch.float64), a.new_zeros(0, dtype=torch.int64)
     return torch.cat(distances), torch.cat(indices)
 
 

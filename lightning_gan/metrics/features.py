@@ -85,15 +85,14 @@ class ReferenceFeatures(Reference):
     known: dict[str, FeatureBank] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("train", "val", "labels"):
-            value = getattr(self, name)
-            if value is not None:
-                value = value.detach().cpu()
-                object.__setattr__(self, name, value.long() if name == "labels" else value.float())
-        for what, features in (("training", self.train), ("held-out", self.val)):
-            if features is not None:
+        for name, what in (("train", "training"), ("val", "held-out")):
+            if (features := getattr(self, name)) is not None:
+                object.__setattr__(self, name, features.detach().cpu().float())
                 self._check(features, what)
-        if self.labels is not None and self.labels.shape != self.train.shape[:1]:
+        if self.labels is None:
+            return
+        object.__setattr__(self, "labels", self.labels.detach().cpu().long())
+        if self.labels.shape != self.train.shape[:1]:
             raise ConfigurationError(
                 f"{tuple(self.labels.shape)} labels do not fit {len(self.train)} training "
                 "images: give one class per image, or none."

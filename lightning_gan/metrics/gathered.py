@@ -197,12 +197,8 @@ class FeatureSuite(FeatureMetric[SuiteResult]):
     @torch.no_grad()
     def compute(self) -> SuiteResult:
         """The results of all metrics; NaN in those that need more samples."""
-        bank: FeatureBank | None = None
-        results = []
-        for metric in self.metrics:
-            if self.unusable(metric.min_samples):
-                results.append(metric.nothing())
-            else:
-                bank = bank or self.gathered()
-                results.append(metric.measure(bank))
+        bank = self.gathered()
+        results = (
+            m.nothing() if self.unusable(m.min_samples) else m.measure(bank) for m in self.metrics
+        )
         return SuiteResult(tuple(results))
