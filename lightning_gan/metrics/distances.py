@@ -20,11 +20,6 @@ NUM_CENTRAL = 101  # vectors whose median is taken for the midst: no outlier mov
 MIN_DEPTH = 10  # nearest neighbours looked up at once; the 20 closest pairs are always among them
 
 
-def distances_to(a: Tensor, b: Tensor, index: Tensor) -> Tensor:
-    """Squared distances (N, K) of rows of a (N, D) to the rows ``index`` (N, K) of b."""
-    return torch.stack([distances_by_index(a, b, column) for column in index.T], 1)
-
-
 def distances_by_index(a: Tensor, b: Tensor, index: Tensor) -> Tensor:
     """Squared distances (N,) of rows of a (N, D) to the rows ``index`` (N,) of b, by difference.
 
@@ -124,7 +119,8 @@ def _neighbourhood(features: Tensor, depth: int) -> Neighbourhood:
         own = torch.arange(rows.start, rows.stop, device=block.device)
         block[own - rows.start, own] = torch.inf
         indices = block.topk(depth, largest=False).indices
-        distances, order = distances_to(features[rows], features, indices).sort(dim=1, stable=True)
+        columns = [distances_by_index(features[rows], features, column) for column in indices.T]
+        distances, order = torch.stack(columns, 1).sort(dim=1, stable=True)
         ties = (block <= distances[:, :1]).sum(1)
         parts.append(Neighbourhood(distances, indices.gather(1, order), ties))
     return Neighbourhood(*(torch.cat(column) for column in zip(*parts, strict=True)))
