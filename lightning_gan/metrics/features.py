@@ -210,7 +210,7 @@ class ReferenceFeatures(Reference):
             device: Where the features are extracted.
         """
         content = f"features {'none' if val is None else content_hash(val)}"
-        file = CacheFile.of(images, extractor, split, data_name, cache_dir, content)
+        file = CacheFile(images, extractor, split, data_name, cache_dir, content)
 
         def unpack(tensors: dict[str, Tensor], words: dict[str, str]) -> ReferenceFeatures:
             return cls(tensors["training"], tensors.get("held_out"), labels, words["name"])

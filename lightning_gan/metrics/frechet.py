@@ -244,7 +244,7 @@ class ReferenceStatistics(Reference):
             device: Where the features are extracted.
             features: Their features (N, D), where they are known already.
         """
-        file = CacheFile.of(images, extractor, split, data_name, cache_dir)
+        file = CacheFile(images, extractor, split, data_name, cache_dir)
         if (bundled := file.read_bundled()) is not None:
             return cls.unpack(*bundled)
         return file.read_or_build(

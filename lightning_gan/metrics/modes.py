@@ -30,6 +30,11 @@ def divergence(histogram: Tensor, prior: Tensor) -> Tensor:
     ).sum()
 
 
+def total_variation(histogram: Tensor, prior: Tensor) -> Tensor:
+    """Half of the sum of the absolute differences of two histograms (K,): 0 equal, 1 disjoint."""
+    return (histogram - prior).abs().sum() / 2
+
+
 def shares_of(counts: Tensor | Sequence[float], what: str) -> Tensor:
     """Counts or shares (K,) as shares that sum to 1, float64 on the CPU.
 
@@ -182,7 +187,7 @@ class ClassCoverage(CoverageMetric):
             covered,
             covered=covered[expected].sum(),
             min_share=share[expected].min(),
-            tv=(share - self.prior).abs().sum() / 2,
+            tv=total_variation(share, self.prior),
             kl=divergence(share, self.prior),
         )
 

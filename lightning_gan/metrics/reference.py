@@ -6,7 +6,6 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -95,40 +94,35 @@ def content_hash(images: Tensor) -> str:
     return digest.hexdigest()
 
 
-@dataclass(frozen=True)
 class CacheFile:
     """A file whose name and content tell all that it depends on.
 
-    Args:
+    Attributes:
         path: Where it is, or will be.
         key: SHA-256, in hex, of the extractor's weights, every byte of the images, and the split.
     """
 
-    path: Path
-    key: str
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         images: Tensor,
         extractor: FeatureExtractor,
         split: str,
         data_name: str,
         cache_dir: str | os.PathLike[str] | None,
         content: str = "",
-    ) -> "CacheFile":
+    ) -> None:
         """The file of these images; ``content`` says what is in it besides the usual."""
         whole = f"{split}:{content}" if content else split
         parts = (VERSION, extractor.fingerprint, content_hash(images), whole)
-        key = hashlib.sha256(":".join(parts).encode()).hexdigest()
+        self.key = hashlib.sha256(":".join(parts).encode()).hexdigest()
         names = [data_name, split, extractor.name, *content.split()[:1]]
         name = re.sub(r"[^\w.-]+", "-", "-".join(names))
-        return cls(cache_folder(cache_dir) / f"{name}-{key[:16]}.safetensors", key)
+        self.path = cache_folder(cache_dir) / f"{name}-{self.key[:16]}.safetensors"
 
     def read_bundled(self) -> Packed | None:
         """What comes with the package under that name; None where nothing does."""
         with contextlib.suppress(*UNREADABLE):
-            return CacheFile(BUNDLED_FOLDER / self.path.name, self.key).read()
+            return self._read(BUNDLED_FOLDER / self.path.name)
         return None
 
     def read_or_build(self, unpack: Callable[..., P], build: Callable[[], P]) -> P:
@@ -140,7 +134,7 @@ class CacheFile:
         """
         if self.path.is_file():
             try:
-                return unpack(*self.read())
+                return unpack(*self._read(self.path))
             except UNREADABLE as error:
                 warnings.warn(
                     f"The cached statistics {self.path} are damaged ({error}) and are built anew.",
@@ -166,13 +160,13 @@ class CacheFile:
         with written_whole(self.path) as part:
             part.write_bytes(save(tensors, metadata=metadata))
 
-    def read(self) -> Packed:
-        """The tensors and words.
+    def _read(self, path: Path) -> Packed:
+        """The tensors and words of a file with that key.
 
         Raises:
             ValueError: If they are of something else, or damaged; or one of ``UNREADABLE``.
         """
-        with safe_open(self.path, framework="pt") as file:
+        with safe_open(path, framework="pt") as file:
             words = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         if words.get("key") != self.key or words.get("digest") != _digest(tensors):
