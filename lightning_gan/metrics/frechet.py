@@ -304,8 +304,10 @@ class FrechetDistance(SampleMetric):
     a thousand; images beyond [-1, 1] are clamped and counted.
 
     Sums of the features less the reals' mean, and of their products, are kept in float64, so that
-    they are equal to a relative 1e-12 on any number of processes. Memory: 8 D (D + 1) bytes, 34 MB
-    for 2048 features, however many images, and as much for what a reset goes back to.
+    they are equal to a relative 1e-12 on any number of processes; so is the distance of more images
+    than features, while roots of eigenvalues that should be 0 leave 1e-8 to that of fewer. Memory:
+    8 D (D + 1) bytes, 34 MB for 2048 features, however many images, and as much for the zeros that
+    a reset goes back to.
 
     Args:
         extractor: The features; in ``fid/<e>``, e is its name.
