@@ -1,59 +1,32 @@
 """Metrics of generated samples: torchmetrics that run in a plain loop, float64 throughout."""
 
-from lightning_gan.metrics.balance import DiscriminatorBalance, ValidationBalance
-from lightning_gan.metrics.chunks import Chunk, chunks
-from lightning_gan.metrics.extractors.base import FeatureExtractor
-from lightning_gan.metrics.extractors.registry import (
-    default_classifier,
-    default_extractor,
-    get_extractor,
-)
-from lightning_gan.metrics.features import FeatureBank, ReferenceFeatures
-from lightning_gan.metrics.frechet import (
-    FrechetDistance,
-    ReferenceStatistics,
-    bias_coefficient,
-    frechet_distance,
-)
-from lightning_gan.metrics.gathered import FeatureMetric, FeatureSuite
-from lightning_gan.metrics.inception_score import ClassifierScore, inception_score
-from lightning_gan.metrics.kernel import KernelDistance, kernel_distance
-from lightning_gan.metrics.memorisation import Duplicates, Memorisation
-from lightning_gan.metrics.modes import ClassCoverage, MixtureCoverage
-from lightning_gan.metrics.neighbours import Neighbours
-from lightning_gan.metrics.samples import SampleBatch
-from lightning_gan.metrics.stacked import StackedCoverage, expected_divergence
-from lightning_gan.metrics.vendi import VendiScore, vendi_score
-
-__all__ = [
-    "Chunk",
-    "ClassCoverage",
-    "ClassifierScore",
-    "DiscriminatorBalance",
-    "Duplicates",
-    "FeatureBank",
-    "FeatureExtractor",
-    "FeatureMetric",
-    "FeatureSuite",
-    "FrechetDistance",
-    "KernelDistance",
-    "Memorisation",
-    "MixtureCoverage",
-    "Neighbours",
-    "ReferenceFeatures",
-    "ReferenceStatistics",
-    "SampleBatch",
-    "StackedCoverage",
-    "ValidationBalance",
-    "VendiScore",
-    "bias_coefficient",
-    "chunks",
-    "default_classifier",
-    "default_extractor",
-    "expected_divergence",
-    "frechet_distance",
-    "get_extractor",
-    "inception_score",
-    "kernel_distance",
-    "vendi_score",
-]
+from lightning_gan.metrics.balance import DiscriminatorBalance as DiscriminatorBalance
+from lightning_gan.metrics.balance import ValidationBalance as ValidationBalance
+from lightning_gan.metrics.chunks import Chunk as Chunk
+from lightning_gan.metrics.chunks import chunks as chunks
+from lightning_gan.metrics.extractors.base import FeatureExtractor as FeatureExtractor
+from lightning_gan.metrics.extractors.registry import default_classifier as default_classifier
+from lightning_gan.metrics.extractors.registry import default_extractor as default_extractor
+from lightning_gan.metrics.extractors.registry import get_extractor as get_extractor
+from lightning_gan.metrics.features import FeatureBank as FeatureBank
+from lightning_gan.metrics.features import ReferenceFeatures as ReferenceFeatures
+from lightning_gan.metrics.frechet import FrechetDistance as FrechetDistance
+from lightning_gan.metrics.frechet import ReferenceStatistics as ReferenceStatistics
+from lightning_gan.metrics.frechet import bias_coefficient as bias_coefficient
+from lightning_gan.metrics.frechet import frechet_distance as frechet_distance
+from lightning_gan.metrics.gathered import FeatureMetric as FeatureMetric
+from lightning_gan.metrics.gathered import FeatureSuite as FeatureSuite
+from lightning_gan.metrics.inception_score import ClassifierScore as ClassifierScore
+from lightning_gan.metrics.inception_score import inception_score as inception_score
+from lightning_gan.metrics.kernel import KernelDistance as KernelDistance
+from lightning_gan.metrics.kernel import kernel_distance as kernel_distance
+from lightning_gan.metrics.memorisation import Duplicates as Duplicates
+from lightning_gan.metrics.memorisation import Memorisation as Memorisation
+from lightning_gan.metrics.modes import ClassCoverage as ClassCoverage
+from lightning_gan.metrics.modes import MixtureCoverage as MixtureCoverage
+from lightning_gan.metrics.neighbours import Neighbours as Neighbours
+from lightning_gan.metrics.samples import SampleBatch as SampleBatch
+from lightning_gan.metrics.stacked import StackedCoverage as StackedCoverage
+from lightning_gan.metrics.stacked import expected_divergence as expected_divergence
+from lightning_gan.metrics.vendi import VendiScore as VendiScore
+from lightning_gan.metrics.vendi import vendi_score as vendi_score
