@@ -305,8 +305,7 @@ class GAN(Part, LightningModule):
         """
         if labels is None:
             labels = torch.zeros(len(z), dtype=torch.long, device=z.device)
-        samples: Tensor = self.generator_ema.eval()(self.prior(z), labels)
-        return samples
+        return self.generator_ema.eval()(self.prior(z), labels)
 
     def sample(
         self,

@@ -42,8 +42,7 @@ def grid(images: Tensor, columns: int, smallest: int = 64) -> Tensor:
 
     factor = max(smallest // images.shape[-1], 1)
     pictures = to_uint8(images).repeat_interleave(factor, 2).repeat_interleave(factor, 3)
-    picture: Tensor = make_grid(pictures, columns, padding=2, pad_value=255)
-    return picture
+    return make_grid(pictures, columns, padding=2, pad_value=255)
 
 
 def scatter(points: Tensor, real: Tensor | None = None, size: int = 512) -> Tensor:

@@ -161,8 +161,7 @@ def _val_balance(trainer: Trainer, gan: GAN, outputs: list[StepOutput]) -> Balan
     objective = gan.objective
     metric = ValidationBalance(objective.probability, single=not objective.relative).to(gan.device)
     metric.update(real, fake, _train_logits(trainer, gan, min(count, MAX_TRAIN_IMAGES)))
-    result: BalanceResult = metric.compute()
-    return result
+    return metric.compute()
 
 
 def _train_logits(trainer: Trainer, gan: GAN, count: int) -> Tensor | None:

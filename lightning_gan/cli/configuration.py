@@ -77,8 +77,7 @@ def _check_nulls(settings: object, option: str) -> None:
 
 def _class_of(settings: Namespace) -> type[Any]:
     module, _, name = settings.class_path.rpartition(".")
-    kind: type[Any] = getattr(importlib.import_module(module), name)
-    return kind
+    return getattr(importlib.import_module(module), name)
 
 
 def check_trainer(trainer: Namespace) -> None:

@@ -16,8 +16,7 @@ class _SharedStatistics(nn.modules.batchnorm._BatchNorm):
     def forward(self, input: Tensor) -> Tensor:
         """Standardised maps (N, C, ...)."""
         if not (self.training and self.track_running_stats and processes.is_distributed()):
-            plain: Tensor = super().forward(input)
-            return plain
+            return super().forward(input)
         dims = [0, *range(2, input.ndim)]
         shape = [1, -1, *[1] * (input.ndim - 2)]
         wide = input if input.dtype.itemsize > 2 else input.float()

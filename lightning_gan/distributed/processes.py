@@ -42,8 +42,7 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
-        total: Tensor = _Sum.apply(gradients[0])
-        return total
+        return _Sum.apply(gradients[0])
 
 
 class _Mean(torch.autograd.Function):
@@ -55,24 +54,21 @@ class _Mean(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
-        mean: Tensor = _Mean.apply(gradients[0])
-        return mean
+        return _Mean.apply(gradients[0])
 
 
 def total(value: Tensor) -> Tensor:
     """The sum over processes of a tensor of one shape, with gradients to each of them."""
     if not is_distributed():
         return value
-    found: Tensor = _Sum.apply(value)
-    return found
+    return _Sum.apply(value)
 
 
 def mean(value: Tensor) -> Tensor:
     """The mean over processes of a tensor of one shape, with gradients to each of them."""
     if not is_distributed():
         return value
-    found: Tensor = _Mean.apply(value)
-    return found
+    return _Mean.apply(value)
 
 
 def gather(rows: Tensor) -> Tensor:
@@ -97,8 +93,7 @@ def gathered_ints(number: int, device: torch.device) -> list[int]:
     """What ``number`` is on each process, by rank; several processes wait for the device."""
     if not is_distributed():
         return [number]
-    numbers: list[int] = gather(torch.tensor([number], device=device)).tolist()
-    return numbers
+    return gather(torch.tensor([number], device=device)).tolist()
 
 
 def any_true(flags: Sequence[bool], device: torch.device) -> list[bool]:

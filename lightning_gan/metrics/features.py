@@ -51,8 +51,7 @@ class FeatureBank:
 
     def once(self, key: str, make: Callable[[], T]) -> T:
         """What ``make`` returned when first asked for under that key."""
-        found: T = once(self._known, key, make)
-        return found
+        return once(self._known, key, make)
 
     def first(self, count: int) -> "FeatureBank":
         """The bank of the first so many vectors; itself where there are no more."""

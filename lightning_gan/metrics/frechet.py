@@ -45,8 +45,7 @@ def lapack_threads(size: int) -> Iterator[None]:
 
 def _root(covariance: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(covariance)
-    root: Tensor = vectors * values.clamp(min=0).sqrt()
-    return root
+    return vectors * values.clamp(min=0).sqrt()
 
 
 def covariance_factor(covariance: Tensor) -> Tensor:

@@ -195,8 +195,7 @@ def mann_whitney(a: Tensor, b: Tensor) -> Tensor:
     below, up_to = (torch.searchsorted(b, a, right=right) for right in (False, True))
     n, m = len(a), len(b)
     u = (below + up_to).sum().double() / 2
-    z: Tensor = (u - n * m / 2) / (n * m * (n + m + 1) / 12) ** 0.5
-    return z
+    return (u - n * m / 2) / (n * m * (n + m + 1) / 12) ** 0.5
 
 
 def clusters(features: Tensor, order: Tensor, count: int) -> Tensor:

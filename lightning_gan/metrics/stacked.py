@@ -45,8 +45,7 @@ def expected_divergence(shares: Tensor, count: int) -> Tensor:
     chance = chance + xlogy(hits, shares[:, None]) + xlog1py(misses, -shares[:, None])
     chance = chance.exp() * (hits <= trials)
     inside = (chance * (1 + hits).log()).sum(1) - math.log(count)
-    mean_divergence: Tensor = (shares * inside).sum() + math.log(len(shares))
-    return mean_divergence
+    return (shares * inside).sum() + math.log(len(shares))
 
 
 class StackedExtractor(FeatureExtractor):

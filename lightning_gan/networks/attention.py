@@ -45,8 +45,7 @@ class SelfAttention(nn.Module):
         # Plain products: fused attention has no double backward, which gradient penalties need.
         weights = torch.softmax(query.transpose(1, 2) @ key, dim=2)
         seen = (value @ weights.transpose(1, 2)).reshape(len(maps), -1, *maps.shape[2:])
-        out: Tensor = maps + self.gamma * self.out(seen)
-        return out
+        return maps + self.gamma * self.out(seen)
 
 
 def _pointwise(inputs: int, outputs: int, spectral: bool) -> nn.Module:

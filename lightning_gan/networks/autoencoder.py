@@ -64,8 +64,7 @@ class _Decoder(nn.Module):
                 again = F.interpolate(first, scale_factor=2.0**number, mode="nearest")
                 maps = torch.cat([maps, again], dim=1)
             maps = stage(maps)
-        images: Tensor = self.image(maps)
-        return images
+        return self.image(maps)
 
 
 class _Reconstructing(Discriminator):
@@ -89,13 +88,11 @@ class _Reconstructing(Discriminator):
 
     def reconstruct(self, samples: Tensor) -> Tensor:
         """What the decoder makes of the codes of samples, of their shape and of any range."""
-        made: Tensor = self.decoder(self.encoder(samples))
-        return made
+        return self.decoder(self.encoder(samples))
 
     def features(self, samples: Tensor) -> Tensor:
         """The codes of samples (N, code_dim)."""
-        code: Tensor = self.encoder(samples)
-        return code
+        return self.encoder(samples)
 
     def logits_from(self, features: Tensor, labels: Tensor) -> Tensor:
         """Is refused: the error is one between samples, which a code does not tell.

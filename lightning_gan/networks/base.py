@@ -114,8 +114,7 @@ class Generator(Network, base=True):
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Samples of latents (N, latent_dim) with class indices (N,)."""
-        samples: Tensor = self.layers(self.conditioned(z, labels))
-        return samples
+        return self.layers(self.conditioned(z, labels))
 
     def generate(self, z: Tensor, labels: Tensor, random: RandomStream | None = None) -> Tensor:
         """Samples of latents (N, latent_dim), with the stream's noise where there is any.
@@ -125,8 +124,7 @@ class Generator(Network, base=True):
             labels: Class indices (N,).
             random: A stream for these rows; torch's own generator where None.
         """
-        samples: Tensor = self(z, labels, random) if self.draws_noise else self(z, labels)
-        return samples
+        return self(z, labels, random) if self.draws_noise else self(z, labels)
 
     def generate_truncated(
         self, z: Tensor, labels: Tensor, random: RandomStream | None, psi: float
@@ -183,8 +181,7 @@ class Discriminator(Network, base=True):
 
     def features(self, samples: Tensor) -> Tensor:
         """The features (N, F) that the logit is linear in."""
-        features: Tensor = self.layers(samples)
-        return features
+        return self.layers(samples)
 
     def logits_from(self, features: Tensor, labels: Tensor) -> Tensor:
         """Logits (N,) of features (N, F) with class indices (N,)."""

@@ -84,8 +84,7 @@ class BottleneckDown(nn.Module):
         *first, last = self.convolutions
         for convolution in first:
             maps = convolution(F.relu(maps))
-        out: Tensor = last(self.pool(F.relu(maps))) + skip
-        return out
+        return last(self.pool(F.relu(maps))) + skip
 
 
 class BigGANDeepGenerator(WideGenerator):

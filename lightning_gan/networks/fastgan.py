@@ -110,8 +110,7 @@ class Excitation(nn.Module):
 
     def forward(self, source: Tensor, maps: Tensor) -> Tensor:
         """Maps (N, outputs, H, W) of the same shape, from maps (N, inputs, H', W') and those."""
-        out: Tensor = maps * self.factors(source)
-        return out
+        return maps * self.factors(source)
 
 
 class ExcitedChain(nn.Module):
@@ -195,8 +194,7 @@ class FastGANGenerator(Generator):
     def forward(self, z: Tensor, labels: Tensor, random: RandomStream | None = None) -> Tensor:
         """Images (N, channels, height, width) in [-1, 1]."""
         maps = self.start(self.conditioned(z, labels))
-        images: Tensor = self.image(self.chain(maps, random)[-1])
-        return images
+        return self.image(self.chain(maps, random)[-1])
 
 
 class HalvingBlock(nn.Module):
@@ -217,8 +215,7 @@ class HalvingBlock(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps (N, C, H, W) to maps (N, outputs, H / 2, W / 2)."""
-        out: Tensor = (self.layers(maps) + self.skip(maps)) / 2
-        return out
+        return (self.layers(maps) + self.skip(maps)) / 2
 
 
 def _normed(

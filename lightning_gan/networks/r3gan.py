@@ -44,8 +44,7 @@ class ResidualBlock(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Maps (N, C, H, W) to maps of the same shape."""
         inner = F.leaky_relu(self.widen(maps), _SLOPE)
-        out: Tensor = maps + self.narrow(F.leaky_relu(self.mix(inner), _SLOPE))
-        return out
+        return maps + self.narrow(F.leaky_relu(self.mix(inner), _SLOPE))
 
 
 def initialise(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> None:
@@ -201,8 +200,7 @@ class R3GANDiscriminator(Discriminator):
         """Logits (N,): with classes the product with their embedding alone, without a bias."""
         if self.projection is None:
             return super().logits_from(features, labels)
-        logits: Tensor = (self.head(features) * self.projection(labels)).sum(dim=1)
-        return logits
+        return (self.head(features) * self.projection(labels)).sum(dim=1)
 
     def features(self, samples: Tensor) -> Tensor:
         """One number for each map of the smallest size (N, widths[0])."""
@@ -210,5 +208,4 @@ class R3GANDiscriminator(Discriminator):
         maps = first(self.image(self.fold(samples)))
         for stage in others:
             maps = stage(F.avg_pool2d(maps, 2))
-        features: Tensor = self.basis(maps).flatten(1)
-        return features
+        return self.basis(maps).flatten(1)

@@ -55,8 +55,7 @@ class UpBlock(nn.Module):
         inner = self.conv1(F.interpolate(F.relu(self.norm1(maps, condition)), scale_factor=2))
         inner = self.conv2(F.relu(self.norm2(inner, condition)))
         # A 1x1 convolution and doubling commute; this order costs a quarter.
-        out: Tensor = inner + F.interpolate(self.skip(maps), scale_factor=2)
-        return out
+        return inner + F.interpolate(self.skip(maps), scale_factor=2)
 
 
 class PooledSum(nn.Module):
@@ -77,8 +76,7 @@ class PooledSum(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Maps (N, C, H, W) to maps (N, outputs, H, W), or half as high and wide."""
         # A 1x1 convolution and means commute; this order costs a quarter.
-        out: Tensor = self.pool(self.layers(maps)) + self.skip(self.pool(maps))
-        return out
+        return self.pool(self.layers(maps)) + self.skip(self.pool(maps))
 
 
 class DownBlock(PooledSum):

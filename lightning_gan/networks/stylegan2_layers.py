@@ -203,8 +203,7 @@ class ToImage(nn.Module):
 
     def forward(self, maps: Tensor, style: Tensor) -> Tensor:
         """Images (N, channels, H, W), of any range, from maps and styles (N, style_dim)."""
-        image: Tensor = self.convolution(maps, style) + self.bias[:, None, None]
-        return image
+        return self.convolution(maps, style) + self.bias[:, None, None]
 
 
 class Mapping(nn.Module):

@@ -193,7 +193,6 @@ def with_weights(step: Step, weights: dict[str, Tensor]) -> Step:
     network = _Output(step.discriminator)
 
     def discriminate(samples: Tensor, labels: Tensor) -> DiscriminatorOutput:
-        output: DiscriminatorOutput = functional_call(network, state, (samples, labels))
-        return output
+        return functional_call(network, state, (samples, labels))
 
     return replace(step, discriminate=discriminate, real_output=None, fake_output=None)

@@ -47,8 +47,7 @@ class _SegmentPenalty(_SlopePenalty):
         between = torch.lerp(fake, real, alpha).requires_grad_()
         gradients = sample_gradients(step.precise_logits(between), between)
         # vector_norm has the subgradient 0 at 0, where the root of a sum of squares has NaN.
-        slopes: Tensor = torch.linalg.vector_norm(gradients, dim=1)
-        return slopes
+        return torch.linalg.vector_norm(gradients, dim=1)
 
 
 class GradientPenalty(_SegmentPenalty):

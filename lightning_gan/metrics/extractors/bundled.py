@@ -87,8 +87,7 @@ class BundledClassifier(FeatureExtractor):
 
     def logits_of(self, features: Tensor) -> Tensor:
         """Logits over ``class_names``, from the features."""
-        logits: Tensor = self.network.head(features)
-        return logits
+        return self.network.head(features)
 
 
 class DigitsCNN(BundledClassifier):

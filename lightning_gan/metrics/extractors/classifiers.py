@@ -45,13 +45,11 @@ class BoundedClassifier(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Features in (-1, 1), (N, num_features), of images (N, C, H, W) in [-1, 1]."""
-        features: Tensor = self.bound(self.trunk(images))
-        return features
+        return self.bound(self.trunk(images))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, num_classes) of images (N, C, H, W) in [-1, 1]."""
-        logits: Tensor = self.head(self.features(images))
-        return logits
+        return self.head(self.features(images))
 
 
 class DigitNetwork(BoundedClassifier):

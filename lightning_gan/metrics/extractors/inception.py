@@ -55,8 +55,7 @@ class Inception(FeatureExtractor):
     def extract(self, images: Tensor) -> Tensor:
         """Features (N, 2048) of the last pooling."""
         pixels = to_uint8(to_channels(images, 3))
-        features: Tensor = self.network(pixels)[0]
-        return features
+        return self.network(pixels)[0]
 
 
 def _locate(weights: str | os.PathLike[str] | None, allow_download: bool) -> Path:
