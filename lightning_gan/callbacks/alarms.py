@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from lightning_gan.callbacks.measurements import Measurements
 from lightning_gan.evaluation.panel import Measured
@@ -86,19 +87,13 @@ class Health:
     def best(self, before: "Health") -> "Health":
         """The best values of both; what is not finite is none."""
         before = self._comparable(before)
-
-        def choose(name: str, better: Callable[..., float | None]) -> float | None:
+        best: dict[str, Any] = {}
+        for name in ("frechet", "coverage", "modes", "gradient"):
             values = (getattr(before, name), getattr(self, name))
-            finite = (x for x in values if x is not None and math.isfinite(x))
-            return better(finite, default=None)
-
-        return Health(
-            self.extractor or before.extractor,
-            frechet=choose("frechet", min),
-            coverage=choose("coverage", max),
-            modes=choose("modes", max),
-            gradient=choose("gradient", max),
-        )
+            finite = [x for x in values if x is not None and math.isfinite(x)]
+            better = min if name == "frechet" else max
+            best[name] = better(finite, default=None)
+        return Health(self.extractor or before.extractor, **best)
 
     def _comparable(self, other: "Health") -> "Health":
         """The other one without what is of another extractor."""

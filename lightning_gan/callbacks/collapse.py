@@ -11,17 +11,9 @@ from lightning_gan.callbacks.alarms import Health, Limits
 from lightning_gan.callbacks.base import GANCallback, is_dry_run, is_fitting, log_late, run_folder
 from lightning_gan.callbacks.divergence import StopOnDivergence, losses_finite
 from lightning_gan.callbacks.measurements import TrainingReport, measurements
-from lightning_gan.checkpoints.record import check_finite, own_state
+from lightning_gan.checkpoints.record import own_state
 from lightning_gan.distributed.processes import all_true, gathered_ints
-from lightning_gan.errors import (
-    ConfigurationError,
-    DivergenceError,
-    above,
-    at_least,
-    at_most,
-    below,
-    check_range,
-)
+from lightning_gan.errors import ConfigurationError, above, at_least, at_most, below, check_range
 from lightning_gan.gan import GAN
 
 
@@ -35,6 +27,7 @@ class Kept:
     images: int
 
 
+@dataclass(eq=False)
 class CollapseGuard(GANCallback):
     r"""Warns of a training that goes wrong, and may bring it back to its healthiest state.
 
@@ -76,27 +69,21 @@ class CollapseGuard(GANCallback):
             StopOnDivergence.
     """
 
-    def __init__(
-        self,
-        patience: int = 2,
-        margin: float = 0.05,
-        deviations: float = 4.0,
-        factor: float = 2.0,
-        recover: bool = False,
-        ease: float = 0.5,
-        max_rollbacks: int = 3,
-    ) -> None:
-        check_range(
-            self, at_least(1), patience=patience, max_rollbacks=max_rollbacks, factor=factor
-        )
-        check_range(self, at_least(0), below(1), margin=margin)
-        check_range(self, at_least(0), deviations=deviations)
-        check_range(self, above(0), at_most(1), ease=ease)
-        self.patience = patience
-        self.limits = Limits(margin, deviations, factor)
-        self.recover = recover
-        self.ease = ease
-        self.max_rollbacks = max_rollbacks
+    patience: int = 2
+    margin: float = 0.05
+    deviations: float = 4.0
+    factor: float = 2.0
+    recover: bool = False
+    ease: float = 0.5
+    max_rollbacks: int = 3
+
+    def __post_init__(self) -> None:
+        counted = ("patience", "max_rollbacks", "factor")
+        check_range(self, at_least(1), **{name: getattr(self, name) for name in counted})
+        check_range(self, at_least(0), below(1), margin=self.margin)
+        check_range(self, at_least(0), deviations=self.deviations)
+        check_range(self, above(0), at_most(1), ease=self.ease)
+        self.limits = Limits(self.margin, self.deviations, self.factor)
         self.rollbacks = 0
         """Returns so far."""
         self._best = Health()
@@ -164,7 +151,9 @@ class CollapseGuard(GANCallback):
         now: Health = trainer.strategy.broadcast(Health.of(latest))
         modes = latest.samples and latest.samples.modes
         alarms = now.alarms(self._best, self.limits, modes.missing if modes else ())
-        found: dict[str, str] = trainer.strategy.broadcast(alarms | _divergence(gan))
+        finite = all(weight.isfinite().all() for weight in gan.parameters())
+        alarms["diverged"] = "" if finite else "a weight is not finite"
+        found: dict[str, str] = trainer.strategy.broadcast(alarms)
         self._streaks = {n: self._streaks.get(n, 0) + 1 for n, clause in found.items() if clause}
         logged = {f"collapse/{name}": float(bool(clause)) for name, clause in found.items()}
         log_late(trainer, gan, logged | {"collapse/rollbacks": float(self.rollbacks)})
@@ -249,14 +238,6 @@ class CollapseGuard(GANCallback):
         self._kept = kept and Kept(**kept | {"health": Health(**kept["health"])})
 
 
-def _divergence(gan: GAN) -> dict[str, str]:
-    try:
-        check_finite(gan.named_parameters(), gan.progress.images)
-    except DivergenceError:
-        return {"diverged": "a weight is not finite"}
-    return {"diverged": ""}
-
-
 def roll_back(trainer: Trainer, gan: GAN, path: Path, ease: float) -> int:
     """Gives the model and both optimizers the state of a checkpoint, at a lower learning rate.
 
@@ -276,15 +257,12 @@ def roll_back(trainer: Trainer, gan: GAN, path: Path, ease: float) -> int:
     Raises:
         WeightsError: If the checkpoint is missing or damaged.
     """
-    rates = [
-        [_rates(group) for group in optimizer.param_groups] for optimizer in trainer.optimizers
-    ]
+    eased = [{n: ease * group[n] for n in ("lr", "initial_lr")} for group in _groups(trainer)]
     checkpoint = trainer.strategy.load_checkpoint(path, weights_only=True)
     gan.load_state_dict(checkpoint["state_dict"])
     trainer.strategy.load_optimizer_state_dict(checkpoint)
-    for optimizer, before in zip(trainer.optimizers, rates, strict=True):
-        for group, found in zip(optimizer.param_groups, before, strict=True):
-            group |= {name: ease * rate for name, rate in found.items()}
+    for group, rates in zip(_groups(trainer), eased, strict=True):
+        group.update(rates)
     precision = trainer.precision_plugin
     if (state := checkpoint.get(type(precision).__qualname__)) is not None:  # a scaler's
         precision.load_state_dict(state)
@@ -293,5 +271,5 @@ def roll_back(trainer: Trainer, gan: GAN, path: Path, ease: float) -> int:
     return int(own_state(checkpoint, str(path))["progress"]["images"])
 
 
-def _rates(group: dict[str, float]) -> dict[str, float]:
-    return {name: group[name] for name in ("lr", "initial_lr")}
+def _groups(trainer: Trainer) -> list[dict[str, Any]]:
+    return [group for optimizer in trainer.optimizers for group in optimizer.param_groups]

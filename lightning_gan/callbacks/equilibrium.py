@@ -1,6 +1,7 @@
 """The classical rule, made testable: play until the discriminator cannot tell the two apart."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
@@ -15,6 +16,7 @@ from lightning_gan.gan import GAN
 from lightning_gan.metrics.balance import BalanceResult
 
 
+@dataclass(eq=False)
 class EquilibriumStopping(GANCallback):
     r"""Says when the discriminator has become undecided on held-out data, and may end the training.
 
@@ -47,27 +49,16 @@ class EquilibriumStopping(GANCallback):
         ConfigurationError: If a number is out of range, or there is no Balance.
     """
 
-    def __init__(
-        self,
-        patience: int = 3,
-        deviations: float = 2.0,
-        tolerance: float = 0.05,
-        nearest_tolerance: float = 0.05,
-        stop: bool = False,
-    ) -> None:
-        check_range(self, at_least(1), patience=patience)
-        check_range(
-            self,
-            at_least(0),
-            deviations=deviations,
-            tolerance=tolerance,
-            nearest_tolerance=nearest_tolerance,
-        )
-        self.patience = patience
-        self.deviations = deviations
-        self.tolerance = tolerance
-        self.nearest_tolerance = nearest_tolerance
-        self.stop = stop
+    patience: int = 3
+    deviations: float = 2.0
+    tolerance: float = 0.05
+    nearest_tolerance: float = 0.05
+    stop: bool = False
+
+    def __post_init__(self) -> None:
+        check_range(self, at_least(1), patience=self.patience)
+        allowed = ("deviations", "tolerance", "nearest_tolerance")
+        check_range(self, at_least(0), **{name: getattr(self, name) for name in allowed})
         self.streak = 0
         """Validations in a row that found the discriminator undecided."""
 
