@@ -2,6 +2,7 @@
 
 import sys
 import time
+from itertools import compress
 from pathlib import Path
 
 from lightning.pytorch import LightningModule, Trainer
@@ -11,6 +12,7 @@ from lightning_gan.callbacks.base import GANCallback, is_dry_run, run_folder
 from lightning_gan.callbacks.preemption import (
     Interrupted,
     Signals,
+    cluster_environment,
     refuse_slurm_checkpoints,
     release_signals,
     requeue,
@@ -76,7 +78,7 @@ class LastCheckpoint(GANCallback, Checkpoint):
             return
         take_over_signals(trainer)
         self._saved_batch = -1
-        self._numbers = stop_signals(trainer)
+        self._numbers = stop_signals(cluster_environment(trainer))
         self._signals.listen(self._numbers)
 
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: object) -> None:
@@ -97,9 +99,8 @@ class LastCheckpoint(GANCallback, Checkpoint):
         """The first of the signals that any process received, and whether it is time to save."""
         due = time.monotonic() - self._saved_at > 60 * self.every_minutes
         flags = [number in self._signals.received for number in self._numbers] + [due]
-        flags = any_true(flags, trainer.strategy.root_device)
-        numbers = [number for number, came in zip(self._numbers, flags, strict=False) if came]
-        return (numbers[0] if numbers else 0), flags[-1]
+        *came, due = any_true(flags, trainer.strategy.root_device)
+        return next(compress(self._numbers, came), 0), due
 
     def _stop(self, trainer: Trainer, number: int, images: int) -> Interrupted:
         """Puts the job back into the queue where that is asked for; no process leaves before."""

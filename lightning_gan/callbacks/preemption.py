@@ -47,28 +47,21 @@ class Interrupted(SystemExit):
     ) -> None:
         Interrupted.count += 1
         self.signal_number = signal_number
-        self.requeued = bool(job) and not failure
-        name = signal.Signals(signal_number).name
-        if self.requeued:
-            then = f"job {job} is back in SLURM's queue and goes on from there."
-        elif job:
+        name, code = signal.Signals(signal_number).name, 128 + signal_number
+        if not job:
+            then = ": run the same command with --ckpt_path last to go on."
+        elif failure:
             then = (
-                f"job {job} could not be put back into SLURM's queue ({failure}): submit it again "
-                "with --ckpt_path last to go on."
+                f", but job {job} could not be put back into SLURM's queue ({failure}): submit it "
+                "again with --ckpt_path last to go on."
             )
         else:
-            then = "run the same command with --ckpt_path last to go on."
-        self._sentence = (
-            f"Stopped by {name} after {images} images; everything is in {checkpoint}"
-            f"{', and ' if self.requeued else ', but ' if job else ': '}{then}"
+            then = f", and job {job} is back in SLURM's queue and goes on from there."
+            code = REQUEUED_EXIT_CODE
+        super().__init__(
+            f"Stopped by {name} after {images} images; everything is in {checkpoint}{then}"
         )
-        super().__init__(self._sentence)
-        self.code = REQUEUED_EXIT_CODE if self.requeued else 128 + signal_number
-        if is_helper():
-            self.code = 0
-
-    def __str__(self) -> str:
-        return self._sentence
+        self.code = 0 if is_helper() else code
 
 
 def is_helper() -> bool:
@@ -126,17 +119,21 @@ class Signals:
 
     def __init__(self) -> None:
         self.received: set[int] = set()
-        self._before: dict[int, Handler] = {}
+        self.before: dict[int, Handler] = {}
 
-    def listen(self, numbers: Iterable[int]) -> None:
-        """Notes these signals from now on, in the place of what handled them before."""
+    def listen(self, numbers: Iterable[int], handler: Handler = None) -> None:
+        """Notes these signals from now on, in the place of what handled them before.
+
+        Args:
+            numbers: The signals.
+            handler: What is done instead of noting them.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return  # there Python allows no handlers
         for number in numbers:
-            if number in self._before:
-                continue
-            try:
-                self._before[number] = signal.signal(number, self._note)
-            except ValueError:  # not in the main thread, where Python allows no handlers
-                return
+            if number not in self.before:
+                self.before[number] = signal.getsignal(number)
+                signal.signal(number, handler or self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and number in self.received:
@@ -145,17 +142,20 @@ class Signals:
 
     def restore(self) -> None:
         """Puts the handlers back, and forgets what came."""
-        for number, handler in self._before.items():
+        for number, handler in self.before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        self._before.clear()
+        self.before.clear()
         self.received.clear()
 
 
-def stop_signals(trainer: Trainer) -> tuple[int, ...]:
-    """The signals that end a training, the one that asks for a requeue first."""
-    environment = _environment(trainer)
+def stop_signals(environment: object = None) -> tuple[int, ...]:
+    """The signals that end a training, the one that asks for a requeue first.
+
+    That is SIGUSR1, which Windows does not have, or what SLURM's environment has in its place.
+    """
     chosen = environment.requeue_signal if isinstance(environment, SLURMEnvironment) else None
-    return _signals(chosen)
+    first = chosen or getattr(signal, "SIGUSR1", None)
+    return tuple(number for number in (first, signal.SIGINT, signal.SIGTERM) if number is not None)
 
 
 @contextmanager
@@ -166,39 +166,28 @@ def ignore_further_signals() -> Iterator[None]:
     cut off, even after this context, since the program is about to end. Until then, and where no
     training is interrupted, signals do what they did before.
     """
-    earlier = Interrupted.count
-    before = {number: signal.getsignal(number) for number in _signals()}
+    earlier, signals = Interrupted.count, Signals()
 
     def handle(number: int, frame: FrameType | None) -> None:
         if Interrupted.count > earlier:
             return
-        handler = before[number]
+        handler = signals.before[number]
         if callable(handler):
             handler(number, frame)
         elif handler != signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
-    if threading.current_thread() is not threading.main_thread():  # where Python has no handlers
-        yield
-        return
-    for number in before:
-        signal.signal(number, handle)
+    signals.listen(stop_signals(), handle)
     try:
         yield
     finally:
         if Interrupted.count == earlier:
-            for number, handler in before.items():
-                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            signals.restore()
 
 
-def _signals(first: int | None = None) -> tuple[int, ...]:
-    """The signals that stop a training, SIGUSR1 or what stands for it first; Windows has none."""
-    first = first or getattr(signal, "SIGUSR1", None)
-    return tuple(number for number in (first, signal.SIGINT, signal.SIGTERM) if number is not None)
-
-
-def _environment(trainer: Trainer) -> object:
+def cluster_environment(trainer: Trainer) -> object:
+    """What started the processes of the run, as Lightning found it."""
     return trainer._accelerator_connector.cluster_environment
 
 
@@ -210,10 +199,6 @@ def _listeners(trainer: Trainer) -> list[tuple[Any, str]]:
     ]
 
 
-def _nothing() -> None:
-    """What they are replaced by."""
-
-
 def take_over_signals(trainer: Trainer) -> None:
     """Keeps Lightning from handling signals by itself, until :func:`release_signals`.
 
@@ -223,7 +208,7 @@ def take_over_signals(trainer: Trainer) -> None:
     """
     disable_slurm_requeue(trainer)
     for owner, name in _listeners(trainer):
-        setattr(owner, name, _nothing)
+        setattr(owner, name, lambda: None)
 
 
 def release_signals(trainer: Trainer) -> None:
@@ -234,7 +219,7 @@ def release_signals(trainer: Trainer) -> None:
 
 def disable_slurm_requeue(trainer: Trainer) -> None:
     """Turns off the checkpoints that Lightning writes by itself when SLURM sends a signal."""
-    environment = _environment(trainer)
+    environment = cluster_environment(trainer)
     if isinstance(environment, SLURMEnvironment):
         environment.auto_requeue = False
 
