@@ -45,12 +45,13 @@ class CSVCurve(CSVLogger):
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 folder.mkdir()
                 break
-            except FileExistsError as error:
-                if not folder.exists():  # it is the parent that is no folder
-                    raise _no_folder(folder, error) from error
-                version += 1
             except OSError as error:
-                raise _no_folder(folder, error) from error
+                if not folder.exists():
+                    raise ConfigurationError(
+                        f"The folder {folder} of the run cannot be made ({error.strerror}): give "
+                        "another --trainer.default_root_dir."
+                    ) from error
+                version += 1
         return version
 
     @property
@@ -60,10 +61,3 @@ class CSVCurve(CSVLogger):
         if not isinstance(self._experiment, _Continued):
             self._experiment = _Continued(log_dir=self.log_dir)
         return self._experiment
-
-
-def _no_folder(folder: Path, error: OSError) -> ConfigurationError:
-    return ConfigurationError(
-        f"The folder {folder} of the run cannot be made ({error.strerror}): give another "
-        "--trainer.default_root_dir."
-    )
