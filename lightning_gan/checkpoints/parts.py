@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lightning_gan.errors import ConfigurationError, WeightsError
+from lightning_gan.errors import ConfigurationError, WeightsError, said
 
 Plain = Any
 """None, booleans, numbers, texts, and lists and dictionaries of them."""
@@ -101,8 +101,7 @@ def _describe_optimizer(make: MakeOptimizer, name: str) -> Plain:
     try:
         optimizer = make([nn.Parameter(torch.zeros(1))])
     except (TypeError, ValueError) as error:
-        said = " ".join(str(error).split()).rstrip(".")
-        raise ConfigurationError(f"The {name} refuses an option: {said}.") from error
+        raise ConfigurationError(f"The {name} refuses an option: {said(error)}.") from error
     names = inspect.signature(type(optimizer)).parameters.keys() & optimizer.defaults.keys()
     arguments = {name: describe(optimizer.defaults[name]) for name in sorted(names)}
     return {"class_path": public_path(type(optimizer)), "init_args": arguments}

@@ -7,19 +7,11 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning_gan.distributed.strategy import lost_process
 from lightning_gan.errors import LightningGANError, WeightsError
 
-MENDABLE = (LightningGANError, MisconfigurationException)
-
 
 def mendable(error: Exception) -> Exception | None:
     """What a user can mend, its message for them to read; None for a defect of ours."""
     found = lost_process(error) or _full_disk(error) or error
-    return found if isinstance(found, MENDABLE) else None
-
-
-def one_line(error: Exception) -> str:
-    """Its message as one sentence."""
-    said = " ".join(str(error).split())
-    return said if said.endswith((".", "?", "!")) else f"{said}."
+    return found if isinstance(found, (LightningGANError, MisconfigurationException)) else None
 
 
 def _full_disk(error: Exception) -> WeightsError | None:

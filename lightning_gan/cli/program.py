@@ -10,12 +10,12 @@ from lightning_gan.callbacks.preemption import ignore_further_signals
 from lightning_gan.cli.arguments import run_name, with_default_networks, with_recipes
 from lightning_gan.cli.choices import did_you_mean
 from lightning_gan.cli.commands import COMMANDS, FUNCTION_COMMANDS
-from lightning_gan.cli.failures import mendable, one_line
+from lightning_gan.cli.failures import mendable
 from lightning_gan.cli.functions import run_function
 from lightning_gan.cli.help import help_text
 from lightning_gan.cli.lock import release
 from lightning_gan.cli.training import CLI
-from lightning_gan.errors import ConfigurationError, DivergenceError
+from lightning_gan.errors import ConfigurationError, DivergenceError, said
 
 LOGGERS = (
     "lightning.pytorch.utilities.rank_zero",
@@ -43,7 +43,9 @@ def run(arguments: list[str]) -> int:
         if known is None:
             raise
         name = f"{run_name(arguments)}: " if isinstance(known, DivergenceError) else ""
-        sys.stderr.write(f"lightning-gan: error: {name}{one_line(known)}\n")
+        sentence = said(known)
+        mark = "" if sentence.endswith(("?", "!")) else "."
+        sys.stderr.write(f"lightning-gan: error: {name}{sentence}{mark}\n")
         return 2
     finally:
         release()
@@ -70,17 +72,16 @@ def _run(arguments: list[str]) -> None:
 
 def _silence_lightning() -> None:
     """Silences what Lightning says about things that are as they should be here."""
-    for message, reason in (
-        (".*does not have many workers.*", "batches come from memory"),
-        (".*LeafSpec.*", "Lightning's own use of torch"),
-        (".*pre-optimization state.*", "the checkpoint callbacks save between two batches"),
-        (".*exists and is not empty.*", "each run has a folder of its own"),
-        (".*The number of training batches.*", "small data sets are fine"),
-        (r"(?s).*(Jsonargparse|was deprecated in v4).*", "Lightning's own use of jsonargparse"),
-        (".*tensorboardX.*", "CSV is the default"),
-        (".*callbacks used to create the checkpoint.*", "measuring needs none of them"),
+    for message in (
+        ".*does not have many workers.*",  # batches come from memory
+        ".*LeafSpec.*",  # Lightning's own use of torch
+        ".*pre-optimization state.*",  # the checkpoint callbacks save between two batches
+        ".*exists and is not empty.*",  # each run has a folder of its own
+        ".*The number of training batches.*",  # small data sets are fine
+        r"(?s).*(Jsonargparse|was deprecated in v4).*",  # Lightning's own use of jsonargparse
+        ".*tensorboardX.*",  # CSV is the default
+        ".*callbacks used to create the checkpoint.*",  # measuring needs none of them
     ):
-        assert reason
         warnings.filterwarnings("ignore", message)
     for name in LOGGERS:
         logging.getLogger(name).addFilter(_is_worth_showing)

@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 
 from lightning_gan.distributed.processes import any_true, is_distributed, share_buffers
 from lightning_gan.distributed.reduction import Reducer
-from lightning_gan.errors import ConfigurationError, ProcessLostError, WeightsError
+from lightning_gan.errors import ConfigurationError, ProcessLostError, WeightsError, said
 
 PATIENCE = 20.0
 """Seconds that a process has to end by itself after another one has died."""
@@ -57,7 +57,7 @@ class GANStrategy(DDPStrategy):
     """
 
     def __init__(self, timeout_minutes: float = 30.0, **kwargs: Any) -> None:  # noqa: ANN401
-        if timeout_minutes <= 0:
+        if not timeout_minutes > 0:  # nor NaN
             raise ConfigurationError(
                 f"GANStrategy: timeout_minutes={timeout_minutes} must be positive."
             )
@@ -198,7 +198,7 @@ def lost_process(error: BaseException) -> ProcessLostError | None:
     if not says_so and not isinstance(error, getattr(dist, "DistError", ())):
         return None
     me = f"Process {dist.get_rank()}" if is_distributed() else "This process"
-    reason = re.sub(r"^\[.*?\]\s*", "", " ".join(str(error).split())).rstrip(".")[:200]
+    reason = re.sub(r"^\[.*?\]\s*", "", said(error))[:200]
     return ProcessLostError(
         f"{me} lost another one ({reason}): that one has died or hangs, so see what it said last, "
         "and go on from the last checkpoint (--ckpt_path last)."

@@ -2,8 +2,9 @@
 
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from tqdm.auto import tqdm
 
 from lightning_gan.basics.images import from_uint8, save_png
 from lightning_gan.checkpoints.files import checkpoint_in
+from lightning_gan.cli.commands.predict import GRID, POINTS
 from lightning_gan.cli.functions import device_called, import_modules
 from lightning_gan.datamodules import RealData
-from lightning_gan.datamodules.pictures import DECODING_ERRORS, decode, find_pictures
+from lightning_gan.datamodules.pictures import decode, find_pictures
 from lightning_gan.errors import ConfigurationError, DataError
 from lightning_gan.evaluation.panel import Measure, Panel, default_num_samples
 from lightning_gan.evaluation.report import Report, circumstances, versions
@@ -25,10 +27,6 @@ from lightning_gan.evaluation.sampling import MeasuredSamples
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.chunks import chunks
 from lightning_gan.training.sampling import BLOCK, Sampling
-
-GRID = "grid.png"
-POINTS = "points.csv"
-"""What predict writes beside the samples, and instead of them."""
 
 
 def evaluate(
@@ -84,35 +82,47 @@ def evaluate(
     place = device_called(device)
     data.prepare_data()
     data.setup()
-    source: _Folder | _Checkpoint
     if samples is not None:
-        source = _Folder(samples, data, place)
+        source = _of_folder(samples, data, place)
     else:
         assert ckpt_path is not None
-        gan = _fitting(ckpt_path, data, place)
         count = default_num_samples(data) if num_samples is None else num_samples
         drawn = MeasuredSamples(count, Sampling(seed, truncation, psi), averaged)
-        source = _Checkpoint(ckpt_path, gan, drawn)
+        source = _of_checkpoint(ckpt_path, data, place, drawn)
     panel = Panel(data, measures, extractor, classifier, cache_dir=cache_dir, device=place)
     total = -(-source.count // BLOCK)
-    measured = panel.measure(tqdm(source.chunks(), "measuring", total, disable=None, unit="chunk"))
+    measured = panel.measure(tqdm(source.chunks, "measuring", total, disable=None, unit="chunk"))
     values = replace(measured, seconds=time.perf_counter() - started).logged()
-    stamp = panel.stamp() | {"samples": source.stamp(), "versions": versions()}
-    report = Report(values, stamp, circumstances(device=place.type, **source.about()))
+    stamp = panel.stamp() | {"samples": source.stamp, "versions": versions()}
+    report = Report(values, stamp, circumstances(device=place.type, **source.about))
     for name, value in sorted(values.items()):
         sys.stdout.write(f"{name:<34} {value:.6g}\n")
     path = report.write(output)
     sys.stdout.write(f"Report      {path}\n")
     for name, pairs in panel.pictures(measured, source.rows).items():
-        save_png(pairs, path.with_name(f"{path.stem}_{name}.png"))
-        sys.stdout.write(f"Pictures    {path.with_name(f'{path.stem}_{name}.png')}\n")
+        picture = path.with_name(f"{path.stem}_{name}.png")
+        save_png(pairs, picture)
+        sys.stdout.write(f"Pictures    {picture}\n")
 
 
-def _fitting(path: Path, data: RealData, device: torch.device) -> GAN:
-    """The GAN of a checkpoint, if it makes samples of the data's size.
+@dataclass(frozen=True)
+class _Samples:
+    """Samples by chunks and by their numbers; which ones they are, and where they come from."""
+
+    count: int
+    chunks: Iterable[tuple[int, Tensor]]
+    rows: Callable[[Tensor], Tensor]
+    stamp: dict[str, Any]
+    about: dict[str, Any]
+
+
+def _of_checkpoint(
+    path: Path, data: RealData, device: torch.device, samples: MeasuredSamples
+) -> _Samples:
+    """Samples of a generator.
 
     Raises:
-        ConfigurationError: If it does not.
+        ConfigurationError: If they have not the data's size.
     """
     gan = GAN.load_from_checkpoint(path, device)
     theirs = (gan.generator.channels, gan.generator.image_size)
@@ -121,90 +131,46 @@ def _fitting(path: Path, data: RealData, device: torch.device) -> GAN:
             f"The generator of {path} makes {_size(*theirs)}, but {data.name} has "
             f"{_size(data.channels, data.image_size)}: give the data that it was trained on."
         )
-    return gan
+    about = {"checkpoint": str(checkpoint_in(path)), "images_seen": gan.progress.images}
+    rows = partial(samples.rows, gan)
+    return _Samples(samples.count, samples.blocks(gan), rows, samples.stamp(), about)
 
 
-class _Checkpoint:
-    """Samples of a generator."""
+def _of_folder(folder: Path, data: RealData, device: torch.device) -> _Samples:
+    """Pictures in a folder, of the size of the data and by their names, or points in a file.
 
-    def __init__(self, path: Path, gan: GAN, samples: MeasuredSamples) -> None:
-        self._path, self._gan, self._samples = path, gan, samples
-        self.count = samples.count
-
-    def chunks(self) -> Iterable[tuple[int, Tensor]]:
-        """Numbered chunks."""
-        return self._samples.blocks(self._gan)
-
-    def rows(self, numbers: Tensor) -> Tensor:
-        """Samples by their numbers."""
-        return self._samples.rows(self._gan, numbers)
-
-    def stamp(self) -> dict[str, Any]:
-        """Which samples they are."""
-        return self._samples.stamp()
-
-    def about(self) -> dict[str, Any]:
-        """Where they come from."""
-        path = str(checkpoint_in(self._path))
-        return {"checkpoint": path, "images_seen": self._gan.progress.images}
+    Raises:
+        DataError: If there are less than two, or one is of another size.
+    """
+    if data.image_size == 0:
+        points = read_points(folder / POINTS, data.channels)
+        count, rows, quantisation = len(points), points.__getitem__, "none"
+    else:
+        paths = [folder / found.path for found in find_pictures(folder) if found.path != GRID]
+        count, rows, quantisation = len(paths), partial(_pictures, paths, data), "uint8"
+    if count < 2:
+        raise DataError(f"There are {count} samples in '{folder}': give at least 2.")
+    numbered = (
+        (number, rows(torch.arange(start, start + size)).to(device))
+        for number, start, size in chunks(count, BLOCK)
+    )
+    stamp = {"source": "files", "count": count, "quantisation": quantisation}
+    return _Samples(count, numbered, rows, stamp, {"samples": str(folder)})
 
 
-class _Folder:
-    """Pictures in a folder, of the size of the data, or points in a file."""
-
-    def __init__(self, folder: Path, data: RealData, device: torch.device) -> None:
-        self._folder, self._data, self._device = folder, data, device
-        if data.image_size == 0:
-            self._points = read_points(folder / POINTS, data.channels)
-            self.count = len(self._points)
-        else:
-            found = [picture.path for picture in find_pictures(folder)]
-            self._paths = [folder / path for path in found if path != GRID]
-            self.count = len(self._paths)
-        if self.count < 2:
-            raise DataError(f"There are {self.count} samples in '{folder}': give at least 2.")
-
-    def chunks(self) -> Iterable[tuple[int, Tensor]]:
-        """Numbered chunks, by the names of the files."""
-        for number, start, count in chunks(self.count, BLOCK):
-            yield number, self.rows(torch.arange(start, start + count)).to(self._device)
-
-    def rows(self, numbers: Tensor) -> Tensor:
-        """Samples by their numbers."""
-        if self._data.image_size == 0:
-            return self._points[numbers]
-        levels = [self._read(self._paths[number]) for number in numbers.tolist()]
-        return from_uint8(torch.stack(levels))
-
-    def _read(self, path: Path) -> Tensor:
-        size = self._data.image_size
-        try:
-            with Image.open(path) as file:
-                found = file.size
-        except DECODING_ERRORS as error:
-            raise DataError(
-                f"The picture '{path}' cannot be read ({error}): repair or remove it."
-            ) from error
-        if found != (size, size):
-            raise DataError(
-                f"The picture '{path}' has {found[0]} x {found[1]} pixels, but {self._data.name} "
-                f"has {size} x {size}: resizing would change the values, so give samples of that "
-                "size."
-            )
-        return torch.from_numpy(decode(path, size, self._data.channels).copy())
-
-    def stamp(self) -> dict[str, Any]:
-        """Which samples they are."""
-        whole = self._data.image_size == 0
-        return {
-            "source": "files",
-            "count": self.count,
-            "quantisation": "none" if whole else "uint8",
-        }
-
-    def about(self) -> dict[str, Any]:
-        """Where they come from."""
-        return {"samples": str(self._folder)}
+def _pictures(paths: list[Path], data: RealData, numbers: Tensor) -> Tensor:
+    """The pictures of those numbers, if they have the size of the data."""
+    size, levels = data.image_size, []
+    for path in (paths[number] for number in numbers.tolist()):
+        levels.append(torch.from_numpy(decode(path, size, data.channels).copy()))
+        with Image.open(path) as file:
+            if file.size != (size, size):
+                raise DataError(
+                    f"The picture '{path}' has {file.width} x {file.height} pixels, but "
+                    f"{data.name} has {size} x {size}: resizing would change the values, so give "
+                    "samples of that size."
+                )
+    return from_uint8(torch.stack(levels))
 
 
 def read_points(path: Path, dimensions: int) -> Tensor:

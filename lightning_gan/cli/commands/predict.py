@@ -13,6 +13,9 @@ from lightning_gan.cli.functions import device_called, import_modules
 from lightning_gan.errors import ConfigurationError, at_least, check_range
 from lightning_gan.gan import GAN
 
+GRID = "grid.png"
+POINTS = "points.csv"
+"""What is written beside the samples, and instead of them."""
 IN_GRID = 400
 """Samples that the grid shows at most."""
 
@@ -53,10 +56,10 @@ def predict(
     gan = GAN.load_from_checkpoint(ckpt_path, device_called(device))
     samples = gan.sample(n, _labels(gan, label, n), seed, truncation, psi).float().cpu()
     output.mkdir(parents=True, exist_ok=True)
-    picture = output / "grid.png"
+    picture = output / GRID
     if samples.ndim == 2:
         lines = [",".join(f"{value:.6g}" for value in point) for point in samples.tolist()]
-        (output / "points.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (output / POINTS).write_text("\n".join(lines) + "\n", encoding="utf-8")
         save_png(scatter(samples), picture)
     else:
         for index, image in enumerate(tqdm(to_uint8(samples), "writing", unit="png")):
