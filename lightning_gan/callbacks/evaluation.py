@@ -131,13 +131,13 @@ class Evaluation(GANCallback):
                 )
             default = MEASURES if trainer.testing else TRAINING_MEASURES
             names = (self.extractor, self.classifier, split)
-            make = partial(Panel, data, self.measures, *names, self.cache_dir, gan.device, default)
-            # Or every process would compute what one can leave in the cache for all.
+            # Rank zero goes ahead, or all would compute what one can leave in the cache for all.
+            if not trainer.is_global_zero:
+                trainer.strategy.barrier()
+            panel = Panel(data, self.measures, *names, self.cache_dir, gan.device, default)
+            self._panels[split] = panel
             if trainer.is_global_zero:
-                self._panels[split] = make()
-            trainer.strategy.barrier()
-            if split not in self._panels:
-                self._panels[split] = make()
+                trainer.strategy.barrier()
         return self._panels[split]
 
     def samples(self, panel: Panel) -> MeasuredSamples:

@@ -1,5 +1,6 @@
 """What a command line means before it is parsed: recipes by name, default networks."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -21,21 +22,16 @@ def with_recipes(arguments: list[str]) -> list[str]:
             no settings.
     """
     replaced = list(arguments)
-    for index, argument in enumerate(arguments):
-        flag, equals, value = argument.partition("=")
-        if flag not in CONFIG or (not equals and index + 1 == len(arguments)):
+    for place, flag, value in _options(arguments):
+        if flag not in CONFIG:
             continue
-        value = value if equals else arguments[index + 1]
         if Path(value).is_file():
             _settings(Path(value))
-            continue
-        if value not in recipe_names():
+        elif value in recipe_names():
+            replaced[place] = arguments[place].removesuffix(value) + str(recipe_file(value))
+        else:
             hint = did_you_mean(value, recipe_names())
             raise ConfigurationError(f"There is no recipe or file {value}: {hint}")
-        if equals:
-            replaced[index] = f"{flag}={recipe_file(value)}"
-        else:
-            replaced[index + 1] = str(recipe_file(value))
     return replaced
 
 
@@ -47,7 +43,7 @@ def with_default_networks(arguments: list[str]) -> list[str]:
     """
     if arguments[0] not in TRAINER_COMMANDS or _names_networks(arguments):
         return arguments
-    name = next((value for flag, value in _options(arguments) if flag == "--data"), "")
+    name = next((value for _, flag, value in _options(arguments) if flag == "--data"), "")
     points = {kind.__name__ for kind in Mixture.__subclasses__()}
     defaults = "_defaults_points" if name.rpartition(".")[2] in points else "_defaults"
     return [arguments[0], "--config", str(recipe_file(defaults)), *arguments[1:]]
@@ -56,24 +52,22 @@ def with_default_networks(arguments: list[str]) -> list[str]:
 def run_name(arguments: list[str]) -> str:
     """The name of the run: the last configuration file's, or the data's."""
     names = [file.stem for file in _files(arguments) if not file.stem.startswith("_defaults")]
-    names += [value for flag, value in _options(arguments) if flag == "--data" and not names]
+    names += [value for _, flag, value in _options(arguments) if flag == "--data" and not names]
     return names[-1].split(".")[-1].lower() if names else "gan"
 
 
-def _options(arguments: list[str]) -> list[tuple[str, str]]:
-    """Flags with their values, whether joined by a space or by an equals sign."""
-    found = []
-    for index, argument in enumerate(arguments):
+def _options(arguments: list[str]) -> Iterator[tuple[int, str, str]]:
+    """Flags with their values, joined by a space or an equals sign, after the values' places."""
+    for place, argument in enumerate(arguments):
         flag, equals, value = argument.partition("=")
         if equals:
-            found.append((flag, value))
-        elif index + 1 < len(arguments):
-            found.append((argument, arguments[index + 1]))
-    return found
+            yield place, flag, value
+        elif place + 1 < len(arguments):
+            yield place + 1, flag, arguments[place + 1]
 
 
 def _files(arguments: list[str]) -> list[Path]:
-    return [Path(value) for flag, value in _options(arguments) if flag in CONFIG]
+    return [Path(value) for _, flag, value in _options(arguments) if flag in CONFIG]
 
 
 def _names_networks(arguments: list[str]) -> bool:

@@ -18,6 +18,17 @@ from lightning_gan.distributed.strategy import refuse_strategy
 from lightning_gan.errors import ConfigurationError, at_least, check_range
 from lightning_gan.networks.base import ImageSize
 
+FOR_ONE_PLAYER = {
+    "gradient_clip_val": (None, "clips one player only: take --model.gradient_clip."),
+    "accumulate_grad_batches": (1, "is for one player only: take --model.accumulate."),
+    "sync_batchnorm": (
+        False,
+        "runs on GPUs only, and processes would wait for each other where held-out batches are "
+        "shared out unevenly: take --model.sync_batch_norm true.",
+    ),
+}
+"""Options of the Trainer that must stay as they are, and what to take instead."""
+
 
 def fill_sizes(config: Namespace) -> None:
     """Gives both networks the data's size where it was left open.
@@ -86,19 +97,9 @@ def check_trainer(trainer: Namespace) -> None:
     Raises:
         ConfigurationError: With the option to take instead.
     """
-    if trainer.gradient_clip_val is not None:
-        raise ConfigurationError(
-            "--trainer.gradient_clip_val clips one player only: take --model.gradient_clip."
-        )
-    if trainer.accumulate_grad_batches != 1:
-        raise ConfigurationError(
-            "--trainer.accumulate_grad_batches is for one player only: take --model.accumulate."
-        )
-    if trainer.sync_batchnorm:
-        raise ConfigurationError(
-            "--trainer.sync_batchnorm runs on GPUs only, and processes would wait for each other "
-            "where held-out batches are shared out unevenly: take --model.sync_batch_norm true."
-        )
+    for name, (harmless, reason) in FOR_ONE_PLAYER.items():
+        if trainer[name] != harmless:
+            raise ConfigurationError(f"--trainer.{name} {reason}")
     counts = {name: trainer[name] for name in ("log_every_n_steps", "check_val_every_n_epoch")}
     check_range("Trainer", at_least(1), **counts)
     if isinstance(trainer.accelerator, str):

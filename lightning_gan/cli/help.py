@@ -19,18 +19,17 @@ def help_text(arguments: list[str]) -> str | None:
     Raises:
         ConfigurationError: If there is no class of the name given.
     """
-    for index, argument in enumerate(arguments):
-        flag, _, name = argument.partition("=")
-        base = _bases().get(flag.removesuffix(".help")) if flag.endswith(".help") else None
-        if base is None:
+    bases = _bases()
+    for argument, following in zip(arguments, [*arguments[1:], "-"], strict=True):
+        option, _, name = argument.partition("=")
+        flag = option.removesuffix(".help")
+        if flag == option or flag not in bases:
             continue
-        following = arguments[index + 1 : index + 2]
-        if not name and following and not following[0].startswith("-"):
-            name = following[0]
-        flag = flag.removesuffix(".help")
-        if not name and base is not GAN:
-            return _choices(flag, base)
-        return _describe(flag, _find(flag, base, name))
+        if not name and not following.startswith("-"):
+            name = following
+        if not name and bases[flag] is not GAN:
+            return _choices(flag, bases[flag])
+        return _describe(flag, _find(flag, bases[flag], name))
     return None
 
 

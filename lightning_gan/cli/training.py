@@ -154,10 +154,10 @@ class CLI(LightningCLI):
             kwargs["logger"] = self._loggers()
         asked = config.callbacks or []
         callbacks = self._callbacks(asked if isinstance(asked, list) else [asked])
-        hooks = dict.fromkeys(
-            ("on_train_start", "on_validation_start", "on_test_start"), self._begin
+        begins = LambdaCallback(
+            on_train_start=self._begin, on_validation_start=self._begin, on_test_start=self._begin
         )
-        kwargs["callbacks"] = [*callbacks, LambdaCallback(**hooks)]
+        kwargs["callbacks"] = [*callbacks, begins]
         try:
             trainer = super().instantiate_trainer(**kwargs)
         except (TypeError, ValueError) as error:
@@ -199,12 +199,9 @@ class CLI(LightningCLI):
     def _callbacks(self, asked: list[Callback]) -> list[Callback]:
         """The callbacks asked for, and of the default ones those whose kind was not."""
         trainer = self.config_init[self.subcommand].trainer
-        data, fitting = self.datamodule, self.subcommand == "fit"
-        defaults: list[Callback] = [Balance()]
-        if fitting:
-            defaults += [EquilibriumStopping(), CollapseGuard()]
-        defaults.append(StopOnDivergence())
-        defaults.append(Evaluation())
+        fitting = self.subcommand == "fit"
+        defaults: list[Callback] = [Balance(), EquilibriumStopping(), CollapseGuard()]
+        defaults += [StopOnDivergence(), Evaluation()]
         if fitting:
             defaults.append(SampleGrid())
         if trainer.enable_progress_bar is not False:
@@ -213,7 +210,7 @@ class CLI(LightningCLI):
             defaults.append(LastCheckpoint())
             measuring = [c for c in asked if isinstance(c, Evaluation)] or [Evaluation()]
             if trainer.limit_val_batches != 0 and "frechet" in (measuring[0].measures or MEASURES):
-                name = extractor_for(data, measuring[0].extractor).name
+                name = extractor_for(self.datamodule, measuring[0].extractor).name
                 defaults.append(best_checkpoint(f"fid/{name}"))
         kinds = tuple(type(callback) for callback in asked)
         return asked + [default for default in defaults if not isinstance(default, kinds)]
