@@ -9,11 +9,11 @@ found equal, in favour of a private module.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 
 
 def is_distributed() -> bool:
@@ -31,44 +31,31 @@ def rank() -> int:
     return dist.get_rank() if is_distributed() else 0
 
 
-class _Sum(torch.autograd.Function):
-    """The sum over processes; its gradient is the sum of their gradients, at every order."""
+class _Share(torch.autograd.Function):
+    """The sum over processes, divided by ``count``; gradients likewise, at every order."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, value: Tensor) -> Tensor:
+    def forward(ctx: Any, value: Tensor, count: int) -> Tensor:  # noqa: ANN401 (torch's own)
+        ctx.count = count
         total = value.contiguous().clone()
         dist.all_reduce(total)
-        return total
+        return total if count == 1 else total / count
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
-        return _Sum.apply(gradients[0])
-
-
-class _Mean(torch.autograd.Function):
-    """The mean over processes; its gradient is the mean of their gradients, at every order."""
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, value: Tensor) -> Tensor:
-        return _Sum.forward(ctx, value) / dist.get_world_size()
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
-        return _Mean.apply(gradients[0])
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401 (likewise)
+        return _Share.apply(gradients[0], ctx.count), None
 
 
 def total(value: Tensor) -> Tensor:
     """The sum over processes of a tensor of one shape, with gradients to each of them."""
-    if not is_distributed():
-        return value
-    return _Sum.apply(value)
+    found: Tensor = _Share.apply(value, 1) if is_distributed() else value
+    return found
 
 
 def mean(value: Tensor) -> Tensor:
     """The mean over processes of a tensor of one shape, with gradients to each of them."""
-    if not is_distributed():
-        return value
-    return _Mean.apply(value)
+    found: Tensor = _Share.apply(value, world_size()) if is_distributed() else value
+    return found
 
 
 def gather(rows: Tensor) -> Tensor:

@@ -72,17 +72,13 @@ class Reducer:
         sent, self._sent = self._sent, []
         for bucket, (flat, work) in zip(self._buckets, sent, strict=True):
             work.wait()
-            _spread(flat.div_(dist.get_world_size()), bucket)
-
-
-def _spread(flat: Tensor, bucket: list[Tensor]) -> None:
-    """Makes the numbers the gradients of the parameters, where any process has one."""
-    *means, there = torch.split(flat, [*(p.numel() for p in bucket), len(bucket)])
-    for place, (parameter, mean) in enumerate(zip(bucket, means, strict=True)):
-        if parameter.grad is None and there[place] > 0:
-            parameter.grad = torch.empty_like(parameter)
-        if parameter.grad is not None:
-            parameter.grad.copy_(mean.view_as(parameter))
+            flat.div_(dist.get_world_size())
+            *means, there = torch.split(flat, [*(p.numel() for p in bucket), len(bucket)])
+            for place, (parameter, mean) in enumerate(zip(bucket, means, strict=True)):
+                if parameter.grad is None and there[place] > 0:  # on some process
+                    parameter.grad = torch.empty_like(parameter)
+                if parameter.grad is not None:
+                    parameter.grad.copy_(mean.view_as(parameter))
 
 
 def buckets(tensors: Iterable[Tensor], limit: int = BUCKET) -> Iterator[list[Tensor]]:
