@@ -125,25 +125,24 @@ def layer_normal(rows: Tensor, random: RandomStream | None, *size: int) -> Tenso
     """
     if random is None:
         return torch.randn(len(rows), *size, device=rows.device, dtype=rows.dtype)
-    _check_rows(rows, random)
-    return random.normal(*size).to(rows.dtype)
+    return _of_rows(rows, random).normal(*size).to(rows.dtype)
 
 
 def layer_uniform(rows: Tensor, random: RandomStream | None, *size: int) -> Tensor:
     """Numbers uniform on [0, 1) for a layer, as :func:`layer_normal`."""
     if random is None:
         return torch.rand(len(rows), *size, device=rows.device, dtype=rows.dtype)
-    _check_rows(rows, random)
-    return random.uniform(*size).to(rows.dtype)
+    return _of_rows(rows, random).uniform(*size).to(rows.dtype)
 
 
-def _check_rows(rows: Tensor, random: RandomStream) -> None:
+def _of_rows(rows: Tensor, random: RandomStream) -> RandomStream:
     # Numbers from elsewhere would fit, and no run could be repeated.
     if len(rows) != random.shard.count:
         raise ConfigurationError(
             f"A layer sees {len(rows)} rows and its random numbers are for {random.shard.count}: "
             "give the network the stream of these rows, as stream.subset(...) makes it."
         )
+    return random
 
 
 class Seeds:

@@ -98,7 +98,16 @@ class Evaluation(GANCallback):
         logged = measured.logged()
         gan.log_dict(logged, sync_dist=True)  # equal everywhere; Lightning warns without it
         stamp = panel.stamp() | {"samples": samples.stamp(), "versions": versions()}
-        latest.report = Report(logged, stamp, _circumstances(trainer, gan))
+        run = circumstances(
+            images_seen=gan.progress.images,
+            epoch=trainer.current_epoch,
+            checkpoint=str(trainer.ckpt_path or ""),
+            stage="test" if trainer.testing else "val",
+            processes=trainer.world_size,
+            device=str(gan.device.type),
+            precision=str(trainer.precision),
+        )
+        latest.report = Report(logged, stamp, run)
         self._write(trainer, latest.report, latest.pictures)
 
     def _with_bar(
@@ -170,18 +179,6 @@ class Evaluation(GANCallback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes it up."""
         self._best = state_dict["best"] and BestDistance(**state_dict["best"])
-
-
-def _circumstances(trainer: Trainer, gan: GAN) -> dict[str, Any]:
-    return circumstances(
-        images_seen=gan.progress.images,
-        epoch=trainer.current_epoch,
-        checkpoint=str(trainer.ckpt_path or ""),
-        stage="test" if trainer.testing else "val",
-        processes=trainer.world_size,
-        device=str(gan.device.type),
-        precision=str(trainer.precision),
-    )
 
 
 def save_pictures(pictures: dict[str, Tensor], folder: Path, ending: str = "") -> None:

@@ -38,7 +38,7 @@ class ImagesBar(GANCallback, ProgressBar):
         if self._enabled and trainer.is_global_zero:
             self._bar = tqdm(
                 total=gan.max_images,
-                initial=min(gan.progress.images, gan.max_images or gan.progress.images),
+                initial=_images(gan),
                 desc="images",
                 unit="",
                 unit_scale=True,
@@ -51,10 +51,7 @@ class ImagesBar(GANCallback, ProgressBar):
         """Advances the bar; numbers change when the balance has new ones."""
         if self._bar is None:
             return
-        images = gan.progress.images
-        if self._bar.total is not None:
-            images = min(images, self._bar.total)
-        self._bar.update(images - self._bar.n)
+        self._bar.update(_images(gan) - self._bar.n)
         report = measurements(trainer).training
         if report is not None:
             self._bar.set_postfix(live_numbers(report.balance), refresh=False)
@@ -68,6 +65,11 @@ class ImagesBar(GANCallback, ProgressBar):
     def on_exception(self, trainer: Trainer, gan: GAN, exception: BaseException) -> None:
         """Closes the bar, so that the message stands on a line of its own."""
         self.on_train_end(trainer, gan)
+
+
+def _images(gan: GAN) -> int:
+    """Images seen, of those that the bar counts."""
+    return min(gan.progress.images, gan.max_images or gan.progress.images)
 
 
 def live_numbers(balance: BalanceResult | None) -> dict[str, str]:

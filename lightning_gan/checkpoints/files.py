@@ -37,16 +37,10 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
             temporary.unlink(missing_ok=True)
         raise WeightsError(_not_written(path, error)) from error
     if os.name == "posix":  # elsewhere folders cannot be brought to the disk by themselves
-        _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY)
-    try:
+        folder = os.open(path.parent, os.O_RDONLY)
         with contextlib.suppress(OSError):  # not all file systems can
-            os.fsync(number)
-    finally:
-        os.close(number)
+            os.fsync(folder)
+        os.close(folder)
 
 
 def _not_written(path: Path, error: OSError) -> str:

@@ -1,8 +1,8 @@
 """What is made of a parsed configuration, and what it must not ask for: sizes, budgets, devices."""
 
-import importlib
 import inspect
 import os
+import pkgutil
 import re
 from typing import Any
 
@@ -39,8 +39,7 @@ def fill_sizes(config: Namespace) -> None:
     for name in ("model", "data"):
         if not config[name]:
             raise ConfigurationError(f"--{name} is missing: give it, or --config NAME.")
-    _check_nulls(config.model, "model")
-    _check_nulls(config.data, "data")
+        _check_nulls(config[name], name)
     data = construct(_class_of(config.data), **config.data.init_args.as_dict())
     for player in ("generator", "discriminator"):
         _fill_network(config.model.init_args[player], player, data.channels, data.image_size)
@@ -86,9 +85,8 @@ def _check_nulls(settings: object, option: str) -> None:
             _check_nulls(value, f"{option}.{name}")
 
 
-def _class_of(settings: Namespace) -> type[Any]:
-    module, _, name = settings.class_path.rpartition(".")
-    return getattr(importlib.import_module(module), name)
+def _class_of(settings: Namespace) -> Any:  # noqa: ANN401 (a class of any kind)
+    return pkgutil.resolve_name(settings.class_path)
 
 
 def check_trainer(trainer: Namespace) -> None:

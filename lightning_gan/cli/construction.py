@@ -1,10 +1,7 @@
 """The constructors that a configuration calls: what they raise, and what must not be called."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from jsonargparse import ArgumentParser
 from torch.optim import Optimizer
 
 from lightning_gan.cli.choices import choices_for, is_base
@@ -30,17 +27,7 @@ def construct(kind: type[Any], *args: object, **kwargs: object) -> Any:  # noqa:
         raise ConfigurationError(reason) from error
 
 
-@contextmanager
-def raising(parser: ArgumentParser) -> Iterator[None]:
-    """Lets what a constructor raises get out of the parser's instantiation as it is."""
-    parser.add_instantiator(_escaping, object)
-    try:
-        yield
-    except _Escape as escape:
-        raise escape.error from escape.error.__cause__
-
-
-class _Escape(BaseException):
+class Escape(BaseException):
     """Carries an exception past jsonargparse.
 
     It tries the annotations of a union one after the other, and where a constructor raises an
@@ -48,15 +35,15 @@ class _Escape(BaseException):
     """
 
     def __init__(self, error: Exception) -> None:
-        super().__init__()
         self.error = error
 
 
-def _escaping(kind: type[Any], *args: object, **kwargs: object) -> object:
+def escaping(kind: type[Any], *args: object, **kwargs: object) -> object:
+    """Constructs for jsonargparse; what a constructor raises leaves it as an :class:`Escape`."""
     is_optimizer = issubclass(kind, Optimizer)  # made later, by the model, which answers for it
     if is_optimizer:
         return kind(*args, **kwargs)
     try:
         return construct(kind, *args, **kwargs)
     except Exception as error:
-        raise _Escape(error) from None
+        raise Escape(error) from None

@@ -2,14 +2,15 @@
 
 import argparse
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partialmethod
 from typing import Any, NoReturn
 
 from jsonargparse import DefaultHelpFormatter, Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_gan.cli.choices import choices_for, classes_in, nearest
-from lightning_gan.cli.construction import raising
+from lightning_gan.cli.construction import Escape, escaping
 from lightning_gan.errors import ConfigurationError
 
 KEY = re.compile(r'Parser key "([^"]+)":\s*')
@@ -27,17 +28,10 @@ class Parser(LightningArgumentParser):
     refuses is the cause of what the outer ones refuse.
     """
 
-    def add_lightning_class_args(
-        self,
-        lightning_class: Callable[..., Any] | type[Any],
-        nested_key: str,
-        subclass_mode: bool = False,
-        required: bool = False,
-    ) -> list[str]:
-        """Leaves it to the program to ask for what is missing, which a recipe may bring."""
-        return super().add_lightning_class_args(
-            lightning_class, nested_key, subclass_mode, required
-        )
+    # What is missing a recipe may bring, or the program asks for it.
+    add_lightning_class_args = partialmethod(
+        LightningArgumentParser.add_lightning_class_args, required=False
+    )
 
     def instantiate_classes(
         self,
@@ -45,8 +39,11 @@ class Parser(LightningArgumentParser):
         **kwargs: Any,  # noqa: ANN401 (jsonargparse's own)
     ) -> Namespace:
         """Builds the classes that are named; what a constructor raises is raised here."""
-        with raising(self):
+        self.add_instantiator(escaping, object)
+        try:
             built: Namespace = super().instantiate_classes(cfg, **kwargs)
+        except Escape as escape:
+            raise escape.error from escape.error.__cause__
         return built
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
