@@ -55,6 +55,12 @@ def own_state(checkpoint: Mapping[str, Any], name: str) -> dict[str, Plain]:
     return state
 
 
+def weights_in(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands in the place of the weights, by name."""
+    found = checkpoint.get("state_dict")
+    return found if isinstance(found, dict) else {}
+
+
 def fitting_state(
     checkpoint: Mapping[str, Any],
     players: Mapping[PlayerName, Plain],
@@ -74,11 +80,15 @@ def fitting_state(
     """
     state = own_state(checkpoint, "The checkpoint")
     for player, ours in players.items():
-        check_same(player, checkpoint[ARGUMENTS].get(player), ours)
-    theirs = checkpoint.get("state_dict")
-    theirs = theirs if isinstance(theirs, dict) else {}
+        theirs = checkpoint[ARGUMENTS].get(player)
+        if theirs != ours:
+            raise WeightsError(
+                f"The checkpoint holds another {player}: {_difference(theirs, ours)}; build the "
+                "model as it was, or start a new run without --ckpt_path."
+            )
+    saved = weights_in(checkpoint)
     for name, value in weights.items():
-        if not isinstance(theirs.get(name), Tensor) or theirs[name].shape != value.shape:
+        if not isinstance(saved.get(name), Tensor) or saved[name].shape != value.shape:
             raise WeightsError(
                 f"The checkpoint does not fit the networks that it names: {name} is missing or has "
                 "another shape; take another checkpoint of the run."
@@ -105,19 +115,6 @@ def check_finite(weights: Iterable[tuple[str, Tensor]], images: int) -> None:
                 "last good one is kept: lower the learning rates or add a penalty, and go on from "
                 "it."
             )
-
-
-def check_same(name: str, theirs: Plain, ours: Plain) -> None:
-    """Refuses a checkpoint whose network ``name``, as described in it, is another one.
-
-    Raises:
-        WeightsError: With the first difference.
-    """
-    if theirs != ours:
-        raise WeightsError(
-            f"The checkpoint holds another {name}: {_difference(theirs, ours)}; build the model as "
-            "it was, or start a new run without --ckpt_path."
-        )
 
 
 def _difference(theirs: Plain, ours: Plain) -> str:
