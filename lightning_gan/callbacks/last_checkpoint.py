@@ -8,18 +8,9 @@ from pathlib import Path
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from lightning_gan.callbacks import preemption
 from lightning_gan.callbacks.base import GANCallback, is_dry_run, run_folder
-from lightning_gan.callbacks.preemption import (
-    Interrupted,
-    Signals,
-    cluster_environment,
-    refuse_slurm_checkpoints,
-    release_signals,
-    requeue,
-    slurm_job,
-    stop_signals,
-    take_over_signals,
-)
+from lightning_gan.callbacks.preemption import Interrupted, Signals
 from lightning_gan.distributed.processes import any_true
 from lightning_gan.errors import above, check_range
 from lightning_gan.gan import GAN
@@ -65,7 +56,7 @@ class LastCheckpoint(GANCallback, Checkpoint):
         """
         super().setup(trainer, pl_module, stage)
         if stage == "fit":
-            refuse_slurm_checkpoints(trainer.default_root_dir, trainer.ckpt_path)
+            preemption.refuse_slurm_checkpoints(trainer.default_root_dir, trainer.ckpt_path)
             self._listen(trainer)
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:
@@ -76,9 +67,9 @@ class LastCheckpoint(GANCallback, Checkpoint):
     def _listen(self, trainer: Trainer) -> None:
         if is_dry_run(trainer):
             return
-        take_over_signals(trainer)
+        preemption.take_over_signals(trainer)
         self._saved_batch = -1
-        self._numbers = stop_signals(cluster_environment(trainer))
+        self._numbers = preemption.stop_signals(preemption.cluster_environment(trainer))
         self._signals.listen(self._numbers)
 
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: object) -> None:
@@ -105,8 +96,8 @@ class LastCheckpoint(GANCallback, Checkpoint):
     def _stop(self, trainer: Trainer, number: int, images: int) -> Interrupted:
         """Puts the job back into the queue where that is asked for; no process leaves before."""
         path = self.path(trainer)
-        job = slurm_job() if self.requeue and number == self._numbers[0] else ""
-        failure = requeue(job) if job and trainer.is_global_zero else ""
+        job = preemption.slurm_job() if self.requeue and number == self._numbers[0] else ""
+        failure = preemption.requeue(job) if job and trainer.is_global_zero else ""
         if any_true([bool(failure)], trainer.strategy.root_device)[0]:
             failure = failure or "as rank zero says"
         return Interrupted(number, path, images, job, failure)
@@ -127,7 +118,7 @@ class LastCheckpoint(GANCallback, Checkpoint):
         self._release(trainer)
 
     def _release(self, trainer: Trainer) -> None:
-        release_signals(trainer)
+        preemption.release_signals(trainer)
         self._signals.restore()
 
     def _save(self, trainer: Trainer, gan: GAN) -> None:

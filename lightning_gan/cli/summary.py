@@ -1,5 +1,6 @@
 """What came out of a run, in a few lines."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from lightning.pytorch import Trainer
@@ -8,15 +9,15 @@ from lightning_gan.callbacks import LastCheckpoint
 from lightning_gan.callbacks.base import run_folder
 from lightning_gan.callbacks.evaluation import save_pictures
 from lightning_gan.callbacks.measurements import BestDistance, measurements
-from lightning_gan.evaluation.panel import Measured
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.balance import BalanceResult
+from lightning_gan.metrics.frechet import FrechetResult
+from lightning_gan.metrics.modes import ModesResult
 
 
 def summary(trainer: Trainer, gan: GAN) -> str:
     """The final balance, distance and modes, and where everything lies."""
-    lines = _lines(trainer, gan)
-    folder = run_folder(trainer)
+    lines, folder = [*_lines(trainer, gan)], run_folder(trainer)
     lines.append(f"Pictures    {folder / 'samples'}")
     lines.append(f"Metrics     {folder / 'metrics.csv'}")
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
@@ -29,7 +30,7 @@ def summary(trainer: Trainer, gan: GAN) -> str:
 
 def measured(trainer: Trainer, gan: GAN) -> str:
     """What a validation or test has measured, in words and then in full."""
-    lines = _lines(trainer, gan)
+    lines = [*_lines(trainer, gan)]
     for name, value in sorted(trainer.callback_metrics.items()):
         if not name.startswith("eval/"):
             lines.append(f"  {name:<32} {float(value):.6g}")
@@ -50,16 +51,19 @@ def write_reports(trainer: Trainer, folder: Path) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _lines(trainer: Trainer, gan: GAN) -> list[str]:
+def _lines(trainer: Trainer, gan: GAN) -> Iterator[str]:
     """The final balance, distance and modes."""
     progress, latest = gan.progress, measurements(trainer)
-    lines = [
+    yield (
         f"Trained on {progress.images:,} images: {progress.discriminator_updates:,} updates of the "
         f"discriminator, {progress.generator_updates:,} of the generator."
-    ]
-    if (samples := latest.samples) is not None:
-        lines += _distance(samples, latest.best) + _modes(samples)
-    return lines if latest.val is None else [*lines, _balance(latest.val)]
+    )
+    if latest.samples is not None and latest.samples.frechet is not None:
+        yield from _distance(latest.samples.frechet, latest.samples.n, latest.best)
+    if latest.samples is not None and latest.samples.modes is not None:
+        yield _modes(latest.samples.modes)
+    if latest.val is not None:
+        yield _balance(latest.val)
 
 
 def _balance(val: BalanceResult) -> str:
@@ -78,37 +82,29 @@ def _balance(val: BalanceResult) -> str:
     return f"Balance     {shown} on held-out data ({right})"
 
 
-def _distance(samples: Measured, best: BestDistance | None) -> list[str]:
+def _distance(now: FrechetResult, count: float, best: BestDistance | None) -> Iterator[str]:
     """The final distance, and the best one where that was another."""
-    now = samples.frechet
-    if now is None:
-        return []
     name = f"fid/{now.extractor}"
-    lines = [
-        f"Frechet     {name} = {now.value:.3f} with {samples.n:,.0f} samples; a perfect "
+    yield (
+        f"Frechet     {name} = {now.value:.3f} with {count:,.0f} samples; a perfect "
         f"generator scores about {now.floor:.3f}"
-    ]
+    )
     if best is not None and best.value < now.value:
-        lines.append(f"Best        {name} = {best.value:.3f}, at {best.images:,.0f} images")
-    return lines
+        yield f"Best        {name} = {best.value:.3f}, at {best.images:,.0f} images"
 
 
-def _modes(samples: Measured) -> list[str]:
-    modes = samples.modes
-    if modes is None:
-        return []
+def _modes(modes: ModesResult) -> str:
     covered = f"Modes       {modes.strictly_covered:.0f} of {modes.total} "
     if modes.high_quality is not None:
-        return [
+        return (
             f"Modes       {modes.covered:.0f} of {modes.total} covered, "
             f"{modes.high_quality:.1%} of the samples within 3 sigma of one"
-        ]
+        )
     if modes.covered_robust is not None:
-        return [
+        return (
             f"{covered}covered ({modes.covered:.0f} by the papers' rule), KL {modes.kl:.3f}; "
             f"a perfect generator scores about {modes.kl_floor:.3f}"
-        ]
+        )
     missing = f"; missing: {', '.join(modes.missing)}" if modes.missing else ""
-    return [
-        f"{covered}classes covered, the smallest with {modes.min_share:.1%} of the samples{missing}"
-    ]
+    share = f"the smallest with {modes.min_share:.1%} of the samples"
+    return f"{covered}classes covered, {share}{missing}"

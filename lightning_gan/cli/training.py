@@ -11,29 +11,14 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_info
 
-from lightning_gan.callbacks import (
-    Balance,
-    CollapseGuard,
-    EquilibriumStopping,
-    Evaluation,
-    ImagesBar,
-    LastCheckpoint,
-    SampleGrid,
-    StopOnDivergence,
-)
+from lightning_gan import callbacks
 from lightning_gan.callbacks.base import is_dry_run, run_folder
 from lightning_gan.callbacks.loggers import CSVCurve
 from lightning_gan.callbacks.preemption import disable_slurm_requeue, refuse_slurm_checkpoints
 from lightning_gan.checkpoints.files import newest_checkpoint, read_checkpoint
+from lightning_gan.cli import configuration
 from lightning_gan.cli.arguments import run_name
 from lightning_gan.cli.commands import TRAINER_COMMANDS
-from lightning_gan.cli.configuration import (
-    check_budget,
-    check_processes,
-    check_trainer,
-    fill_sizes,
-    fitting_strategy,
-)
 from lightning_gan.cli.failures import mendable
 from lightning_gan.cli.lock import hold
 from lightning_gan.cli.parser import HelpFormatter, Parser
@@ -105,21 +90,21 @@ class CLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Fills in sizes, folders and the strategy; refuses budgets that make no sense."""
         config = self.config[self.subcommand]
-        fill_sizes(config)
+        configuration.fill_sizes(config)
         if config.seed_everything is not True:
             for part in (config.model.init_args, config.data.init_args):
                 part["seed"] = part.get("seed") or int(config.seed_everything)
         trainer = config.trainer
         trainer.default_root_dir = trainer.default_root_dir or f"runs/{self.name}"
         self.resumed = self._find_checkpoint(config)
-        check_trainer(trainer)
-        check_processes(trainer)
-        trainer.strategy = fitting_strategy(trainer)
+        configuration.check_trainer(trainer)
+        configuration.check_processes(trainer)
+        trainer.strategy = configuration.fitting_strategy(trainer)
         if self.subcommand != "fit":
             self.save_config_callback = None  # measuring leaves the run as it is
         else:
             refuse_slurm_checkpoints(trainer.default_root_dir, config.get("ckpt_path"))
-            check_budget(trainer, config.model.init_args.get("max_images"))
+            configuration.check_budget(trainer, config.model.init_args.get("max_images"))
 
     def _find_checkpoint(self, config: Namespace) -> Path | None:
         """Replaces "last" and "best" by the newest such file of the run; reads it once."""
@@ -153,11 +138,11 @@ class CLI(LightningCLI):
         if config.logger in (None, True):
             kwargs["logger"] = self._loggers()
         asked = config.callbacks or []
-        callbacks = self._callbacks(asked if isinstance(asked, list) else [asked])
+        watching = self._callbacks(asked if isinstance(asked, list) else [asked])
         begins = LambdaCallback(
             on_train_start=self._begin, on_validation_start=self._begin, on_test_start=self._begin
         )
-        kwargs["callbacks"] = [*callbacks, begins]
+        kwargs["callbacks"] = [*watching, begins]
         try:
             trainer = super().instantiate_trainer(**kwargs)
         except (TypeError, ValueError) as error:
@@ -200,17 +185,23 @@ class CLI(LightningCLI):
         """The callbacks asked for, and of the default ones those whose kind was not."""
         trainer = self.config_init[self.subcommand].trainer
         fitting = self.subcommand == "fit"
-        defaults: list[Callback] = [Balance(), EquilibriumStopping(), CollapseGuard()]
-        defaults += [StopOnDivergence(), Evaluation()]
+        defaults: list[Callback] = [
+            callbacks.Balance(),
+            callbacks.EquilibriumStopping(),
+            callbacks.CollapseGuard(),
+            callbacks.StopOnDivergence(),
+            callbacks.Evaluation(),
+        ]
         if fitting:
-            defaults.append(SampleGrid())
+            defaults.append(callbacks.SampleGrid())
         if trainer.enable_progress_bar is not False:
-            defaults.append(ImagesBar())
+            defaults.append(callbacks.ImagesBar())
         if trainer.enable_checkpointing is not False and fitting:
-            defaults.append(LastCheckpoint())
-            measuring = [c for c in asked if isinstance(c, Evaluation)] or [Evaluation()]
-            if trainer.limit_val_batches != 0 and "frechet" in (measuring[0].measures or MEASURES):
-                name = extractor_for(self.datamodule, measuring[0].extractor).name
+            defaults.append(callbacks.LastCheckpoint())
+            own = (callback for callback in asked if isinstance(callback, callbacks.Evaluation))
+            evaluation = next(own, callbacks.Evaluation())
+            if trainer.limit_val_batches != 0 and "frechet" in (evaluation.measures or MEASURES):
+                name = extractor_for(self.datamodule, evaluation.extractor).name
                 defaults.append(best_checkpoint(f"fid/{name}"))
         kinds = tuple(type(callback) for callback in asked)
         return asked + [default for default in defaults if not isinstance(default, kinds)]
