@@ -129,12 +129,11 @@ class Balance(GANCallback):
 
 def _states(gan: GAN) -> dict[str, float]:
     """What objective, regularizers and augmentation adapt, such as BEGAN's k; equal everywhere."""
-    adaptive: list[nn.Module | None] = [gan.objective, gan.regularizers, gan.augmentation]
+    parts = (gan.objective, gan.regularizers, gan.augmentation)
+    adaptive = nn.ModuleList(part for part in parts if part is not None)
     return {
         f"{type(part).__name__}.{name}": float(getattr(part, name))
-        for whole in adaptive
-        if whole is not None
-        for part in whole.modules()  # inside wrappers and lists too
+        for part in adaptive.modules()  # inside wrappers and lists too
         for name in getattr(part, "logged", ())
     }
 

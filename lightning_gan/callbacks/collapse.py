@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from lightning_gan.callbacks.alarms import Health, Limits
 from lightning_gan.callbacks.base import GANCallback, is_dry_run, is_fitting, log_late, run_folder
 from lightning_gan.callbacks.divergence import StopOnDivergence, losses_finite
-from lightning_gan.callbacks.measurements import TrainingReport, measurements
+from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.checkpoints.record import own_state
 from lightning_gan.distributed.processes import all_true, gathered_ints
 from lightning_gan.errors import ConfigurationError, above, at_least, at_most, below, check_range
@@ -91,8 +91,6 @@ class CollapseGuard(GANCallback):
         self._kept: Kept | None = None
         self._pending = ""
         """Why to go back before the next batch."""
-        self._read: TrainingReport | None = None
-        """The last report of training that was looked at."""
 
     def path(self, trainer: Trainer) -> Path:
         """Where the healthiest state is written."""
@@ -133,8 +131,7 @@ class CollapseGuard(GANCallback):
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: object) -> None:
         """Looks at the losses of the batch, where it may go back for them."""
         report = measurements(trainer).training
-        if report is not None and report is not self._read:
-            self._read = report
+        if report is not None:
             norm = report.gradient_norm.get("generator", 0.0)
             self._best = Health(gradient=norm).best(self._best)
         if is_dry_run(trainer) or not self._may_return or not gan.outputs:

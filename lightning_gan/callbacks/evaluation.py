@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +27,7 @@ from lightning_gan.training.sampling import BLOCK, Sampling
 TRAINING_MEASURES: tuple[Measure, ...] = ("frechet", "neighbours", "modes")
 
 
+@dataclass(eq=False)
 class Evaluation(GANCallback):
     """Measures fresh samples of the averaged generator at every validation and test.
 
@@ -56,28 +57,24 @@ class Evaluation(GANCallback):
         ConfigurationError: If a measure is unknown or a number out of range.
     """
 
-    def __init__(
-        self,
-        measures: Sequence[Measure] | None = None,
-        extractor: str | None = None,
-        classifier: str | None = None,
-        num_samples: int | None = None,
-        seed: int = 0,
-        averaged: bool = True,
-        truncation: float | None = None,
-        psi: float | None = None,
-        cache_dir: str | None = None,
-    ) -> None:
-        unknown = [measure for measure in measures or () if measure not in MEASURES]
-        if unknown or measures == []:
+    measures: Sequence[Measure] | None = None
+    extractor: str | None = None
+    classifier: str | None = None
+    num_samples: int | None = None
+    seed: int = 0
+    averaged: bool = True
+    truncation: float | None = None
+    psi: float | None = None
+    cache_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.measures is not None and not set() < set(self.measures) <= set(MEASURES):
             raise ConfigurationError(
-                f"Evaluation: measures={measures} must be some of {', '.join(MEASURES)}."
+                f"Evaluation: measures={self.measures} must be some of {', '.join(MEASURES)}."
             )
         # Refused here if out of range, not after an epoch.
-        MeasuredSamples(2 if num_samples is None else num_samples)
-        self._sampling = Sampling(seed, truncation, psi)
-        self.measures, self.extractor, self.classifier = measures, extractor, classifier
-        self.num_samples, self.averaged, self.cache_dir = num_samples, averaged, cache_dir
+        MeasuredSamples(2 if self.num_samples is None else self.num_samples)
+        self._sampling = Sampling(self.seed, self.truncation, self.psi)
         self._best: BestDistance | None = None
         self._panels: dict[str, Panel] = {}
 

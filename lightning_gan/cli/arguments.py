@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from lightning_gan.cli.choices import did_you_mean
+from lightning_gan.cli.choices import unknown
 from lightning_gan.cli.commands import TRAINER_COMMANDS
 from lightning_gan.datamodules import Mixture
 from lightning_gan.errors import ConfigurationError
@@ -30,8 +30,7 @@ def with_recipes(arguments: list[str]) -> list[str]:
         elif value in recipe_names():
             replaced[place] = arguments[place].removesuffix(value) + str(recipe_file(value))
         else:
-            hint = did_you_mean(value, recipe_names())
-            raise ConfigurationError(f"There is no recipe or file {value}: {hint}")
+            raise unknown("recipe or file", value, recipe_names())
     return replaced
 
 

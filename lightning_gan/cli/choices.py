@@ -6,6 +6,7 @@ import typing
 from collections.abc import Iterable, Iterator
 
 from lightning_gan.checkpoints.parts import subclasses
+from lightning_gan.errors import ConfigurationError
 
 
 def classes_in(hint: object) -> Iterator[type]:
@@ -40,6 +41,11 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     by_case = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), by_case, 1)
     return by_case[near[0]] if near else None
+
+
+def unknown(what: str, word: str, known: Iterable[str]) -> ConfigurationError:
+    """The error that there is no such thing of that name."""
+    return ConfigurationError(f"There is no {what} {word}: {did_you_mean(word, known)}")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.strategies import StrategyRegistry
 
 from lightning_gan.callbacks.preemption import under_slurm
-from lightning_gan.cli.choices import did_you_mean, nearest
+from lightning_gan.cli.choices import nearest, unknown
 from lightning_gan.cli.construction import construct
 from lightning_gan.distributed.strategy import refuse_strategy
 from lightning_gan.errors import ConfigurationError, at_least, check_range
@@ -103,10 +103,7 @@ def check_trainer(trainer: Namespace) -> None:
     if isinstance(trainer.accelerator, str):
         known = ["auto", "gpu", *AcceleratorRegistry.available_accelerators()]
         if trainer.accelerator not in known:
-            raise ConfigurationError(
-                f"There is no --trainer.accelerator {trainer.accelerator}: "
-                + did_you_mean(trainer.accelerator, known)
-            )
+            raise unknown("--trainer.accelerator", trainer.accelerator, known)
         works = torch.cuda.is_available() or torch.backends.mps.is_available()
         if trainer.accelerator in ("gpu", "cuda") and not works:
             raise ConfigurationError(

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from lightning_gan.callbacks.preemption import ignore_further_signals
 from lightning_gan.cli.arguments import run_name, with_default_networks, with_recipes
-from lightning_gan.cli.choices import did_you_mean
+from lightning_gan.cli.choices import unknown
 from lightning_gan.cli.commands import COMMANDS, FUNCTION_COMMANDS
 from lightning_gan.cli.failures import mendable
 from lightning_gan.cli.functions import run_function
 from lightning_gan.cli.help import help_text
 from lightning_gan.cli.lock import release
 from lightning_gan.cli.training import CLI
-from lightning_gan.errors import ConfigurationError, DivergenceError, said
+from lightning_gan.errors import DivergenceError, said
 
 LOGGERS = (
     "lightning.pytorch.utilities.rank_zero",
@@ -58,9 +58,7 @@ def _run(arguments: list[str]) -> None:
         module = importlib.import_module(f"lightning_gan.cli.commands.{command}")
         run_function(getattr(module, command), arguments[1:])
     elif command not in COMMANDS and not command.startswith("-"):
-        raise ConfigurationError(
-            f"There is no command {command}: {did_you_mean(command, COMMANDS)}"
-        )
+        raise unknown("command", command, COMMANDS)
     elif (text := help_text(arguments)) is not None:
         sys.stdout.write(text)
     else:
