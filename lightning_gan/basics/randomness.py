@@ -162,8 +162,7 @@ class Seeds:
         They are valid until the next call: one generator a device is seeded anew each time, which
         costs a microsecond where making one costs many.
         """
-        generator = self._generators.get(like.device)
-        if generator is None:
-            generator = self._generators[like.device] = torch.Generator(like.device)
-        generator.manual_seed(hashed_seed(self.seed, name, update))
+        if like.device not in self._generators:
+            self._generators[like.device] = torch.Generator(like.device)
+        generator = self._generators[like.device].manual_seed(hashed_seed(self.seed, name, update))
         return RandomStream(generator, shard, like.dtype)

@@ -102,9 +102,7 @@ class Balance(GANCallback):
         own = torch.stack([torch.stack(values).mean() for values in groups])
         means = trainer.strategy.reduce(own, reduce_op="mean").tolist()
         norms = measurements(trainer).gradient_norms
-        optimizers = gan.optimizers()
-        assert isinstance(optimizers, list)
-        rates = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
+        rates = [optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers]
         return TrainingReport(
             balance=_balance(gan, [o for o in self._outputs if o.real_logits is not None]),
             loss=dict(zip(losses, means[: len(losses)], strict=True)),

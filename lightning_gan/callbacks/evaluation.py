@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import ProgressBar
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -68,7 +67,8 @@ class Evaluation(GANCallback):
     cache_dir: str | None = None
 
     def __post_init__(self) -> None:
-        if self.measures is not None and not set() < set(self.measures) <= set(MEASURES):
+        unknown = set(self.measures or ()) - set(MEASURES)
+        if unknown or self.measures == []:
             raise ConfigurationError(
                 f"Evaluation: measures={self.measures} must be some of {', '.join(MEASURES)}."
             )
@@ -111,14 +111,10 @@ class Evaluation(GANCallback):
         self, trainer: Trainer, gan: GAN, samples: MeasuredSamples
     ) -> Iterable[tuple[int, Tensor]]:
         """The blocks of this process, with a bar where the run has one and they take long."""
-        rank, world = trainer.global_rank, trainer.world_size
-        bars = [c for c in trainer.callbacks if isinstance(c, ProgressBar)]  # type: ignore[attr-defined]
-        total = -(-samples.count // (BLOCK * world))
-        hidden = not (bars and trainer.is_global_zero)
-        blocks = samples.blocks(gan, rank, world)
-        shown: Iterable[tuple[int, Tensor]]
-        shown = tqdm(blocks, "measuring", total, leave=False, disable=hidden, delay=2.0)
-        return shown
+        blocks = samples.blocks(gan, trainer.global_rank, trainer.world_size)
+        total = -(-samples.count // (BLOCK * trainer.world_size))
+        hidden = trainer.progress_bar_callback is None or not trainer.is_global_zero
+        yield from tqdm(blocks, "measuring", total, leave=False, disable=hidden, delay=2.0)
 
     def panel(self, trainer: Trainer, gan: GAN) -> Panel:
         """What measures; built when first needed, rank zero first, who fills the cache.

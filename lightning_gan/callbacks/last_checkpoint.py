@@ -111,13 +111,10 @@ class LastCheckpoint(GANCallback, Checkpoint):
         """Says how to go on, and puts the handlers back."""
         if isinstance(exception, Interrupted) and trainer.is_global_zero:
             sys.stderr.write(f"{exception}\n")
-        self._release(trainer)
+        self.teardown(trainer, gan, "fit")
 
     def teardown(self, trainer: Trainer, gan: GAN, stage: str) -> None:
         """Puts the handlers back."""
-        self._release(trainer)
-
-    def _release(self, trainer: Trainer) -> None:
         preemption.release_signals(trainer)
         self._signals.restore()
 

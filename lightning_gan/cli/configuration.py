@@ -59,8 +59,7 @@ def _fill_network(network: Namespace, option: str, channels: int, image_size: Im
             arguments[size] = actual
     inner = arguments.get("discriminator")
     if inner is not None:
-        around = _class_of(network)
-        channels = around.inner_channels(channels, arguments.as_dict())
+        channels = _class_of(network).inner_channels(channels, arguments.as_dict())
         _fill_network(inner, f"{option}.discriminator", channels, image_size)
 
 

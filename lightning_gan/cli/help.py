@@ -69,8 +69,8 @@ def _choices(flag: str, base: type) -> str:
 
 def _describe(flag: str, part: type) -> str:
     """The documentation of a class, and its options with their defaults."""
-    lines = [f"{flag} {part.__name__}" if part is not GAN else flag, ""]
-    lines += [inspect.getdoc(part) or "", ""]
+    title = f"{flag} {part.__name__}" if part is not GAN else flag
+    lines = [title, "", inspect.getdoc(part) or "", ""]
     for name, parameter in inspect.signature(part).parameters.items():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             continue

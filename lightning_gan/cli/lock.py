@@ -1,5 +1,6 @@
 """One process writes into the folder of a run."""
 
+import contextlib
 import os
 import socket
 from pathlib import Path
@@ -42,8 +43,9 @@ def hold(folder: Path) -> None:
         except OSError:  # a file system without locks
             file.close()
             return
-        if _is_at(path, file):
-            break
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                break
         file.close()  # the file was released, and removed, in between
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
@@ -57,11 +59,3 @@ def release() -> None:
         path.unlink(missing_ok=True)
         file.close()
     _HELD.clear()
-
-
-def _is_at(path: Path, file: IO[str]) -> bool:
-    """Whether an open file is still the one at ``path``."""
-    try:
-        return path.stat().st_ino == os.fstat(file.fileno()).st_ino
-    except FileNotFoundError:
-        return False

@@ -171,14 +171,9 @@ class CLI(LightningCLI):
         if config.wandb != "off":
             from lightning.pytorch.loggers import WandbLogger
 
-            loggers.append(
-                WandbLogger(
-                    name=self.name,
-                    project="lightning-gan",
-                    save_dir=csv.log_dir,
-                    offline=config.wandb == "offline",
-                )
-            )
+            offline = config.wandb == "offline"
+            wandb = WandbLogger(self.name, csv.log_dir, offline=offline, project="lightning-gan")
+            loggers.append(wandb)
         return loggers
 
     def _callbacks(self, asked: list[Callback]) -> list[Callback]:
