@@ -78,8 +78,8 @@ class CollapseGuard(GANCallback):
     max_rollbacks: int = 3
 
     def __post_init__(self) -> None:
-        counted = ("patience", "max_rollbacks", "factor")
-        check_range(self, at_least(1), **{name: getattr(self, name) for name in counted})
+        check_range(self, at_least(1), patience=self.patience, factor=self.factor)
+        check_range(self, at_least(1), max_rollbacks=self.max_rollbacks)
         check_range(self, at_least(0), below(1), margin=self.margin)
         check_range(self, at_least(0), deviations=self.deviations)
         check_range(self, above(0), at_most(1), ease=self.ease)

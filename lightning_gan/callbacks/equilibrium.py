@@ -57,8 +57,8 @@ class EquilibriumStopping(GANCallback):
 
     def __post_init__(self) -> None:
         check_range(self, at_least(1), patience=self.patience)
-        allowed = ("deviations", "tolerance", "nearest_tolerance")
-        check_range(self, at_least(0), **{name: getattr(self, name) for name in allowed})
+        check_range(self, at_least(0), deviations=self.deviations, tolerance=self.tolerance)
+        check_range(self, at_least(0), nearest_tolerance=self.nearest_tolerance)
         self.streak = 0
         """Validations in a row that found the discriminator undecided."""
 
