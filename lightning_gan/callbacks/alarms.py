@@ -33,10 +33,6 @@ class Limits:
     factor: float
 
 
-Check = Callable[[Limits, float, float], str]
-"""From the limits, the value now and the best before to a clause on what is wrong, or nothing."""
-
-
 @dataclass(frozen=True)
 class Health:
     """How well a training does, in plain numbers; None is what was not measured.
@@ -122,7 +118,8 @@ class Health:
         """
         best = self._comparable(best)
         unjudged = None in (self.acc_real, self.acc_fake)
-        checks: dict[str, tuple[Check, float | None, float | None]] = {
+        # From the limits, the value now and the best before to a clause.
+        checks: dict[str, tuple[Callable[..., str], float | None, float | None]] = {
             "modes": (partial(self._lost_modes, missing), self.modes, best.modes),
             "coverage": (self._lost_coverage, self.coverage, best.coverage),
             "frechet": (self._risen_distance, self.frechet, best.frechet),

@@ -132,12 +132,11 @@ class Evaluation(GANCallback):
                     "lightning_gan.metrics by themselves."
                 )
             default = MEASURES if trainer.testing else TRAINING_MEASURES
-            names = (self.extractor, self.classifier, split)
+            options = (self.extractor, self.classifier, split, self.cache_dir)
             # Rank zero goes ahead, or all would compute what one can leave in the cache for all.
             if not trainer.is_global_zero:
                 trainer.strategy.barrier()
-            panel = Panel(data, self.measures, *names, self.cache_dir, gan.device, default)
-            self._panels[split] = panel
+            self._panels[split] = Panel(data, self.measures, *options, gan.device, default)
             if trainer.is_global_zero:
                 trainer.strategy.barrier()
         return self._panels[split]

@@ -95,12 +95,11 @@ class LastCheckpoint(GANCallback, Checkpoint):
 
     def _stop(self, trainer: Trainer, number: int, images: int) -> Interrupted:
         """Puts the job back into the queue where that is asked for; no process leaves before."""
-        path = self.path(trainer)
         job = preemption.slurm_job() if self.requeue and number == self._numbers[0] else ""
         failure = preemption.requeue(job) if job and trainer.is_global_zero else ""
         if any_true([bool(failure)], trainer.strategy.root_device)[0]:
             failure = failure or "as rank zero says"
-        return Interrupted(number, path, images, job, failure)
+        return Interrupted(number, self.path(trainer), images, job, failure)
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:
         """Saves the end of the training."""

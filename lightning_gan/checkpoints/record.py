@@ -37,14 +37,13 @@ def own_state(checkpoint: Mapping[str, Any], name: str) -> dict[str, Plain]:
     Raises:
         WeightsError: If nothing was added, because something else wrote it.
     """
-    state = checkpoint.get(KEY)
+    state = part_of(checkpoint, KEY)
     wanted = {"format": int, "progress": dict, "images_in_average": int}
     for key, kind in wanted.items():
-        if not isinstance(state, dict) or not isinstance(state.get(key), kind):
+        if not isinstance(state.get(key), kind):
             raise WeightsError(
                 f"{name} was not written by lightning-gan: its {key.replace('_', ' ')} is missing."
             )
-    assert isinstance(state, dict)
     if state["format"] > FORMAT:
         raise WeightsError(f"{name} was written by a newer lightning-gan: install that one.")
     kinds = {key: type(count) for key, count in state["progress"].items()}
@@ -55,9 +54,9 @@ def own_state(checkpoint: Mapping[str, Any], name: str) -> dict[str, Plain]:
     return state
 
 
-def weights_in(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """What stands in the place of the weights, by name."""
-    found = checkpoint.get("state_dict")
+def part_of(checkpoint: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What stands under that name; empty where there is nothing, or no dictionary."""
+    found = checkpoint.get(name)
     return found if isinstance(found, dict) else {}
 
 
@@ -86,7 +85,7 @@ def fitting_state(
                 f"The checkpoint holds another {player}: {_difference(theirs, ours)}; build the "
                 "model as it was, or start a new run without --ckpt_path."
             )
-    saved = weights_in(checkpoint)
+    saved = part_of(checkpoint, "state_dict")
     for name, value in weights.items():
         if not isinstance(saved.get(name), Tensor) or saved[name].shape != value.shape:
             raise WeightsError(

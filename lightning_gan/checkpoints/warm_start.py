@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import nn
 
 from lightning_gan.checkpoints.files import read_checkpoint
-from lightning_gan.checkpoints.record import own_state, weights_in
+from lightning_gan.checkpoints.record import own_state, part_of
 from lightning_gan.errors import WeightsError
 
 
@@ -24,7 +24,7 @@ def warm_start(networks: Mapping[str, nn.Module], path: str | Path) -> None:
         raise WeightsError(f"There is no checkpoint at {path}: check warm_start.")
     checkpoint = read_checkpoint(path)
     own_state(checkpoint, str(path))
-    weights = weights_in(checkpoint)
+    weights = part_of(checkpoint, "state_dict")
     for name, network in networks.items():
         prefix = f"{name}."
         theirs = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}

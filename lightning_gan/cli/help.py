@@ -37,9 +37,8 @@ def _bases() -> dict[str, type]:
     """The options whose value is a part, with the part's base class."""
     bases: dict[str, type] = {"--model": GAN, "--data": RealData, "--trainer.callbacks": Callback}
     for name, hint in typing.get_type_hints(GAN.__init__).items():
-        found = next(classes_in(hint), None)
-        if found is not None:
-            bases[f"--model.{name}"] = found
+        for found in classes_in(hint):
+            bases.setdefault(f"--model.{name}", found)
     return bases
 
 
