@@ -84,7 +84,7 @@ def _check_nulls(settings: object, option: str) -> None:
             _check_nulls(value, f"{option}.{name}")
 
 
-def _class_of(settings: Namespace) -> Any:  # noqa: ANN401 (a class of any kind)
+def _class_of(settings: Namespace) -> type[Any]:
     return pkgutil.resolve_name(settings.class_path)
 
 

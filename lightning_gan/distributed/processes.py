@@ -48,14 +48,12 @@ class _Share(torch.autograd.Function):
 
 def total(value: Tensor) -> Tensor:
     """The sum over processes of a tensor of one shape, with gradients to each of them."""
-    found: Tensor = _Share.apply(value, 1) if is_distributed() else value
-    return found
+    return _Share.apply(value, 1) if is_distributed() else value
 
 
 def mean(value: Tensor) -> Tensor:
     """The mean over processes of a tensor of one shape, with gradients to each of them."""
-    found: Tensor = _Share.apply(value, world_size()) if is_distributed() else value
-    return found
+    return _Share.apply(value, world_size()) if is_distributed() else value
 
 
 def gather(rows: Tensor) -> Tensor:
