@@ -31,6 +31,9 @@ class _SlopePenalty(Penalty):
     differentiates_twice = True
     penalises_slope = True
 
+    def __init__(self, weight: float | Curve = 10.0, every: int = 1) -> None:
+        super().__init__(weight, every)
+
 
 class _SegmentPenalty(_SlopePenalty):
     """A penalty on the slope at points between reals and fakes."""
@@ -128,9 +131,6 @@ class MaximumPenalty(_SegmentPenalty):
     bounds_lipschitz = True
     looks_across = True
 
-    def __init__(self, weight: float | Curve = 10.0, every: int = 1) -> None:
-        super().__init__(weight, every)
-
     def discriminator_term(self, step: Step) -> Tensor:
         """The largest squared slope of all."""
         return step.gather(self.slopes(step).max()[None]).max().square()
@@ -156,9 +156,6 @@ class DRAGAN(_SlopePenalty):
 
     bounds_lipschitz = True
     looks_across = True
-
-    def __init__(self, weight: float | Curve = 10.0, every: int = 1) -> None:
-        super().__init__(weight, every)
 
     def discriminator_term(self, step: Step) -> Tensor:
         """Mean squared distance of the slope from one, at points beside the reals."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
 
-from lightning_gan.checkpoints.parts import Part
+from lightning_gan.checkpoints.parts import Part, own_arguments
 from lightning_gan.errors import above, at_least, at_most, check_range
 
 PlayerName = Literal["discriminator", "generator"]
@@ -131,12 +131,7 @@ class PerBatch(Alternation):
     """
 
     def __init__(self, discriminator_updates: int = 1, generator_updates: int = 1) -> None:
-        check_range(
-            self,
-            at_least(1),
-            discriminator_updates=discriminator_updates,
-            generator_updates=generator_updates,
-        )
+        check_range(self, at_least(1), **own_arguments(self))
         self.discriminator_updates = discriminator_updates
         self.generator_updates = generator_updates
 
@@ -158,12 +153,7 @@ class Phases(Alternation):
     """
 
     def __init__(self, discriminator_epochs: int = 1, generator_epochs: int = 1) -> None:
-        check_range(
-            self,
-            at_least(1),
-            discriminator_epochs=discriminator_epochs,
-            generator_epochs=generator_epochs,
-        )
+        check_range(self, at_least(1), **own_arguments(self))
         self.discriminator_epochs = discriminator_epochs
         self.generator_epochs = generator_epochs
 
