@@ -228,22 +228,17 @@ class EvaluationBatches(_Batches):
         batch_size: Samples a batch and process.
         rank: Number of this process among all.
         world_size: Number of processes.
-        rows: Which samples to pass over and in which order, int64 ``(n,)``; all where None.
 
     Raises:
         ConfigurationError: If ``batch_size`` is not positive.
     """
 
     def __init__(
-        self,
-        samples: Samples,
-        batch_size: int,
-        rank: int = 0,
-        world_size: int = 1,
-        rows: Tensor | None = None,
+        self, samples: Samples, batch_size: int, rank: int = 0, world_size: int = 1
     ) -> None:
         super().__init__(samples, batch_size, rank, world_size)
-        self.rows = torch.arange(len(samples)) if rows is None else rows
+        self.rows = torch.arange(len(samples))
+        """Which samples to pass over and in which order, int64 ``(n,)``."""
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.global_batch_size)

@@ -94,11 +94,7 @@ class ModesResult(NamedTuple):
 
 
 class CoverageMetric(SampleMetric):
-    """A metric that counts the samples of each mode.
-
-    Args:
-        data_name: Name in the keys.
-    """
+    """A metric that counts the samples of each mode; logged by the name of the data."""
 
     def __init__(self, data_name: str) -> None:
         super().__init__()

@@ -92,7 +92,7 @@ class VendiScore(FeatureMetric[VendiResult]):
 
     Args:
         extractor: The features; in ``vendi/<e>``, e is its name.
-        reference: Features of the reals from the same extractor.
+        reference: Features of the reals from the same extractor; None for the score alone.
 
     Raises:
         ConfigurationError: If the reference is from another extractor.

@@ -28,6 +28,7 @@ def shared_by_packs(numbers: Tensor, step: Step) -> Tensor:
 class _SlopePenalty(Penalty):
     """A penalty on the discriminator's slope at each sample."""
 
+    bounds_lipschitz = True
     differentiates_twice = True
     penalises_slope = True
 
@@ -71,8 +72,6 @@ class GradientPenalty(_SegmentPenalty):
         ConfigurationError: If the discriminator holds batch norm: the penalty is per sample.
     """
 
-    bounds_lipschitz = True
-
     def __init__(
         self, weight: float | Curve = 10.0, every: int = 1, one_sided: bool = False
     ) -> None:
@@ -101,8 +100,6 @@ class WassersteinDivergence(_SegmentPenalty):
         ConfigurationError: If the power is not positive; with batch norm in the discriminator.
     """
 
-    bounds_lipschitz = True
-
     def __init__(self, weight: float | Curve = 2.0, power: float = 6.0, every: int = 1) -> None:
         super().__init__(weight, every)
         check_range(self, above(0), power=power)
@@ -128,7 +125,6 @@ class MaximumPenalty(_SegmentPenalty):
         ConfigurationError: If the discriminator holds batch norm: the penalty is per sample.
     """
 
-    bounds_lipschitz = True
     looks_across = True
 
     def discriminator_term(self, step: Step) -> Tensor:
@@ -154,7 +150,6 @@ class DRAGAN(_SlopePenalty):
         ConfigurationError: If the discriminator holds batch norm: the penalty is per sample.
     """
 
-    bounds_lipschitz = True
     looks_across = True
 
     def discriminator_term(self, step: Step) -> Tensor:
@@ -175,8 +170,6 @@ class DRAGAN(_SlopePenalty):
 
 class _SquaredSlope(_SlopePenalty):
     """Half the mean squared slope at the reals or at the fakes, exact or by differences."""
-
-    bounds_lipschitz = True
 
     def __init__(
         self, weight: float | Curve = 1.0, every: int = 1, difference: float | None = None

@@ -83,7 +83,8 @@ def test_an_unknown_split_has_none() -> None:
 
 
 def test_batches_of_chosen_rows_keep_their_order(numbered: Callable[[int], Samples]) -> None:
-    batches = EvaluationBatches(numbered(9), 2, rows=torch.tensor([7, 0, 3]))
+    batches = EvaluationBatches(numbered(9), 2)
+    batches.rows = torch.tensor([7, 0, 3])
     assert [labels.tolist() for _, labels in batches] == [[7, 0], [3]]
     assert len(batches) == 2
 
