@@ -57,8 +57,8 @@ def test_a_recipe_resumes_bit_for_bit(name: str, monkeypatch: pytest.MonkeyPatch
 class _FromTheCPU(RandomStream):
     """Draws on the CPU, handed over to the GPU."""
 
-    def _own(self, whole: Tensor) -> Tensor:
-        return super()._own(whole).cuda()
+    def _rows(self, whole: Tensor) -> Tensor:
+        return super()._rows(whole).cuda()
 
 
 @pytest.mark.parametrize("make", [relativistic, penalised, normed])
@@ -69,8 +69,8 @@ def test_a_training_computes_what_the_cpu_does(make: Any, monkeypatch: pytest.Mo
         drawn = usual(noise, stream, update, rows, like.cpu())
         return _FromTheCPU(drawn._generator, rows, like.dtype)
 
-    usual = Seeds.random
-    monkeypatch.setattr(Seeds, "draws", random)
+    usual = Seeds.stream
+    monkeypatch.setattr(Seeds, "stream", random)
     on_gpu = weights(fit(make(), 5, precision="64-true", **GPU))
     assert distance(on_cpu, {name: value.cpu() for name, value in on_gpu.items()}) < 1e-9
 
