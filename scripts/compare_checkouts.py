@@ -136,8 +136,8 @@ CHANGED: list[Changed] = [
     Changed(
         r".",
         r"fid/|collapse/frechet|ModelCheckpoint.*score",
-        "sums of the Frechet distance are float64, no longer exact; with fewer samples than features "
-        "roots of eigenvalues that should be 0 leave 1e-8",
+        "sums of the Frechet distance are float64, no longer exact; with fewer samples than "
+        "features roots of eigenvalues that should be 0 leave 1e-8",
         1e-7,
     ),
 ]
