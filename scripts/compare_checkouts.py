@@ -134,6 +134,11 @@ CHANGED: list[Changed] = [
     Changed(r".", r"samples/\d{10}\.png:", "SampleGrid draws samples as evaluations do"),
     Changed(r"predict", r"\.png:|points\.csv:", "predict draws samples as evaluations do"),
     Changed(
+        r"predict_and_evaluate",
+        r"^(compare_\d+\.txt:|samples\.json:values/)",
+        "what predict drew is measured",
+    ),
+    Changed(
         r".",
         r"fid/|collapse/frechet|ModelCheckpoint.*score",
         "sums of the Frechet distance are float64, no longer exact; with fewer samples than "
