@@ -24,6 +24,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("gan",),
     ("",),  # lightning_gan/__init__.py: what the package offers, and its version
     ("evaluation",),
+    ("runs",),
     ("callbacks",),
     ("cli", "__main__"),
 ]

@@ -1,0 +1,124 @@
+"""The record of a run (``run.json``): what it is, how it went, and how to go on from it."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning_gan.errors import ConfigurationError
+
+FORMAT = 1
+NAME = "run.json"
+
+State = Literal["running", "finished", "stopped", "diverged", "failed"]
+"""How a run stands. One that is "running" and whose lock nobody holds was killed."""
+
+
+@dataclass
+class Segment:
+    """A stretch of a run between two starts.
+
+    Args:
+        started: When, in UTC.
+        images: Images seen before it.
+        processes: How many trained.
+        batch_size: Samples of each process at a time; None where that is not known.
+        device: Kind of device, such as ``cuda``, with its name.
+        threads: Threads of torch.
+        versions: Of this package and of what computes for it.
+        config: Name of the file with the whole configuration, in the folder; empty for none.
+        changes: What differs from the segment before, as dotted names with both values.
+    """
+
+    started: str
+    images: int
+    processes: int
+    batch_size: int | None
+    device: str
+    threads: int
+    versions: dict[str, str]
+    config: str = ""
+    changes: dict[str, list[Any]] = field(default_factory=dict)
+
+
+@dataclass
+class RunRecord:
+    """What a run is, what it ran on, and where it stands.
+
+    Args:
+        id: Eight hexadecimal digits, unlike those of any other run; the run's id in W&B too.
+        name: What ran, in short: the recipe, what differs from it, and the seed.
+        recipe: Name of the recipe or configuration file; None for a run from Python.
+        differs: Options given besides the recipe, by dotted name.
+        seed: Of training.
+        identity: What the run is: ``model`` (parts and arguments), ``data`` (class, arguments, and
+            names of the classes), ``global_batch_size`` and ``precision``.
+        parameters: Numbers of weights, by player.
+        max_images: Budget; None for none.
+        segments: Its starts, the first one first.
+        state: How it stands.
+        images: Images seen at the last word.
+        updated: When that was, in UTC.
+        said: Why it ended, in a sentence; empty if it is running or simply finished.
+        values: The last value of everything measured, by the names in the logs.
+        best: The smallest Frechet distance, as ``{"name", "value", "images"}``; None before one.
+    """
+
+    id: str
+    name: str
+    recipe: str | None
+    differs: dict[str, Any]
+    seed: int
+    identity: dict[str, Any]
+    parameters: dict[str, int]
+    max_images: int | None
+    segments: list[Segment] = field(default_factory=list)
+    state: State = "running"
+    images: int = 0
+    updated: str = ""
+    said: str = ""
+    values: dict[str, float | None] = field(default_factory=dict)
+    best: dict[str, Any] | None = None
+
+    def write(self, folder: Path) -> None:
+        """Writes it into the folder of the run, whole or not at all."""
+        self.updated = utc_now()
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".{NAME}.tmp"
+        text = json.dumps({"format": FORMAT} | asdict(self), indent=1)
+        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.replace(folder / NAME)
+
+    @classmethod
+    def read(cls, folder: Path) -> "RunRecord":
+        """The record of a run's folder.
+
+        Raises:
+            ConfigurationError: If there is none, or it cannot be read.
+        """
+        path = folder / NAME
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content.pop("format") > FORMAT:
+                raise ConfigurationError(f"{path} is of a newer lightning-gan: install that one.")
+            segments = [Segment(**segment) for segment in content.pop("segments")]
+            return cls(**content, segments=segments)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{folder} holds no {NAME} ({error.strerror}): give the folder of a run."
+            ) from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ConfigurationError(
+                f"{path} is damaged: its run can go on from its checkpoint, but is not listed."
+            ) from error
+
+
+def utc_now() -> str:
+    """The time, to the second, in ISO 8601."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def run_folders(root: Path) -> list[Path]:
+    """The folders of runs at and below ``root``, in the order of their names."""
+    return sorted(path.parent for path in root.rglob(NAME))
