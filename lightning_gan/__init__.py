@@ -4,7 +4,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from lightning_gan.basics.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from lightning_gan.gan import GAN as GAN

@@ -20,6 +20,10 @@ class WeightsError(LightningGANError, RuntimeError):
     """A weights file or checkpoint that is missing, damaged, or made for something else."""
 
 
+class AnotherRunError(WeightsError):
+    """A checkpoint of a run that is another one than what should go on from it."""
+
+
 class DivergenceError(LightningGANError, ArithmeticError):
     """Training produced values that are not finite; the last good checkpoint is kept."""
 

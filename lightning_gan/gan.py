@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from lightning_gan.augment import Augmentation
 from lightning_gan.basics.randomness import Shard
-from lightning_gan.checkpoints import record
+from lightning_gan.checkpoints import identity, record
 from lightning_gan.checkpoints.loading import build_model
 from lightning_gan.checkpoints.parts import MakeOptimizer, Part, Plain, describe
 from lightning_gan.checkpoints.plugin import write_whole_files
@@ -41,6 +41,12 @@ from lightning_gan.training.step import StepOutput
 
 Batch = tuple[Tensor, Tensor]
 
+NEVER = 10**18
+"""Batches that no epoch has."""
+
+IMAGES_BETWEEN = 100_000
+"""Images between two validations that are few: ten times as many as one of them generates."""
+
 
 class GAN(Part, LightningModule):
     """A generator and a discriminator that move in turns.
@@ -68,6 +74,8 @@ class GAN(Part, LightningModule):
         gradient_clip: Largest norm of a player's gradient; None for no clipping.
         accumulate: Pieces that each batch is worked through in, for batches larger than memory.
         max_images: Budget; training stops once so many images have been seen.
+        validate_every: Images between two validations, whatever the epochs; 0 for as many as make
+            them a small share of the time, None for the Trainer's own schedule.
         warm_start: Checkpoint whose players a new run begins with, for fine-tuning; None for new
             weights.
         sync_batch_norm: Whether batch norm is over the batch of all processes, as one process
@@ -88,6 +96,9 @@ class GAN(Part, LightningModule):
         10000
     """
 
+    allow_changes: bool = False
+    """Whether a checkpoint of a run that is another one than this may be gone on from."""
+
     def __init__(
         self,
         generator: Generator,
@@ -105,6 +116,7 @@ class GAN(Part, LightningModule):
         gradient_clip: float | None = None,
         accumulate: int = 1,
         max_images: int | None = None,
+        validate_every: int | None = None,
         warm_start: str | None = None,
         sync_batch_norm: bool = False,
         channels_last: bool = False,
@@ -115,7 +127,7 @@ class GAN(Part, LightningModule):
         self.automatic_optimization = False
         check_range("GAN", at_least(1), accumulate=accumulate, max_images=max_images)
         check_range("GAN", at_least(0), ema_half_life=ema_half_life, ema_rampup=ema_rampup)
-        check_range("GAN", at_least(0), gradient_clip=gradient_clip)
+        check_range("GAN", at_least(0), gradient_clip=gradient_clip, validate_every=validate_every)
         self.generator = generator
         self.discriminator = discriminator
         self.objective = objective
@@ -130,10 +142,15 @@ class GAN(Part, LightningModule):
         self.ema_rampup = ema_rampup
         self.gradient_clip = gradient_clip
         self.max_images = max_images
+        self.validate_every = validate_every
         self.warm_start = warm_start
         self.channels_last = channels_last
         self.progress = Progress()
         self.images_in_average = 0
+        self.images_validated = 0
+        """Images that had been seen at the last validation in the course of training."""
+        self.changes: dict[str, list[Plain]] = {}
+        """What a resumed run does otherwise than before, as in ``changes`` of identities."""
         self.outputs: list[StepOutput] = []
         """What the updates of the last batch showed, for callbacks to read."""
         parts = Composition(
@@ -270,6 +287,21 @@ class GAN(Part, LightningModule):
 
     # ------------------------------------------------------------------------- held-out data
 
+    def on_train_batch_end(self, *_: object) -> None:
+        """Lets the Trainer validate after this batch where it is due."""
+        if self.validate_every is not None:
+            self.trainer.val_check_batch = 1 if self._validation_is_due() else NEVER
+
+    def _validation_is_due(self) -> bool:
+        every = self.validate_every or NEVER
+        return self.progress.images // every > self.images_validated // every
+
+    def _validate_late(self) -> None:
+        """Makes a validation that was due when the run was stopped; Lightning leaves it out."""
+        self.trainer.validating = True
+        self.trainer.fit_loop.epoch_loop.val_loop.run()
+        self.trainer.training = True
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Judges held-out reals and as many fakes, for callbacks to read from ``outputs``."""
         real, labels, shard = self._shard(batch)
@@ -346,6 +378,13 @@ class GAN(Part, LightningModule):
         write_whole_files(self.trainer)
         data = getattr(self.trainer, "datamodule", None)
         self.game.parts.check_run(data, self.trainer.precision)
+        if self.validate_every == 0:
+            split = getattr(data, "split", None)
+            size = len(split("train").images) if split is not None else 0
+            self.validate_every = max(size, IMAGES_BETWEEN)
+        if self.validate_every is not None and stage == "fit":
+            # Lightning counts batches of an epoch; here each batch says whether it is due.
+            self.trainer.check_val_every_n_epoch = 1
         if self.channels_last and self.generator.image_size:
             self.to(memory_format=torch.channels_last)
 
@@ -356,12 +395,16 @@ class GAN(Part, LightningModule):
             warm_start({name: getattr(self, name) for name in names}, self.warm_start)
 
     def on_train_start(self) -> None:
-        """Ends a resumed training at once whose budget was spent before."""
+        """Makes up for a validation that was due; ends a training whose budget was spent before."""
+        if self._validation_is_due():
+            self._validate_late()
         self._stop_if_spent()
 
     def on_validation_start(self) -> None:
         """Gives all processes the same statistics of batch norm, those that are saved."""
         processes.share_buffers(self)
+        if not self.trainer.sanity_checking:
+            self.images_validated = self.progress.images
 
     on_test_start = on_validation_start
 
@@ -373,24 +416,36 @@ class GAN(Part, LightningModule):
                 overwritten by a bad one.
         """
         record.check_finite(self.named_parameters(), self.progress.images)
-        state = record.state_of(self.progress, self.images_in_average, self.trainer)
-        checkpoint[record.KEY] = state
+        counts = self.images_in_average, self.images_validated
+        checkpoint[record.KEY] = record.state_of(self.progress, *counts, self.trainer)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes up the progress, after checking that the checkpoint fits.
 
         Raises:
-            WeightsError: If it was made by something else, or with other networks.
+            WeightsError: If it was made by something else, or with other networks, or is of another
+                run that this training must not go on with.
         """
         players = {player: self.hparams[player] for player in PLAYERS}
         state = record.fitting_state(checkpoint, players, self.state_dict(), self.training)
-        record.warn_if_moved(state, self.trainer)
+        if self.training:
+            before = identity.identity_of(checkpoint[record.ARGUMENTS], state.get("setting", {}))
+            self.changes = identity.changes(before, self.identity())
+            if not self.allow_changes:
+                identity.refuse_changes(self.changes)
+            identity.take_over_optimizers(checkpoint, self.changes, self.configure_optimizers())
+            identity.warn_if_moved(state.get("environment"))
         self.take_up(state)
+
+    def identity(self) -> dict[str, Plain]:
+        """What makes this run the one that it is, in a Trainer: parts, data, batches, precision."""
+        return identity.identity_of(self.hparams, identity.setting_of(self.trainer))
 
     def take_up(self, state: dict[str, Plain]) -> None:
         """Goes on from the progress of a checkpoint."""
         self.progress = Progress(**state["progress"])
         self.images_in_average = state["images_in_average"]
+        self.images_validated = state.get("images_validated", 0)
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]  # nothing else is needed to build it

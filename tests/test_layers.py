@@ -32,6 +32,7 @@ KNOW_LIGHTNING = (
     "gan",
     "distributed.strategy",
     "checkpoints.plugin",
+    "checkpoints.identity",
     "checkpoints.record",
     "callbacks",
     "cli",

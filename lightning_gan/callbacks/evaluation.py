@@ -14,11 +14,12 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from lightning_gan.basics.images import save_png
+from lightning_gan.basics.version import versions
 from lightning_gan.callbacks.base import GANCallback, data_of, is_dry_run, run_folder
 from lightning_gan.callbacks.measurements import BestDistance, measurements
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.evaluation.panel import MEASURES, Measure, Measured, Panel, default_num_samples
-from lightning_gan.evaluation.report import Report, circumstances, versions
+from lightning_gan.evaluation.report import Report, circumstances
 from lightning_gan.evaluation.sampling import MeasuredSamples
 from lightning_gan.gan import GAN
 from lightning_gan.training.sampling import BLOCK, Sampling

@@ -107,6 +107,35 @@ def _describe_optimizer(make: MakeOptimizer, name: str) -> Plain:
     return {"class_path": public_path(type(optimizer)), "init_args": arguments}
 
 
+def flat(description: Plain, name: str = "") -> dict[str, Plain]:
+    """A description by dotted names, for tables, loggers and comparisons.
+
+    A part is its class under its own name, its arguments below it, and of a list each part has the
+    name of its class: ``{"regularizers": "R1", "regularizers.R1.weight": 0.1}``.
+    """
+    inner = f"{name}." if name else ""
+    if isinstance(description, list) and any(isinstance(item, dict) for item in description):
+        parts = {short_name(item): item for item in description}
+        found = {name: " ".join(parts)}
+        for kind, part in parts.items():
+            found |= {key: x for key, x in flat(part, inner + kind).items() if key != inner + kind}
+        return found
+    if not isinstance(description, dict):
+        return {name: description}
+    found = {}
+    if "class_path" in description:
+        found[name] = short_name(description)
+        description = description["init_args"]
+    for key, value in description.items():
+        found |= flat(value, inner + key)
+    return found
+
+
+def short_name(description: Plain) -> str:
+    """The name of a described part's class."""
+    return str(description["class_path"]).rpartition(".")[2]
+
+
 def build(description: Plain) -> Any:  # noqa: ANN401 (the inverse of describe)
     """Builds what :func:`describe` described, from classes that are imported and no others.
 

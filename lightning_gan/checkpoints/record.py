@@ -1,17 +1,17 @@
 """What a GAN adds to a checkpoint, and whether a model can take it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
+from lightning_gan.checkpoints.identity import environment, setting_of
 from lightning_gan.checkpoints.parts import Plain
 from lightning_gan.errors import DivergenceError, WeightsError
-from lightning_gan.training.schedule import PlayerName, Progress
+from lightning_gan.training.schedule import PLAYERS, PlayerName, Progress
 
 FORMAT = 1
 """Of what stands under ``KEY``; read are this one and earlier ones."""
@@ -21,13 +21,21 @@ ARGUMENTS = "hyper_parameters"
 """Where Lightning puts the model's arguments."""
 
 
-def state_of(progress: Progress, images_in_average: int, trainer: Trainer) -> dict[str, Plain]:
+def state_of(
+    progress: Progress, images_in_average: int, images_validated: int, trainer: Trainer
+) -> dict[str, Plain]:
     """What goes into a checkpoint beside weights, optimizers and the model's arguments."""
     return {
         "format": FORMAT,
         "progress": asdict(progress),
         "images_in_average": images_in_average,
-        "made_by": made_by(trainer),
+        "images_validated": images_validated,
+        "setting": setting_of(trainer),
+        "environment": environment(),
+        "optimizers": {
+            player: len(optimizer.state)
+            for player, optimizer in zip(PLAYERS, trainer.optimizers, strict=False)
+        },
     }
 
 
@@ -92,13 +100,44 @@ def fitting_state(
                 f"The checkpoint does not fit the networks that it names: {name} is missing or has "
                 "another shape; take another checkpoint of the run."
             )
-    missing = {"optimizer_states", "lr_schedulers", "loops"} - checkpoint.keys()
-    if training and missing:
+    if training:
+        _check_going_on(checkpoint, state)
+    return state
+
+
+def _check_going_on(checkpoint: Mapping[str, Any], state: Mapping[str, Plain]) -> None:
+    """Refuses to train on what is not whole, or holds NaN: it would go on as if it were."""
+    missing = {"optimizer_states", "lr_schedulers", "loops", "callbacks"} - checkpoint.keys()
+    if missing:
         raise WeightsError(
             f"The checkpoint can be sampled from but not be trained on: its {min(missing)} are "
             "missing; take last.ckpt."
         )
-    return state
+    states = dict(zip(PLAYERS, checkpoint["optimizer_states"], strict=False))
+    counts = state.get("optimizers", {})
+    for player in PLAYERS:
+        averages = states.get(player, {}).get("state", {})
+        whole = player in states and len(averages) == counts.get(player, len(averages))
+        if not whole or not all(map(_is_finite, _tensors(averages))):
+            raise WeightsError(
+                f"The checkpoint's optimizer of the {player} is damaged: weights are missing in it "
+                "or not finite; take another checkpoint of the run."
+            )
+    for name, weight in checkpoint["state_dict"].items():
+        if not _is_finite(weight):
+            raise WeightsError(f"{name} in the checkpoint is not finite; take another one.")
+
+
+def _tensors(nested: Plain) -> Iterator[Tensor]:
+    if isinstance(nested, Mapping):
+        for value in nested.values():
+            yield from _tensors(value)
+    elif isinstance(nested, Tensor):
+        yield nested
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return bool(torch.isfinite(tensor).all())
 
 
 def check_finite(weights: Iterable[tuple[str, Tensor]], images: int) -> None:
@@ -125,21 +164,3 @@ def _difference(theirs: Plain, ours: Plain) -> str:
     a, b = theirs["init_args"], ours["init_args"]
     names = [name for name in sorted(a.keys() | b.keys()) if a.get(name) != b.get(name)]
     return ", ".join(f"{name}={a.get(name)} instead of {b.get(name)}" for name in names)
-
-
-def made_by(trainer: Trainer) -> dict[str, int | None]:
-    """The processes, and the samples that each takes at a time where that is known."""
-    data = getattr(trainer, "datamodule", None)
-    return {"processes": trainer.world_size, "batch_size": getattr(data, "batch_size", None)}
-
-
-def warn_if_moved(state: Mapping[str, Plain], trainer: Trainer) -> None:
-    """Says so where a training goes on with other processes or batches than it was saved with."""
-    theirs, ours = state.get("made_by"), made_by(trainer)
-    if theirs is None or theirs == ours or not trainer.training:
-        return
-    rank_zero_warn(
-        f"The checkpoint was made by {theirs['processes']} processes with batches of "
-        f"{theirs['batch_size']}, and goes on with {ours['processes']} and {ours['batch_size']}: "
-        "that works, but not bit for bit as without the change."
-    )

@@ -1,6 +1,5 @@
 """A measurement on file: its values, and the stamp without which they compare with nothing."""
 
-import importlib.metadata
 import json
 import math
 import platform
@@ -12,7 +11,6 @@ from typing import Any
 
 import torch
 
-from lightning_gan import __version__
 from lightning_gan.errors import ConfigurationError
 
 FORMAT = 1  # of the files
@@ -99,12 +97,6 @@ def circumstances(**more: Any) -> dict[str, Any]:  # noqa: ANN401 (what JSON can
     """Where and when something is measured."""
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return {"date": now, "machine": platform.machine(), "threads": torch.get_num_threads()} | more
-
-
-def versions() -> dict[str, str]:
-    """Of this package and of what computes for it."""
-    lightning = importlib.metadata.version("lightning")
-    return {"lightning_gan": __version__, "torch": torch.__version__, "lightning": lightning}
 
 
 def differences(a: Any, b: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:  # noqa: ANN401

@@ -15,6 +15,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from lightning_gan.basics.images import from_uint8, save_png
+from lightning_gan.basics.version import versions
 from lightning_gan.checkpoints.files import checkpoint_in
 from lightning_gan.cli.commands.predict import GRID, POINTS
 from lightning_gan.cli.functions import device_called, import_modules
@@ -22,7 +23,7 @@ from lightning_gan.datamodules import RealData
 from lightning_gan.datamodules.pictures import decode, find_pictures
 from lightning_gan.errors import ConfigurationError, DataError
 from lightning_gan.evaluation.panel import Measure, Panel, default_num_samples
-from lightning_gan.evaluation.report import Report, circumstances, versions
+from lightning_gan.evaluation.report import Report, circumstances
 from lightning_gan.evaluation.sampling import MeasuredSamples
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.chunks import chunks

@@ -1,0 +1,123 @@
+"""What a run is: only as the same one does it go on from a checkpoint, or by asking for changes."""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import rank_zero_warn
+from torch.optim import Optimizer
+
+from lightning_gan.basics.version import versions
+from lightning_gan.checkpoints.parts import Plain, describe, flat, public_path
+from lightning_gan.errors import AnotherRunError
+from lightning_gan.training.schedule import PLAYERS
+
+FREE = {"max_images", "validate_every", "warm_start", "accumulate", "channels_last"}
+"""Arguments of the model that may change in the midst of a run, which stays the same run."""
+
+PLACES = {"root", "cache_dir", "download", "batch_size"}
+"""Arguments of data modules that say where the data lie, or how many a process takes at a time."""
+
+SHOWN = 3
+"""How many changes an error names."""
+
+
+def setting_of(trainer: Trainer) -> dict[str, Plain]:
+    """What a run is besides its model: data, batches over all processes, and precision.
+
+    What is not known, as with plain loaders, is None.
+    """
+    data = getattr(trainer, "datamodule", None)
+    size = getattr(data, "batch_size", None)
+    return {
+        "data": None if data is None else _describe_data(data),
+        "global_batch_size": None if size is None else size * trainer.world_size,
+        "precision": str(trainer.precision),
+    }
+
+
+def _describe_data(data: object) -> Plain:
+    """The class of a data module, its arguments but for places, and the names of its classes."""
+    names = sorted(inspect.signature(type(data)).parameters.keys() - PLACES)
+    arguments = {name: describe(getattr(data, name)) for name in names if hasattr(data, name)}
+    classes = getattr(data, "class_names", None)
+    if classes is not None:
+        arguments["class_names"] = list(classes)
+    return {"class_path": public_path(type(data)), "init_args": arguments}
+
+
+def identity_of(arguments: Mapping[str, Plain], setting: Mapping[str, Plain]) -> dict[str, Plain]:
+    """What makes a run this one: the model's arguments but for the free ones, and the setting."""
+    return {"model": {key: x for key, x in arguments.items() if key not in FREE}, **setting}
+
+
+def changes(before: Mapping[str, Plain], now: Mapping[str, Plain]) -> dict[str, list[Plain]]:
+    """Where two identities differ, by dotted names, with both values; the unknown is equal."""
+    known = [name for name in now if None not in (before.get(name), now[name])]
+    theirs, ours = (flat({name: side[name] for name in known}) for side in (before, now))
+    names = [*ours, *(name for name in theirs if name not in ours)]
+    found = {name: [theirs.get(name), ours.get(name)] for name in names}
+    return {name: both for name, both in found.items() if both[0] != both[1]}
+
+
+def refuse_changes(found: Mapping[str, list[Plain]]) -> None:
+    """Refuses to go on with a run as if it were another.
+
+    Raises:
+        AnotherRunError: With the first differences, and the ways out.
+    """
+    if not found:
+        return
+    named = [f"{name} is {_shown(a)} there and {_shown(b)} here" for name, (a, b) in found.items()]
+    more = f" (and {len(found) - SHOWN} more)" if len(found) > SHOWN else ""
+    raise AnotherRunError(
+        f"The checkpoint is of another run: {'; '.join(named[:SHOWN])}{more}. Leave --ckpt_path "
+        "out for a new run, with --model.warm_start FILE to begin from its weights, or change the "
+        "old run by --resume.allow_changes true."
+    )
+
+
+def _shown(value: Plain) -> str:
+    text = "nothing" if value is None else str(value)
+    return text if len(text) <= 60 else f"{text[:56]} ..."
+
+
+def take_over_optimizers(
+    checkpoint: dict[str, Any], found: Mapping[str, list[Plain]], optimizers: Iterable[Optimizer]
+) -> None:
+    """Makes the saved states of optimizers those of optimizers that are set otherwise now.
+
+    One of the class that was saved keeps its averages; another begins anew.
+
+    Args:
+        checkpoint: With the states, which are changed in place.
+        found: The changes of the run.
+        optimizers: The players' new ones, in the order of :data:`PLAYERS`.
+    """
+    for number, (player, optimizer) in enumerate(zip(PLAYERS, optimizers, strict=True)):
+        name, new = f"model.{player}_optimizer", optimizer.state_dict()
+        saved = checkpoint["optimizer_states"][number]
+        if name in found:
+            checkpoint["optimizer_states"][number] = new
+        elif any(changed.startswith(f"{name}.") for changed in found):
+            for group, theirs in zip(new["param_groups"], saved["param_groups"], strict=True):
+                theirs |= {key: value for key, value in group.items() if key != "params"}
+
+
+def environment() -> dict[str, Plain]:
+    """Versions of what computes, and torch's threads: with others the last bits may differ."""
+    return {"versions": versions(), "threads": torch.get_num_threads()}
+
+
+def warn_if_moved(before: Mapping[str, Plain] | None) -> None:
+    """Says so where a training goes on in another environment than it was saved in."""
+    theirs, ours = flat(before or {}), flat(environment())
+    moved = [name for name in theirs if name in ours and theirs[name] != ours[name]]
+    if moved:
+        listed = ", ".join(f"{name} {theirs[name]}, now {ours[name]}" for name in moved)
+        rank_zero_warn(
+            f"The checkpoint was made with {listed}: the run goes on, but not bit for bit as "
+            "without the change."
+        )
