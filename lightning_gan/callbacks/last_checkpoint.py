@@ -42,7 +42,8 @@ class LastCheckpoint(GANCallback, Checkpoint):
         self._signals = Signals()
         self._numbers: tuple[int, ...] = ()
         self._saved_at = 0.0
-        self._saved_batch = -1
+        self._saved = (-1, -1)
+        """Batches, and images at the last validation, in the file."""
 
     def path(self, trainer: Trainer) -> Path:
         """Where the checkpoint is written."""
@@ -68,7 +69,7 @@ class LastCheckpoint(GANCallback, Checkpoint):
         if is_dry_run(trainer):
             return
         preemption.take_over_signals(trainer)
-        self._saved_batch = -1
+        self._saved = (-1, -1)
         self._numbers = preemption.stop_signals(preemption.cluster_environment(trainer))
         self._signals.listen(self._numbers)
 
@@ -118,7 +119,9 @@ class LastCheckpoint(GANCallback, Checkpoint):
         self._signals.restore()
 
     def _save(self, trainer: Trainer, gan: GAN) -> None:
-        if self._saved_batch != gan.progress.batches:
+        # A validation after the last batch counts, or a finished run would make it again.
+        now = gan.progress.batches, gan.images_validated
+        if self._saved != now:
             trainer.save_checkpoint(self.path(trainer))
-            self._saved_batch = gan.progress.batches
+            self._saved = now
         self._saved_at = time.monotonic()

@@ -1,0 +1,94 @@
+"""Validations are due by images, each once, whenever the run was stopped."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lightning.pytorch import Callback
+from tiny import Points, points_gan, quiet_trainer
+
+from lightning_gan import GAN
+from lightning_gan.callbacks import LastCheckpoint
+from lightning_gan.gan import IMAGES_BETWEEN
+
+BATCH = 8
+
+
+class StoppedError(Exception):
+    """Ends a run as a signal does."""
+
+
+class Watch(Callback):
+    """Notes the images of each validation, and may stop the run after a batch."""
+
+    def __init__(self, stop: int = 0) -> None:
+        self.seen: list[int] = []
+        self.stop = stop
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        self.seen.append(pl_module.progress.images)
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: object) -> None:
+        if pl_module.progress.batches == self.stop:
+            trainer.save_checkpoint(Path(trainer.default_root_dir) / "stopped.ckpt")
+            raise StoppedError
+
+
+def fit(folder: Path, images: int, every: int | None, watch: Watch, **options: Any) -> GAN:
+    gan = points_gan(max_images=images, validate_every=every)
+    trainer = quiet_trainer(folder, limit_val_batches=1.0)
+    trainer.callbacks.append(watch)  # type: ignore[attr-defined]
+    trainer.fit(gan, Points(BATCH), **options)
+    return gan
+
+
+def test_validations_come_at_multiples_of_images_whatever_the_epochs(tmp_path: Path) -> None:
+    watch = Watch()
+    fit(tmp_path, 480, 100, watch)  # an epoch has 200 images
+    assert watch.seen == [104, 200, 304, 400, 480]
+
+
+def test_the_last_one_is_made_once(tmp_path: Path) -> None:
+    watch = Watch()
+    gan = fit(tmp_path, 200, 100, watch)
+    assert watch.seen == [104, 200]
+    assert gan.images_validated == 200
+
+
+@pytest.mark.parametrize("stop", [12, 13, 14, 25, 26, 38, 50])
+def test_a_run_that_was_stopped_makes_the_validations_of_one_that_was_not(
+    stop: int, tmp_path: Path
+) -> None:
+    """Stops before a validation (13, 25, 38, 50), at an epoch's end (25, 50), and elsewhere."""
+    straight = Watch()
+    fit(tmp_path, 480, 100, straight)
+    first, second = Watch(stop), Watch()
+    with pytest.raises(StoppedError):
+        fit(tmp_path, 480, 100, first)
+    path = tmp_path / "stopped.ckpt"
+    fit(tmp_path, 480, 100, second, ckpt_path=path, weights_only=True)
+    assert first.seen + second.seen == straight.seen
+
+
+def test_a_finished_run_makes_none_again(tmp_path: Path) -> None:
+    gan = points_gan(max_images=200, validate_every=100)
+    trainer = quiet_trainer(tmp_path, limit_val_batches=1.0)
+    last = LastCheckpoint()
+    trainer.callbacks += [last]  # type: ignore[attr-defined]
+    trainer.fit(gan, Points(BATCH))
+    again = Watch()
+    fit(tmp_path, 200, 100, again, ckpt_path=last.path(trainer), weights_only=True)
+    assert again.seen == []
+
+
+def test_without_a_number_the_trainer_has_its_own_schedule(tmp_path: Path) -> None:
+    watch = Watch()
+    fit(tmp_path, 400, None, watch)
+    assert watch.seen == [200, 400]
+
+
+def test_zero_leaves_the_number_to_the_size_of_the_data(tmp_path: Path) -> None:
+    watch = Watch()
+    gan = fit(tmp_path, 400, 0, watch)
+    assert gan.validate_every == IMAGES_BETWEEN
+    assert watch.seen == [400]
