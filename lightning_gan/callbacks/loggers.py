@@ -1,24 +1,117 @@
-"""The curve of a run in a CSV file, which a resumed run continues."""
+"""The curve of a run in a CSV file, which a resumed run continues, and the axis of all loggers."""
 
+import contextlib
 import csv
+import io
+import itertools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, said
+from lightning_gan.gan import GAN
+
+AXIS = "progress/images"
+"""Images seen, by which all that is logged is drawn."""
 
 
-class _Continued(ExperimentWriter):
-    """Appends to the metrics that are there, where Lightning's own writer deletes them."""
+FIRST = ("step", AXIS, "epoch")
+"""The first columns of a curve, in this order."""
+
+
+class _Rows(ExperimentWriter):
+    """Appends to the rows that are there, where Lightning's own writer deletes them."""
 
     def _check_log_dir_exists(self) -> None:
+        """Takes up the columns of a curve; one that cannot be read is moved aside."""
+        path = Path(self.metrics_file_path)
+        try:
+            self.metrics_keys = list(_read(path)[0]) if path.is_file() else []
+        except (OSError, ValueError, csv.Error) as error:
+            aside = free_name(path.with_name(f"{path.name}.damaged"))
+            path.rename(aside)
+            rank_zero_warn(f"{path} cannot be read ({said(error)}): it is {aside.name} now.")
+
+    def _record_new_keys(self) -> set[str]:
+        new = set().union(*self.metrics) - set(self.metrics_keys)
+        known = new | set(self.metrics_keys)
+        first = [key for key in FIRST if key in known]
+        self.metrics_keys = [*first, *sorted(known - set(FIRST))]
+        return new
+
+    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+        path = Path(self.metrics_file_path)
+        _write(path, fieldnames, _read(path)[1])
+
+    def cut(self, images: int) -> None:
+        """Drops the rows of after so many images, and one that was never written to its end."""
         path = Path(self.metrics_file_path)
         if path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                self.metrics_keys = next(csv.reader(file), [])
+            keys, rows = _read(path)
+            _write(path, keys, [row for row in rows if float(row.get(AXIS) or 0) <= images])
+
+
+def _read(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
+    """Columns and rows of a curve, without a last line that has no end.
+
+    Raises:
+        ValueError: If it is no text, or a row does not fit the columns.
+    """
+    text = path.read_bytes().rpartition(b"\n")[0].decode("utf-8")
+    reader = csv.DictReader(io.StringIO(text), strict=True)
+    rows = list(reader)
+    if any(None in row or None in row.values() for row in rows):
+        raise ValueError("a row does not fit its header")
+    return reader.fieldnames or [], rows
+
+
+def _write(path: Path, keys: Sequence[str], rows: list[dict[str, str]]) -> None:
+    """Writes a curve whole, or leaves the old one."""
+    new = path.with_name(f".{path.name}.tmp")
+    with new.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, keys)
+        writer.writeheader()
+        writer.writerows(rows)
+    new.replace(path)
+
+
+def free_name(path: Path) -> Path:
+    """The path itself, or with a number where there is something already."""
+    numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(1))
+    return path if not path.exists() else next(each for each in numbered if not each.exists())
+
+
+def cut_lines(path: Path, images_of: Callable[[str], int], images: int) -> None:
+    """Drops the lines of a file that are of after so many images, or cannot be read."""
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            if images_of(line) <= images:
+                kept.append(f"{line}\n")
+    new = path.with_name(f".{path.name}.tmp")
+    new.write_text("".join(kept), encoding="utf-8")
+    new.replace(path)
+
+
+def put_on_axis(logger: Logger, gan: GAN) -> None:
+    """Gives every row of a logger the images seen, which are the axis of all that is logged.
+
+    Lightning counts batches in some rows and optimizer steps in others. A CSV keeps its column of
+    batches; elsewhere the step is the images, since it is what is drawn.
+    """
+    log = logger.log_metrics
+
+    def log_metrics(metrics: dict[str, float], step: int | None = None) -> None:
+        images, batches = gan.progress.images, gan.progress.batches
+        log(metrics | {AXIS: images}, batches if isinstance(logger, CSVLogger) else images)
+
+    logger.log_metrics = log_metrics  # type: ignore[method-assign]
 
 
 class CSVCurve(CSVLogger):
@@ -56,8 +149,8 @@ class CSVCurve(CSVLogger):
 
     @property
     @rank_zero_experiment
-    def experiment(self) -> _Continued:
+    def experiment(self) -> _Rows:
         """The writer, made on rank zero when it is first needed."""
-        if not isinstance(self._experiment, _Continued):
-            self._experiment = _Continued(log_dir=self.log_dir)
+        if not isinstance(self._experiment, _Rows):
+            self._experiment = _Rows(log_dir=self.log_dir)
         return self._experiment
