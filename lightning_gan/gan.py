@@ -298,8 +298,10 @@ class GAN(Part, LightningModule):
 
     def _validate_late(self) -> None:
         """Makes a validation that was due when the run was stopped; Lightning leaves it out."""
+        loop = self.trainer.fit_loop.epoch_loop.val_loop
+        loop.restarting = False  # or it would go on after the batches of the last one
         self.trainer.validating = True
-        self.trainer.fit_loop.epoch_loop.val_loop.run()
+        loop.run()
         self.trainer.training = True
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

@@ -1,15 +1,17 @@
 """Who is winning: the logits, accuracies and gradients of both players."""
 
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lightning_gan.callbacks.base import GANCallback
+from lightning_gan.callbacks.base import GANCallback, log_late
 from lightning_gan.callbacks.measurements import TrainingReport, measurements
-from lightning_gan.distributed.processes import gathered_ints
+from lightning_gan.distributed import processes
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.balance import BalanceResult, DiscriminatorBalance, ValidationBalance
 from lightning_gan.training.step import StepOutput
@@ -45,6 +47,7 @@ class Balance(GANCallback):
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:
         """Starts the clock."""
+        self._outputs = [_to(output, gan.device) for output in self._outputs]
         self._clock = (time.perf_counter(), gan.progress.images)
 
     def on_before_optimizer_step(self, trainer: Trainer, gan: GAN, optimizer: Optimizer) -> None:
@@ -64,8 +67,8 @@ class Balance(GANCallback):
         report = self._report(trainer, gan)
         measurements(trainer).training = report
         self._outputs = []
+        log_late(trainer, gan, report.logged())
         for logger in trainer.loggers:
-            logger.log_metrics(report.logged(), step=gan.progress.batches)
             logger.save()
 
     def on_validation_batch_end(self, trainer: Trainer, gan: GAN, *_: object) -> None:
@@ -88,25 +91,26 @@ class Balance(GANCallback):
         logged = result.logged("test" if trainer.testing else "val")
         gan.log_dict(logged, sync_dist=True)  # equal everywhere; Lightning warns without it
 
+    def state_dict(self) -> dict[str, Any]:
+        """What no report has told yet, of all processes, so that a resumed run tells it."""
+        own = [_to(output, torch.device("cpu")) for output in self._outputs]
+        return {"outputs": [vars(o) for each in processes.gather_objects(own) for o in each]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes it up, on one process for all."""
+        if processes.rank() == 0:
+            self._outputs = [StepOutput(**output) for output in state_dict.get("outputs", [])]
+
     def _is_due(self, trainer: Trainer, batches: int) -> bool:
         return batches % (self.every or trainer.log_every_n_steps) == 0  # type: ignore[attr-defined]
 
     def _report(self, trainer: Trainer, gan: GAN) -> TrainingReport:
-        losses: dict[str, list[Tensor]] = {}
-        terms: dict[str, list[Tensor]] = {}
-        for output in self._outputs:
-            losses.setdefault(output.player, []).append(output.loss)
-            for name, term in output.terms.items():
-                terms.setdefault(name, []).append(term)
-        groups = [*losses.values(), *terms.values()]
-        own = torch.stack([torch.stack(values).mean() for values in groups])
-        means = trainer.strategy.reduce(own, reduce_op="mean").tolist()
         norms = measurements(trainer).gradient_norms
         rates = [optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers]
         return TrainingReport(
             balance=_balance(gan, [o for o in self._outputs if o.real_logits is not None]),
-            loss=dict(zip(losses, means[: len(losses)], strict=True)),
-            penalty=dict(zip(terms, means[len(losses) :], strict=True)),
+            loss=_means([{output.player: output.loss} for output in self._outputs]),
+            penalty=_means([output.terms for output in self._outputs]),
             gradient_norm={player: float(norm) for player, norm in norms.items()},
             learning_rate=dict(zip(("discriminator", "generator"), rates, strict=True)),
             progress=self._progress(gan),
@@ -125,6 +129,21 @@ class Balance(GANCallback):
         }
 
 
+def _means(outputs: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
+    """The mean of each value by name, over all outputs of all processes that have it."""
+    own: dict[str, list[Tensor]] = {}
+    for output in outputs:
+        for name, value in output.items():
+            own.setdefault(name, []).append(value)
+    sums = {name: (float(torch.stack(x).sum()), len(x)) for name, x in own.items()}
+    everywhere = processes.gather_objects(sums)
+    found = {}
+    for name in dict.fromkeys(name for each in everywhere for name in each):
+        totals, counts = zip(*(each[name] for each in everywhere if name in each), strict=True)
+        found[name] = sum(totals) / sum(counts)
+    return found
+
+
 def _states(gan: GAN) -> dict[str, float]:
     """What objective, regularizers and augmentation adapt, such as BEGAN's k; equal everywhere."""
     parts = (gan.objective, gan.regularizers, gan.augmentation)
@@ -138,11 +157,13 @@ def _states(gan: GAN) -> dict[str, float]:
 
 def _balance(gan: GAN, outputs: list[StepOutput]) -> BalanceResult | None:
     """The balance over several updates of the discriminator, on all processes."""
-    if not outputs:  # on no process then, since all move in step
+    # After a resume rank zero alone may have some, which it keeps for all.
+    if not processes.any_true([bool(outputs)], gan.device)[0]:
         return None
     metric = DiscriminatorBalance().to(gan.device)
-    real = torch.cat([o.real_logits for o in outputs if o.real_logits is not None])
-    fake = torch.cat([output.fake_logits for output in outputs])
+    none = torch.zeros(0, device=gan.device)
+    real = torch.cat([none, *(o.real_logits for o in outputs if o.real_logits is not None)])
+    fake = torch.cat([none, *(output.fake_logits for output in outputs)])
     metric.update(real, fake, *(gan.objective.probability(real, fake) or ()))
     result: BalanceResult = metric.compute()
     return result if gan.objective.has_sign else result._replace(r_t=None)
@@ -154,7 +175,7 @@ def _val_balance(trainer: Trainer, gan: GAN, outputs: list[StepOutput]) -> Balan
     none = torch.zeros(0, device=gan.device)
     real = torch.cat([none, *(o.real_logits for o in outputs if o.real_logits is not None)])
     fake = torch.cat([none, *(output.fake_logits for output in outputs)])
-    count = sum(gathered_ints(len(real), gan.device)) * gan.discriminator.pack
+    count = sum(processes.gathered_ints(len(real), gan.device)) * gan.discriminator.pack
     objective = gan.objective
     metric = ValidationBalance(objective.probability, single=not objective.relative).to(gan.device)
     metric.update(real, fake, _train_logits(trainer, gan, min(count, MAX_TRAIN_IMAGES)))
@@ -171,3 +192,15 @@ def _train_logits(trainer: Trainer, gan: GAN, count: int) -> Tensor | None:
     with precision.val_step_context():
         batches = enumerate(map(precision.convert_input, some("train", count)))
         return torch.cat([gan.validation_logits(batch, number) for number, batch in batches])
+
+
+def _to(output: StepOutput, device: torch.device) -> StepOutput:
+    """The same output on a device."""
+    real = output.real_logits
+    return StepOutput(
+        output.player,
+        output.loss.to(device),
+        None if real is None else real.to(device),
+        output.fake_logits.to(device),
+        {name: term.to(device) for name, term in output.terms.items()},
+    )

@@ -1,5 +1,6 @@
 """What callbacks share: a GAN that is known to be one, and what the Trainer is up to."""
 
+import math
 from pathlib import Path
 from typing import cast
 from weakref import WeakKeyDictionary
@@ -70,8 +71,16 @@ def data_of(trainer: Trainer) -> EvaluationData | None:
     return cast("EvaluationData", data) if hasattr(data, "split") else None
 
 
+def epoch_of(trainer: Trainer, gan: GAN) -> int:
+    """The epoch of the last batch; Lightning's own count errs after some resumes."""
+    batches = trainer.num_training_batches
+    if not 0 < batches < math.inf:
+        return trainer.current_epoch
+    return int(max(gan.progress.batches - 1, 0) // batches)
+
+
 def log_late(trainer: Trainer, gan: GAN, values: dict[str, float]) -> None:
-    """Logs what follows from a validation that has ended, when Lightning's own log is closed."""
+    """Logs what Lightning's own log is closed for, or would average."""
     # Where ModelCheckpoint and whoever asks for the Trainer's metrics look.
     trainer.callback_metrics.update({name: torch.tensor(x) for name, x in values.items()})
     for logger in trainer.loggers:

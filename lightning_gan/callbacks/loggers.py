@@ -8,15 +8,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
+from lightning_gan.callbacks.base import epoch_of
 from lightning_gan.errors import ConfigurationError, said
 from lightning_gan.gan import GAN
 
 AXIS = "progress/images"
 """Images seen, by which all that is logged is drawn."""
+
+SPEED = "progress/images_per_second"
+"""What rows of training have, and those of validations have not."""
 
 
 FIRST = ("step", AXIS, "epoch")
@@ -47,12 +52,23 @@ class _Rows(ExperimentWriter):
         path = Path(self.metrics_file_path)
         _write(path, fieldnames, _read(path)[1])
 
-    def cut(self, images: int) -> None:
-        """Drops the rows of after so many images, and one that was never written to its end."""
+    def cut(self, images: int, validated: int) -> None:
+        """Drops what a run that goes on writes again, and a row that was not written to its end.
+
+        Args:
+            images: Images that it goes on from.
+            validated: Those of its last validation: rows of a later one come again.
+        """
         path = Path(self.metrics_file_path)
-        if path.is_file():
-            keys, rows = _read(path)
-            _write(path, keys, [row for row in rows if float(row.get(AXIS) or 0) <= images])
+        if not path.is_file():
+            return
+        keys, rows = _read(path)
+        kept = []
+        for row in rows:
+            of = int(float(row.get(AXIS) or 0))
+            if of <= (images if row.get(SPEED) else validated):
+                kept.append(row)
+        _write(path, keys, kept)
 
 
 def _read(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
@@ -99,7 +115,7 @@ def cut_lines(path: Path, images_of: Callable[[str], int], images: int) -> None:
     new.replace(path)
 
 
-def put_on_axis(logger: Logger, gan: GAN) -> None:
+def put_on_axis(logger: Logger, trainer: Trainer, gan: GAN) -> None:
     """Gives every row of a logger the images seen, which are the axis of all that is logged.
 
     Lightning counts batches in some rows and optimizer steps in others. A CSV keeps its column of
@@ -109,7 +125,8 @@ def put_on_axis(logger: Logger, gan: GAN) -> None:
 
     def log_metrics(metrics: dict[str, float], step: int | None = None) -> None:
         images, batches = gan.progress.images, gan.progress.batches
-        log(metrics | {AXIS: images}, batches if isinstance(logger, CSVLogger) else images)
+        row = metrics | {"epoch": epoch_of(trainer, gan), AXIS: images}
+        log(row, batches if isinstance(logger, CSVLogger) else images)
 
     logger.log_metrics = log_metrics  # type: ignore[method-assign]
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from lightning_gan.evaluation.panel import Measured
 from lightning_gan.evaluation.report import Report
 from lightning_gan.metrics.balance import BalanceResult
+from lightning_gan.runs.record import RunRecord
 from lightning_gan.training.schedule import PlayerName
 
 
@@ -65,6 +66,7 @@ class Measurements:
         best: By :class:`Evaluation`: the smallest distance so far.
         report: By :class:`Evaluation`: its measurement with all that the values depend on.
         pictures: By :class:`Evaluation`: pairs to look at, uint8 (3, H, W), by name; on rank zero.
+        record: By :class:`Recorder`: what the run is; on rank zero.
     """
 
     training: TrainingReport | None = None
@@ -74,6 +76,7 @@ class Measurements:
     best: BestDistance | None = None
     report: Report | None = None
     pictures: dict[str, Tensor] = field(default_factory=dict)
+    record: RunRecord | None = None
 
 
 # By the Trainer, so that a callback finds them without knowing who measures, and no two runs mix.

@@ -9,11 +9,13 @@ found equal, in favour of a private module.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+T = TypeVar("T")
 
 
 def is_distributed() -> bool:
@@ -93,6 +95,15 @@ def all_true(flags: Tensor) -> list[bool]:
     """Which flags (F,) on the device are set on every process; even one alone waits for it."""
     counts: list[int] = total(flags.long()).tolist()
     return [count == world_size() for count in counts]
+
+
+def gather_objects(value: T) -> list[T]:
+    """What each process has of something that is no tensor of one shape, in their order."""
+    if not is_distributed():
+        return [value]
+    found: list[T] = [value] * dist.get_world_size()
+    dist.all_gather_object(found, value)
+    return found
 
 
 @torch.no_grad()

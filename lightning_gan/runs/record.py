@@ -11,6 +11,9 @@ from lightning_gan.errors import ConfigurationError
 FORMAT = 1
 NAME = "run.json"
 
+EVALUATIONS = "evaluations.jsonl"
+"""Beside it: every evaluation of the run, one on each line."""
+
 State = Literal["running", "finished", "stopped", "diverged", "failed"]
 """How a run stands. One that is "running" and whose lock nobody holds was killed."""
 

@@ -1,0 +1,157 @@
+"""Writes down what a run is and how it goes, for lists, tables, pages, and for going on with it."""
+
+import json
+import secrets
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+
+from lightning_gan.callbacks.base import GANCallback, is_dry_run, run_folder
+from lightning_gan.callbacks.loggers import CSVCurve, cut_lines, put_on_axis
+from lightning_gan.callbacks.measurements import measurements
+from lightning_gan.callbacks.preemption import Interrupted
+from lightning_gan.checkpoints.identity import environment
+from lightning_gan.checkpoints.parts import flat
+from lightning_gan.errors import DivergenceError, said
+from lightning_gan.gan import GAN
+from lightning_gan.runs.record import EVALUATIONS, NAME, RunRecord, Segment, State, utc_now
+from lightning_gan.training.schedule import PLAYERS
+
+
+class Recorder(GANCallback):
+    """Keeps ``run.json`` in the folder of the run, and every logger on the axis of images.
+
+    A run that is gone on with keeps its record: a segment is added, and what lies beyond the
+    checkpoint in its curve and its evaluations is dropped, since it comes again.
+
+    Args:
+        recipe: Name of the recipe or configuration file; None from Python.
+        differs: What was asked for besides, by dotted name.
+        config: Name of the file with the whole configuration; empty for none.
+        run_id: Eight hexadecimal digits; new ones where None.
+    """
+
+    def __init__(
+        self,
+        recipe: str | None = None,
+        differs: dict[str, Any] | None = None,
+        config: str = "",
+        run_id: str | None = None,
+    ) -> None:
+        self.recipe, self.differs, self.config = recipe, differs or {}, config
+        self.run_id = run_id or secrets.token_hex(4)
+        self.record: RunRecord | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Puts every logger on the axis of images."""
+        super().setup(trainer, pl_module, stage)
+        assert isinstance(pl_module, GAN)
+        if stage == "fit":
+            for logger in trainer.loggers:
+                put_on_axis(logger, trainer, pl_module)
+
+    def on_fit_start(self, trainer: Trainer, gan: GAN) -> None:
+        """Begins the record, or a further segment of it."""
+        folder = run_folder(trainer)
+        if is_dry_run(trainer) or not trainer.is_global_zero:
+            return
+        images = gan.progress.images
+        if images:
+            for logger in trainer.loggers:
+                if isinstance(logger, CSVCurve):
+                    logger.experiment.cut(images, gan.images_validated)
+            cut_lines(folder / EVALUATIONS, _images_of, gan.images_validated)
+        known = images and (folder / NAME).is_file()
+        self.record = RunRecord.read(folder) if known else self._new(trainer, gan)
+        self.record.segments.append(self._segment(trainer, gan))
+        self.record.identity = gan.identity()
+        self.record.max_images = gan.max_images
+        measurements(trainer).record = self.record
+        self._write(trainer, gan, "running")
+        for logger in trainer.loggers:
+            logger.log_hyperparams(self.settings())
+
+    def settings(self) -> dict[str, Any]:
+        """All that a logger should show of the run, by dotted names."""
+        assert self.record is not None
+        record = self.record
+        last = record.segments[-1]
+        return flat(record.identity) | {
+            "run.name": record.name,
+            "run.recipe": record.recipe,
+            "run.seed": record.seed,
+            "run.max_images": record.max_images,
+            "run.processes": last.processes,
+            "run.device": last.device,
+            "run.threads": last.threads,
+            **{f"parameters.{player}": count for player, count in record.parameters.items()},
+            **{f"versions.{name}": version for name, version in last.versions.items()},
+        }
+
+    def on_validation_end(self, trainer: Trainer, gan: GAN) -> None:
+        """Writes down where the run stands."""
+        if self.record is not None and not is_dry_run(trainer):
+            self._write(trainer, gan, self.record.state)
+
+    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:
+        """Says that it came to its end."""
+        self._write(trainer, gan, "finished")
+
+    def on_exception(self, trainer: Trainer, gan: GAN, exception: BaseException) -> None:
+        """Says what ended it."""
+        stopped = isinstance(exception, (Interrupted, KeyboardInterrupt))
+        diverged = isinstance(exception, DivergenceError)
+        state: State = "stopped" if stopped else "diverged" if diverged else "failed"
+        self._write(trainer, gan, state, said(exception))
+
+    def _new(self, trainer: Trainer, gan: GAN) -> RunRecord:
+        seed = int(gan.hparams["seed"])
+        what = [f"{name.removeprefix('model.')}={value}" for name, value in self.differs.items()]
+        return RunRecord(
+            id=self.run_id,
+            name=" ".join([self.recipe or "gan", *what, f"seed={seed}"]),
+            recipe=self.recipe,
+            differs=self.differs,
+            seed=seed,
+            identity={},
+            parameters={player: _count(getattr(gan, player)) for player in PLAYERS},
+            max_images=gan.max_images,
+        )
+
+    def _segment(self, trainer: Trainer, gan: GAN) -> Segment:
+        device = gan.device.type
+        if device == "cuda":
+            device = f"cuda ({torch.cuda.get_device_name(gan.device)})"
+        return Segment(
+            started=utc_now(),
+            images=gan.progress.images,
+            processes=trainer.world_size,
+            batch_size=getattr(getattr(trainer, "datamodule", None), "batch_size", None),
+            device=device,
+            threads=environment()["threads"],
+            versions=environment()["versions"],
+            config=self.config,
+            changes=gan.changes,
+        )
+
+    def _write(self, trainer: Trainer, gan: GAN, state: State, why: str = "") -> None:
+        if self.record is None:
+            return
+        best = measurements(trainer).best
+        self.record.state, self.record.said = state, why
+        self.record.images = gan.progress.images
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.record.values |= {name: x if x - x == 0 else None for name, x in values.items()}
+        if best is not None:
+            name = f"fid/{best.extractor}"
+            self.record.best = {"name": name, "value": best.value, "images": best.images}
+        self.record.write(run_folder(trainer))
+
+
+def _images_of(line: str) -> int:
+    return int(json.loads(line)["run"]["images_seen"])
+
+
+def _count(network: torch.nn.Module) -> int:
+    return sum(weight.numel() for weight in network.parameters())
