@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
@@ -19,6 +19,16 @@ from lightning_gan.gan import GAN
 
 AXIS = "progress/images"
 """Images seen, by which all that is logged is drawn."""
+
+SECTIONS = {
+    "penalty": "loss",
+    "gradient_norm": "optimizers",
+    "learning_rate": "optimizers",
+    "state": "optimizers",
+    "collapse": "alarms",
+    "equilibrium": "alarms",
+} | {own: own for own in ("loss", "gan", "val", "test", "fid", "optimizers", "progress", "alarms")}
+"""Where W&B shows values, by the first word of their names; all others are about samples."""
 
 SPEED = "progress/images_per_second"
 """What rows of training have, and those of validations have not."""
@@ -115,6 +125,16 @@ def cut_lines(path: Path, images_of: Callable[[str], int], images: int) -> None:
     new.replace(path)
 
 
+def in_sections(metrics: dict[str, float]) -> dict[str, float]:
+    """The same values by names that W&B shows in few sections: ``samples/recall/mnist_cnn``."""
+    found = {}
+    for name, value in metrics.items():
+        prefix, slash, _ = name.partition("/")
+        section = SECTIONS.get(prefix, "samples") if slash else prefix
+        found[name if section == prefix else f"{section}/{name}"] = value
+    return found
+
+
 def put_on_axis(logger: Logger, trainer: Trainer, gan: GAN) -> None:
     """Gives every row of a logger the images seen, which are the axis of all that is logged.
 
@@ -126,6 +146,7 @@ def put_on_axis(logger: Logger, trainer: Trainer, gan: GAN) -> None:
     def log_metrics(metrics: dict[str, float], step: int | None = None) -> None:
         images, batches = gan.progress.images, gan.progress.batches
         row = metrics | {"epoch": epoch_of(trainer, gan), AXIS: images}
+        row = in_sections(row) if isinstance(logger, WandbLogger) else row
         log(row, batches if isinstance(logger, CSVLogger) else images)
 
     logger.log_metrics = log_metrics  # type: ignore[method-assign]

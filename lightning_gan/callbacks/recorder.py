@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 
 from lightning_gan.callbacks.base import GANCallback, is_dry_run, run_folder
+from lightning_gan.callbacks.dashboards import show_settings
 from lightning_gan.callbacks.loggers import CSVCurve, cut_lines, put_on_axis
 from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.callbacks.preemption import Interrupted
@@ -70,7 +71,7 @@ class Recorder(GANCallback):
         measurements(trainer).record = self.record
         self._write(trainer, gan, "running")
         for logger in trainer.loggers:
-            logger.log_hyperparams(self.settings())
+            show_settings(logger, self.record, self.settings())
 
     def settings(self) -> dict[str, Any]:
         """All that a logger should show of the run, by dotted names."""

@@ -49,7 +49,7 @@ class SampleGrid(GANCallback):
         picture = self.draw(trainer, gan)
         save_png(picture, folder / f"{gan.progress.images:010d}.png")
         for logger in trainer.loggers:
-            _log_picture(logger, picture, gan.progress.batches)
+            _log_picture(logger, picture, gan.progress.images)
 
     def draw(self, trainer: Trainer, gan: GAN) -> Tensor:
         """The picture, uint8 (3, H, W)."""
@@ -63,11 +63,12 @@ class SampleGrid(GANCallback):
         return grid(samples.float().cpu(), self.columns)
 
 
-def _log_picture(logger: Logger, picture: Tensor, step: int) -> None:
+def _log_picture(logger: Logger, picture: Tensor, images: int) -> None:
     """Hands the picture to a logger that can show it."""
     if hasattr(logger, "log_image"):
-        logger.log_image("samples", [picture.permute(1, 2, 0).numpy()])
+        captions = [f"after {images:,} images"]
+        logger.log_image("samples/grid", [picture.permute(1, 2, 0).numpy()], caption=captions)
         return
     experiment: Any = getattr(logger, "experiment", None)
     if hasattr(experiment, "add_image"):
-        experiment.add_image("samples", picture, step)
+        experiment.add_image("samples", picture, images)

@@ -1,0 +1,98 @@
+"""What W&B and TensorBoard are told of a run, so that it is found again and read in order."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from lightning_gan.callbacks.loggers import AXIS
+from lightning_gan.errors import ConfigurationError, said
+from lightning_gan.runs.record import RunRecord
+
+PROJECT = "lightning-gan"
+
+
+def wandb_logger(
+    folder: str | Path,
+    run_id: str,
+    mode: Literal["offline", "online"],
+    project: str | None = None,
+    name: str | None = None,
+    group: str | None = None,
+    tags: Sequence[str] = (),
+) -> WandbLogger:
+    """A logger to W&B, the same run there after a resume.
+
+    What is None is what the environment says (``WANDB_PROJECT``, ``WANDB_NAME``,
+    ``WANDB_RUN_GROUP``, ``WANDB_TAGS``), or what the run is.
+
+    Args:
+        folder: Folder of the run, where W&B's files lie as well.
+        run_id: The run's id, which W&B takes over.
+        mode: Offline needs neither account nor network.
+        project: Project in W&B.
+        name: Name of the run there.
+        group: What the run belongs to, as the seeds of one recipe do.
+        tags: Further words.
+
+    Raises:
+        ConfigurationError: If the package is missing.
+    """
+    environment = os.environ.get
+    words = tags or [tag for tag in environment("WANDB_TAGS", "").split(",") if tag]
+    try:
+        return WandbLogger(
+            name=name or environment("WANDB_NAME"),
+            project=project or environment("WANDB_PROJECT") or PROJECT,
+            group=group or environment("WANDB_RUN_GROUP"),
+            job_type=environment("WANDB_JOB_TYPE", "fit"),
+            tags=list(words) or None,
+            save_dir=folder,
+            id=run_id,
+            resume="allow",
+            offline=mode == "offline",
+        )
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            "--wandb needs the package wandb: pip install wandb, or leave --wandb out."
+        ) from error
+
+
+@rank_zero_only
+def open_wandb(logger: WandbLogger) -> None:
+    """Starts the run in W&B, which may need an account and a network.
+
+    Raises:
+        ConfigurationError: If W&B refuses, with the way out.
+    """
+    import wandb
+
+    try:
+        experiment = logger.experiment
+    except (wandb.errors.Error, OSError) as error:
+        raise ConfigurationError(
+            f"W&B cannot be reached ({said(error)}): run wandb login once, or take --wandb offline "
+            "and send the run later with wandb sync."
+        ) from error
+    experiment.define_metric(AXIS)
+    experiment.define_metric("*", step_metric=AXIS)
+    experiment.define_metric("fid/*", step_metric=AXIS, summary="min")
+
+
+def show_settings(logger: Logger, record: RunRecord, settings: dict[str, object]) -> None:
+    """Gives a logger the flattened configuration and all that the run is."""
+    if isinstance(logger, WandbLogger):
+        experiment = logger.experiment
+        experiment.config.update(settings, allow_val_change=True)
+        experiment.name = experiment.name or record.name
+    elif isinstance(logger, TensorBoardLogger):
+        plain = {
+            key: x if isinstance(x, bool | int | float | str) else str(x)
+            for key, x in settings.items()
+        }
+        logger.log_hyperparams(plain)
+    else:
+        logger.log_hyperparams(settings)
