@@ -1,0 +1,200 @@
+"""What W&B and TensorBoard are told, read back from their files by their own readers."""
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from tiny import Points, points_gan, quiet_trainer
+
+from lightning_gan.callbacks import Balance, SampleGrid
+from lightning_gan.callbacks.dashboards import open_wandb, wandb_logger
+from lightning_gan.callbacks.loggers import AXIS, CSVCurve
+from lightning_gan.callbacks.recorder import Recorder
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.regularizers import R1
+
+wandb = pytest.importorskip("wandb")
+
+
+class StoppedError(Exception):
+    """Ends a run as a power cut does."""
+
+
+class SaveAndKill(Callback):
+    """Saves after one batch, and ends the run after another."""
+
+    def __init__(self, saved: int, killed: int) -> None:
+        self.saved, self.killed = saved, killed
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: object) -> None:
+        if pl_module.progress.batches == self.saved:
+            trainer.save_checkpoint(Path(trainer.default_root_dir) / "saved.ckpt")
+        if pl_module.progress.batches == self.killed:
+            raise StoppedError
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"WANDB_SILENT": "true", "WANDB_CONSOLE": "off"}.items():
+        monkeypatch.setenv(name, value)
+
+
+def fit(folder: Path, *callbacks: Callback, loggers: list[Any], **options: Any) -> None:
+    trainer = quiet_trainer(folder, limit_val_batches=1.0, log_every_n_steps=5)
+    trainer.loggers = [CSVCurve(str(folder), version="version_0"), *loggers]
+    recorder = Recorder("ring", {"model.objective": "Hinge"}, run_id="0123abcd")
+    trainer.callbacks += [Balance(), SampleGrid(2, 2), *callbacks, recorder]  # type: ignore[attr-defined]
+    gan = points_gan(regularizers=[R1(0.1)], max_images=320, validate_every=100)
+    trainer.fit(gan, Points(8), **options)
+
+
+BLOCK, FULL, FIRST, LAST = 32768, 1, 2, 4
+
+
+def pieces(content: bytes) -> Iterator[bytes]:
+    """The records of an offline file, a log in LevelDB's format behind seven bytes of its own."""
+    place, begun = 7, b""
+    while place + 7 <= len(content):
+        left = BLOCK - place % BLOCK
+        if left < 7:  # too few bytes in a block for a header
+            place += left
+            continue
+        length, kind = struct.unpack_from("<HB", content, place + 4)
+        piece = content[place + 7 : place + 7 + length]
+        begun = piece if kind in (FULL, FIRST) else begun + piece
+        if kind in (FULL, LAST):
+            yield begun
+        place += 7 + length
+
+
+def records(folder: Path) -> list[Any]:
+    """All records of all offline segments, in their order."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    files = sorted(folder.rglob("*.wandb"))
+    return [Record.FromString(piece) for file in files for piece in pieces(file.read_bytes())]
+
+
+def history(folder: Path) -> list[dict[str, Any]]:
+    rows = []
+    for record in records(folder):
+        if record.WhichOneof("record_type") == "history":
+            row = {
+                "/".join(i.nested_key) or i.key: json.loads(i.value_json)
+                for i in record.history.item
+            }
+            rows.append(row)
+    return rows
+
+
+def wandb_fit(folder: Path, *callbacks: Callback, **options: Any) -> None:
+    logger = wandb_logger(folder / "version_0", "0123abcd", "offline")
+    open_wandb(logger)
+    try:
+        fit(folder, *callbacks, loggers=[logger], **options)
+    finally:
+        wandb.finish()
+        wandb.teardown()
+
+
+def test_a_run_in_wandb_is_one_run_with_one_value_for_each_image_and_key(tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        wandb_fit(tmp_path, SaveAndKill(13, 27))
+    path = tmp_path / "saved.ckpt"
+    wandb_fit(tmp_path, ckpt_path=path, weights_only=True)
+    runs = [r.run for r in records(tmp_path) if r.WhichOneof("record_type") == "run"]
+    assert {run.run_id for run in runs} == {"0123abcd"}
+    assert {run.project for run in runs} == {"lightning-gan"}
+    values: dict[tuple[int, str], set[float]] = {}
+    for row in history(tmp_path):
+        assert AXIS in row
+        for name, value in row.items():
+            timed = name.startswith("_") or name == "progress/images_per_second"
+            if not timed and isinstance(value, int | float):
+                values.setdefault((row[AXIS], name), set()).add(value)
+    assert {key: found for key, found in values.items() if len(found) > 1} == {}
+    images = {key[0] for key in values}
+    assert {104, 200, 304, 320} <= images
+    names = {key[1] for key in values if "/" in key[1]} - {"trainer/global_step"}
+    assert len({name.split("/")[0] for name in names} | {"samples"}) <= 8
+
+
+def test_wandb_knows_the_configuration_and_the_axis(tmp_path: Path) -> None:
+    wandb_fit(tmp_path)
+    config: dict[str, Any] = {}
+    for record in records(tmp_path):
+        if record.WhichOneof("record_type") == "config":
+            for item in record.config.update:
+                config["/".join(item.nested_key) or item.key] = json.loads(item.value_json)
+    assert config["model.objective"] == "NonSaturating"
+    assert config["model.regularizers.R1.weight"] == 0.1
+    assert config["data.class_names"] == ["a", "b", "c"]
+    assert config["global_batch_size"] == 8
+    assert config["run.recipe"] == "ring"
+    assert config["versions.torch"].startswith("2")
+    assert config["parameters.generator"] > 0
+    metrics = [r.metric for r in records(tmp_path) if r.WhichOneof("record_type") == "metric"]
+    by_name = {metric.glob_name or metric.name: metric for metric in metrics}
+    assert by_name["*"].step_metric == AXIS
+    assert by_name["fid/*"].summary.min
+
+
+def test_pictures_have_captions(tmp_path: Path) -> None:
+    wandb_fit(tmp_path)
+    found = [row.get("samples/grid/captions") for row in history(tmp_path)]
+    grids = [captions for captions in found if captions]
+    assert grids == [[f"after {images} images"] for images in (0, 104, 200, 304, 320)]
+
+
+def test_what_the_environment_says_is_honoured_and_arguments_win(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {"PROJECT": "p", "NAME": "n", "RUN_GROUP": "g", "TAGS": "a,b"}
+    for name, value in said.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    init = wandb_logger(tmp_path, "0", "offline")._wandb_init
+    assert (init["project"], init["name"], init["group"]) == ("p", "n", "g")
+    assert init["tags"] == ["a", "b"]
+    init = wandb_logger(tmp_path, "0", "offline", "q", "m", "h", ["c"])._wandb_init
+    assert (init["project"], init["name"], init["group"]) == ("q", "m", "h")
+    assert init["tags"] == ["c"]
+
+
+def test_wandb_that_refuses_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise wandb.errors.UsageError("api_key not configured (no-tty)")
+
+    monkeypatch.setattr(wandb, "init", refuse)
+    with pytest.raises(ConfigurationError, match=r"api_key not configured.*wandb login.*offline"):
+        open_wandb(wandb_logger(tmp_path, "0", "online"))
+
+
+def test_without_the_package_wandb_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise ModuleNotFoundError("No module named wandb")
+
+    monkeypatch.setattr(WandbLogger, "__init__", missing)
+    with pytest.raises(ConfigurationError, match="pip install wandb"):
+        wandb_logger(tmp_path, "0", "online")
+
+
+def test_tensorboard_lies_on_the_axis_of_images_with_the_configuration(tmp_path: Path) -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    logger = TensorBoardLogger(tmp_path / "version_0", name="", version="tensorboard")
+    fit(tmp_path, loggers=[logger])
+    reader = events.EventAccumulator(logger.log_dir, size_guidance={"scalars": 0, "images": 0})
+    reader.Reload()
+    steps = [event.step for event in reader.Scalars("loss/generator")]
+    assert steps == [40, 80, 120, 160, 200, 240, 280, 320]
+    assert [event.step for event in reader.Scalars("val/auc")] == [104, 200, 304, 320]
+    assert [event.step for event in reader.Images("samples")] == [0, 104, 200, 304, 320]
+    assert "model.objective" in str(reader.SummaryMetadata("_hparams_/session_start_info"))
