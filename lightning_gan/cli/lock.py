@@ -3,15 +3,20 @@
 import contextlib
 import os
 import socket
+import time
 from pathlib import Path
 from typing import IO
 
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.runs.lock import NAME
 
 try:
     import fcntl
 except ImportError:  # Windows, where nothing is locked
     fcntl = None  # type: ignore[assignment]
+
+TRIES, PAUSE = 5, 0.02
+"""How often, and how many seconds apart, a lock is tried, which others hold while they look."""
 
 _HELD: dict[Path, IO[str]] = {}
 
@@ -24,14 +29,14 @@ def hold(folder: Path) -> None:
     Raises:
         ConfigurationError: If a living process writes there, with its number and machine.
     """
-    path = (folder / "run.lock").absolute()
+    path = (folder / NAME).absolute()
     if fcntl is None or path in _HELD:
         return
     folder.mkdir(parents=True, exist_ok=True)
     while True:
         file = path.open("a+", encoding="utf-8")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file)
         except BlockingIOError as error:
             file.seek(0)
             owner = file.read().strip() or "another process"
@@ -59,3 +64,20 @@ def release() -> None:
         path.unlink(missing_ok=True)
         file.close()
     _HELD.clear()
+
+
+def _lock(file: IO[str]) -> None:
+    """Locks a file for this process alone.
+
+    Raises:
+        BlockingIOError: If another one holds it, and keeps it.
+        OSError: If the file system has no locks.
+    """
+    for tried in range(TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if tried + 1 == TRIES:
+                raise
+            time.sleep(PAUSE)
