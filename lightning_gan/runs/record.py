@@ -4,12 +4,16 @@ import json
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from lightning_gan.errors import ConfigurationError
 
 FORMAT = 1
 NAME = "run.json"
+LARGEST = 2**63
+"""Counts in a record are smaller, whatever their sign."""
+DEEPEST = 50
+"""How deeply options are nested in a record at most."""
 
 EVALUATIONS = "evaluations.jsonl"
 """Beside it: every evaluation of the run, one on each line."""
@@ -106,15 +110,57 @@ class RunRecord:
             if content.pop("format") > FORMAT:
                 raise ConfigurationError(f"{path} is of a newer lightning-gan: install that one.")
             segments = [Segment(**segment) for segment in content.pop("segments")]
-            return cls(**content, segments=segments)
+            record = cls(**content, segments=segments)
+            record._check()
+            return record
         except OSError as error:
             raise ConfigurationError(
                 f"{folder} holds no {NAME} ({error.strerror}): give the folder of a run."
             ) from error
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except ConfigurationError:
+            raise
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+        ) as error:
             raise ConfigurationError(
                 f"{path} is damaged: its run can go on from its checkpoint, but is not listed."
             ) from error
+
+    def _check(self) -> None:
+        """Refuses what no run has written, so that nobody who reads a record has to.
+
+        Raises:
+            ValueError: If a field is of another kind, or beyond all measure.
+        """
+        best = self.best or {"name": "", "value": 0.0, "images": 0}
+        counts = [self.seed, self.images, best["images"]]
+        counts += [] if self.max_images is None else [self.max_images]
+        values = [value for value in self.values.values() if value is not None]
+        texts = [self.id, self.name, self.recipe or "", self.updated, self.said, best["name"]]
+        options = [self.differs, self.identity]
+        if not (
+            all(isinstance(text, str) for text in texts)
+            and all(isinstance(count, int) and abs(count) < LARGEST for count in counts)
+            and all(isinstance(value, int | float) for value in [*values, best["value"]])
+            and all(isinstance(each, dict) and _depth(each) <= DEEPEST for each in options)
+            and self.state in get_args(State)
+        ):
+            raise ValueError("no run has written this")
+        self.values = {name: value and float(value) for name, value in self.values.items()}
+        if self.best is not None:
+            self.best = best | {"value": float(best["value"])}
+
+
+def _depth(value: object) -> int:
+    """How deeply lists and dictionaries are nested in each other."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return 1 + max(map(_depth, value), default=0) if isinstance(value, list) else 0
 
 
 def utc_now() -> str:
