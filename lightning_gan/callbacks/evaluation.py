@@ -19,8 +19,8 @@ from lightning_gan.callbacks.base import GANCallback, data_of, is_dry_run, run_f
 from lightning_gan.callbacks.measurements import BestDistance, measurements
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.evaluation.panel import MEASURES, Measure, Measured, Panel, default_num_samples
-from lightning_gan.evaluation.report import Report, circumstances
 from lightning_gan.evaluation.sampling import MeasuredSamples
+from lightning_gan.evaluation.stamped_values import StampedValues, circumstances
 from lightning_gan.gan import GAN
 from lightning_gan.training.sampling import BLOCK, Sampling
 
@@ -36,7 +36,7 @@ class Evaluation(GANCallback):
     (auth, ct), ``duplicates`` (dup) and ``modes``; docs/metrics.md says what each one sees. The
     reals are the training split, whose features are computed once and cached. Latents are a
     function of the seed and the sample's number, so that the values depend neither on the number of
-    processes nor on the training before, and training is not touched. Each report is a line of
+    processes nor on the training before, and training is not touched. Each measurement is a line of
     ``evaluations.jsonl`` in the folder of the run, with a stamp of all that the values depend on.
 
     Args:
@@ -80,7 +80,7 @@ class Evaluation(GANCallback):
         self._panels: dict[str, Panel] = {}
 
     def on_validation_epoch_end(self, trainer: Trainer, gan: GAN) -> None:
-        """Measures, logs, and writes the report down."""
+        """Measures, logs, and writes the values down with their stamp."""
         if is_dry_run(trainer):
             return
         started, latest = time.perf_counter(), measurements(trainer)
@@ -105,8 +105,8 @@ class Evaluation(GANCallback):
             device=str(gan.device.type),
             precision=str(trainer.precision),
         )
-        latest.report = Report(logged, stamp, run)
-        self._write(trainer, latest.report, latest.pictures)
+        latest.stamped = StampedValues(logged, stamp, run)
+        self._write(trainer, latest.stamped, latest.pictures)
 
     def _with_bar(
         self, trainer: Trainer, gan: GAN, samples: MeasuredSamples
@@ -156,14 +156,14 @@ class Evaluation(GANCallback):
                 self._best = BestDistance(now.extractor, now.value, images)
         return self._best
 
-    def _write(self, trainer: Trainer, report: Report, pictures: dict[str, Tensor]) -> None:
-        """Appends the report to those of the run, if it is one that writes."""
+    def _write(self, trainer: Trainer, stamped: StampedValues, pictures: dict[str, Tensor]) -> None:
+        """Appends the values to those of the run, if it is one that writes."""
         folder = run_folder(trainer)
         if not trainer.is_global_zero or not (trainer.loggers and folder.is_dir()):
             return
         with (folder / "evaluations.jsonl").open("a", encoding="utf-8") as file:
-            file.write(report.as_json() + "\n")
-        save_pictures(pictures, folder / "samples", f"_{report.run['images_seen']:010d}")
+            file.write(stamped.as_json() + "\n")
+        save_pictures(pictures, folder / "samples", f"_{stamped.run['images_seen']:010d}")
 
     def state_dict(self) -> dict[str, Any]:
         """The smallest distance so far."""

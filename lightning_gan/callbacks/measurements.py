@@ -8,7 +8,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from lightning_gan.evaluation.panel import Measured
-from lightning_gan.evaluation.report import Report
+from lightning_gan.evaluation.stamped_values import StampedValues
 from lightning_gan.metrics.balance import BalanceResult
 from lightning_gan.runs.record import RunRecord
 from lightning_gan.training.schedule import PlayerName
@@ -64,7 +64,7 @@ class Measurements:
         gradient_norms: By :class:`Balance`: the last norm of each player's gradient.
         samples: By :class:`Evaluation`: what generated samples are worth.
         best: By :class:`Evaluation`: the smallest distance so far.
-        report: By :class:`Evaluation`: its measurement with all that the values depend on.
+        stamped: By :class:`Evaluation`: its values with all that they depend on.
         pictures: By :class:`Evaluation`: pairs to look at, uint8 (3, H, W), by name; on rank zero.
         record: By :class:`Recorder`: what the run is; on rank zero.
     """
@@ -74,7 +74,7 @@ class Measurements:
     gradient_norms: dict[PlayerName, Tensor] = field(default_factory=dict)
     samples: Measured | None = None
     best: BestDistance | None = None
-    report: Report | None = None
+    stamped: StampedValues | None = None
     pictures: dict[str, Tensor] = field(default_factory=dict)
     record: RunRecord | None = None
 

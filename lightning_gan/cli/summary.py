@@ -38,14 +38,14 @@ def measured(trainer: Trainer, gan: GAN) -> str:
 
 
 def write_reports(trainer: Trainer, folder: Path) -> str:
-    """Writes the report of a validation or test to a file of its own; returns where, in words."""
+    """Writes the values of a validation or test to a file of its own; returns where, in words."""
     latest = measurements(trainer)
-    if latest.report is None:
+    if latest.stamped is None:
         return ""
-    run = latest.report.run
-    path = latest.report.write(folder / f"{run['stage']}-{run['images_seen']:010d}.json")
+    run = latest.stamped.run
+    path = latest.stamped.write(folder / f"{run['stage']}-{run['images_seen']:010d}.json")
     save_pictures(latest.pictures, folder / "samples", f"_{run['stage']}")
-    lines = [f"Report      {path}"] + [
+    lines = [f"Measured    {path}"] + [
         f"Pictures    {folder / 'samples' / name}_{run['stage']}.png" for name in latest.pictures
     ]
     return "".join(f"{line}\n" for line in lines)

@@ -1,1 +1,1 @@
-"""Which samples are measured, all measures of them, and the report with its stamp."""
+"""Which samples are measured, all measures of them, and values with their stamp."""

@@ -15,7 +15,7 @@ from PIL import Image
 from lightning_gan.__main__ import main
 from lightning_gan.basics.images import save_png
 from lightning_gan.datamodules import Digits
-from lightning_gan.evaluation.report import Report
+from lightning_gan.evaluation.stamped_values import StampedValues
 
 RING = ["--data", "Ring", "--measures", "[frechet, modes, neighbours]", "--num_samples", "300"]
 
@@ -38,9 +38,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def evaluated(*arguments: str) -> Report:
+def evaluated(*arguments: str) -> StampedValues:
     assert main(["evaluate", *arguments]) == 0
-    return Report.read(Path("evaluation.json"))
+    return StampedValues.read(Path("evaluation.json"))
 
 
 def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -62,27 +62,27 @@ def digits(folder: Path, count: int) -> torch.Tensor:
 def test_a_checkpoint_is_measured_with_a_stamp(
     checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report = evaluated("--ckpt_path", str(checkpoint), *RING)
-    assert {"fid/identity", "modes/ring8/covered", "nn1/identity_real"} <= report.values.keys()
+    stamped = evaluated("--ckpt_path", str(checkpoint), *RING)
+    assert {"fid/identity", "modes/ring8/covered", "nn1/identity_real"} <= stamped.values.keys()
     assert "fid/identity" in capsys.readouterr().out
-    assert report.run["images_seen"] == 1024
-    assert report.stamp["samples"]["count"] == report.values["eval/n"] == 300
+    assert stamped.run["images_seen"] == 1024
+    assert stamped.stamp["samples"]["count"] == stamped.values["eval/n"] == 300
     # the folder of a run stands for its last checkpoint
     shutil.rmtree("cache")
     Path("evaluation.json").unlink()
     again = evaluated("--ckpt_path", str(checkpoint.parents[1]), *RING)
-    timeless = {key: x for key, x in report.values.items() if key != "eval/seconds"}
+    timeless = {key: x for key, x in stamped.values.items() if key != "eval/seconds"}
     assert again.values | timeless == again.values
-    assert again.stamp == report.stamp
+    assert again.stamp == stamped.stamp
 
 
 def test_what_predict_writes_is_measured_like_its_checkpoint(checkpoint: Path) -> None:
     assert main(["predict", "--ckpt_path", str(checkpoint), "--n", "300", "--output", "drawn"]) == 0
-    report = evaluated("--samples", "drawn", *RING[:4])
-    assert report.values["eval/n"] == 300
+    stamped = evaluated("--samples", "drawn", *RING[:4])
+    assert stamped.values["eval/n"] == 300
     points = np.loadtxt("drawn/points.csv", delimiter=",")
-    assert report.values["fid/identity"] > 0
-    assert report.stamp["samples"] == {
+    assert stamped.values["fid/identity"] > 0
+    assert stamped.stamp["samples"] == {
         "source": "files",
         "count": len(points),
         "quantisation": "none",
@@ -176,7 +176,7 @@ def test_two_measurements_are_compared_where_they_were_made_alike(
     assert main(["compare", "a.json", "c.json", "--despite", "samples.seed"]) == 0
 
 
-def test_a_test_writes_a_report_beside_the_run(
+def test_a_test_writes_its_values_beside_the_run(
     checkpoint: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.argv", ["lightning-gan"])
@@ -184,16 +184,16 @@ def test_a_test_writes_a_report_beside_the_run(
     options = ["--config", "mlp_ring", "--ckpt_path", str(checkpoint), *short]
     assert main(["test", *options, "--trainer.accelerator", "cpu"]) == 0
     path = checkpoint.parents[1] / "test-0000001024.json"
-    assert f"Report      {path}" in capsys.readouterr().out
-    report = Report.read(path)
-    assert {"kid/identity", "auth/identity", "fid/identity"} <= report.values.keys()
-    assert (report.run["stage"], report.run["checkpoint"]) == ("test", str(checkpoint))
+    assert f"Measured    {path}" in capsys.readouterr().out
+    stamped = StampedValues.read(path)
+    assert {"kid/identity", "auth/identity", "fid/identity"} <= stamped.values.keys()
+    assert (stamped.run["stage"], stamped.run["checkpoint"]) == ("test", str(checkpoint))
 
 
-def test_no_report_and_no_file_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_measurement_and_no_file_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     Path("empty.json").write_text(json.dumps({}))
     assert "cannot be read" in complaint(capsys, "compare", "none.json", "empty.json")
-    assert "holds no report" in complaint(capsys, "compare", "empty.json", "empty.json")
+    assert "holds no measurement" in complaint(capsys, "compare", "empty.json", "empty.json")
     assert "required" in complaint(capsys, "compare", "empty.json")
 
 

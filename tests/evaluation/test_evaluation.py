@@ -19,8 +19,8 @@ from lightning_gan.callbacks import Evaluation
 from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.evaluation.panel import Measured
-from lightning_gan.evaluation.report import Report
 from lightning_gan.evaluation.sampling import MeasuredSamples
+from lightning_gan.evaluation.stamped_values import StampedValues
 from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPGenerator
 from lightning_gan.training.sampling import BLOCK, Sampling
@@ -234,7 +234,7 @@ def test_each_evaluation_leaves_a_line_with_its_stamp(tmp_path: Path) -> None:
     expected = {"count": 40, "seed": 0, "weights": "averaged", "truncation": None}
     assert stamp["samples"] == stamp["samples"] | expected
     assert {"lightning_gan", "torch", "lightning"} == stamp["versions"].keys()
-    assert Report.read(path).values == latest(trainer, "samples")
+    assert StampedValues.read(path).values == latest(trainer, "samples")
 
 
 def test_the_best_evaluation_is_kept_in_checkpoints() -> None:

@@ -23,8 +23,8 @@ from lightning_gan.datamodules import RealData
 from lightning_gan.datamodules.pictures import decode, find_pictures
 from lightning_gan.errors import ConfigurationError, DataError
 from lightning_gan.evaluation.panel import Measure, Panel, default_num_samples
-from lightning_gan.evaluation.report import Report, circumstances
 from lightning_gan.evaluation.sampling import MeasuredSamples
+from lightning_gan.evaluation.stamped_values import StampedValues, circumstances
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.chunks import chunks
 from lightning_gan.training.sampling import BLOCK, Sampling
@@ -50,7 +50,7 @@ def evaluate(
 ) -> None:
     """Measures a checkpoint, or anybody's pictures, against a data set.
 
-    Prints a table and writes a report; the closest pairs as pictures beside it.
+    Prints a table and writes the values with their stamp; the closest pairs as pictures beside it.
 
     Args:
         data: What to compare with.
@@ -67,7 +67,7 @@ def evaluate(
         cache_dir: Folder for the reals' features.
         device: Where to compute; the first GPU where there is one.
         modules: A module with parts of your own that the checkpoint names; may be repeated.
-        output: The report.
+        output: File to write them to.
 
     Raises:
         ConfigurationError: If an option makes no sense.
@@ -95,11 +95,11 @@ def evaluate(
     measured = panel.measure(tqdm(source.chunks, "measuring", total, disable=None, unit="chunk"))
     values = replace(measured, seconds=time.perf_counter() - started).logged()
     stamp = panel.stamp() | {"samples": source.stamp, "versions": versions()}
-    report = Report(values, stamp, circumstances(device=place.type, **source.about))
+    stamped = StampedValues(values, stamp, circumstances(device=place.type, **source.about))
     for name, value in sorted(values.items()):
         sys.stdout.write(f"{name:<34} {value:.6g}\n")
-    path = report.write(output)
-    sys.stdout.write(f"Report      {path}\n")
+    path = stamped.write(output)
+    sys.stdout.write(f"Measured    {path}\n")
     for name, pairs in panel.pictures(measured, source.rows).items():
         picture = path.with_name(f"{path.stem}_{name}.png")
         save_png(pairs, picture)

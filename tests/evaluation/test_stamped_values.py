@@ -1,4 +1,4 @@
-"""Reports: written whole, read back, and compared only where they were measured alike."""
+"""Stamped values: written whole, read back, compared only where they were measured alike."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.evaluation.report import Report, check_comparable, comparison, differences
+from lightning_gan.evaluation.stamped_values import (
+    StampedValues,
+    check_comparable,
+    comparison,
+    differences,
+)
 
 STAMP: dict[str, Any] = {
     "extractor": {"name": "mnist_cnn", "sha256": "ab" * 32},
@@ -18,57 +23,57 @@ STAMP: dict[str, Any] = {
 }
 
 
-def report(fid: float = 2.5, **stamp: Any) -> Report:
-    return Report({"fid/x": fid, "eval/n": 10.0}, STAMP | stamp, {"checkpoint": "last.ckpt"})
+def stamped(fid: float = 2.5, **stamp: Any) -> StampedValues:
+    return StampedValues({"fid/x": fid, "eval/n": 10.0}, STAMP | stamp, {"checkpoint": "last.ckpt"})
 
 
-def test_a_report_is_read_as_it_was_written(tmp_path: Path) -> None:
-    path = report().write(tmp_path / "new" / "a.json")
-    assert Report.read(path) == report()
-    unknown = Report.read(report(math.nan).write(tmp_path / "b.json"))
+def test_values_are_read_as_they_were_written(tmp_path: Path) -> None:
+    path = stamped().write(tmp_path / "new" / "a.json")
+    assert StampedValues.read(path) == stamped()
+    unknown = StampedValues.read(stamped(math.nan).write(tmp_path / "b.json"))
     assert math.isnan(unknown.values["fid/x"])
     assert "NaN" not in (tmp_path / "b.json").read_text()
 
 
-def test_a_report_never_replaces_another(tmp_path: Path) -> None:
-    paths = [report(float(number)).write(tmp_path / "a.json") for number in range(3)]
+def test_a_measurement_never_replaces_another(tmp_path: Path) -> None:
+    paths = [stamped(float(number)).write(tmp_path / "a.json") for number in range(3)]
     assert [path.name for path in paths] == ["a.json", "a-1.json", "a-2.json"]
-    assert [Report.read(path).values["fid/x"] for path in paths] == [0, 1, 2]
+    assert [StampedValues.read(path).values["fid/x"] for path in paths] == [0, 1, 2]
 
 
-def test_of_many_reports_in_a_file_the_last_is_read(tmp_path: Path) -> None:
+def test_of_many_measurements_in_a_file_the_last_is_read(tmp_path: Path) -> None:
     path = tmp_path / "evaluations.jsonl"
-    path.write_text("".join(report(float(number)).as_json() + "\n" for number in range(3)))
-    assert Report.read(path).values["fid/x"] == 2
+    path.write_text("".join(stamped(float(number)).as_json() + "\n" for number in range(3)))
+    assert StampedValues.read(path).values["fid/x"] == 2
 
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
         (None, "cannot be read"),
-        ("{", "holds no report"),
-        ("[]", "holds no report"),
-        ('{"values": {}}', "holds no report"),
-        ("[" * 100_000, "holds no report"),
+        ("{", "holds no measurement"),
+        ("[]", "holds no measurement"),
+        ('{"values": {}}', "holds no measurement"),
+        ("[" * 100_000, "holds no measurement"),
         ('{"format": 0, "values": {}, "stamp": {}, "run": {}}', "another version"),
         ('{"format": 1, "values": [], "stamp": {}, "run": {}}', "another version"),
         ('{"format": 1, "values": {"a": "b"}, "stamp": {}, "run": {}}', "no numbers"),
     ],
 )
-def test_files_without_a_report_are_refused(
+def test_files_without_a_measurement_are_refused(
     content: str | None, complaint: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.json"
     if content is not None:
         path.write_text(content)
     with pytest.raises(ConfigurationError, match=complaint):
-        Report.read(path)
+        StampedValues.read(path)
 
 
-def test_a_report_that_cannot_be_written_is_not_lost(tmp_path: Path) -> None:
+def test_a_measurement_that_cannot_be_written_is_not_lost(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match=r'--output\. It says: \{"format"'):
-        report().write(tmp_path / "file" / "a.json")
+        stamped().write(tmp_path / "file" / "a.json")
 
 
 def test_differences_are_found_at_any_depth() -> None:
@@ -78,30 +83,30 @@ def test_differences_are_found_at_any_depth() -> None:
 
 
 def test_numbers_with_other_stamps_do_not_compare() -> None:
-    other = report(samples={"count": 5000, "seed": 1})
-    check_comparable(report(), report())
+    other = stamped(samples={"count": 5000, "seed": 1})
+    check_comparable(stamped(), stamped())
     with pytest.raises(
         ConfigurationError,
         match=r"count is 10000 and 5000; samples\.seed is 0 and 1.*--despite samples\.count",
     ):
-        check_comparable(report(), other)
+        check_comparable(stamped(), other)
     with pytest.raises(ConfigurationError, match=r"compare: samples\.seed is 0 and 1"):
-        check_comparable(report(), other, ["samples.count"])
-    check_comparable(report(), other, ["samples"])
+        check_comparable(stamped(), other, ["samples.count"])
+    check_comparable(stamped(), other, ["samples"])
 
 
 def test_a_difference_taken_upon_oneself_covers_whole_names_only() -> None:
     first, other = ({"samples": {"count": n, "counted": n, "seed": 0}} for n in (1, 2))
     with pytest.raises(ConfigurationError, match=r"compare: samples\.counted is 1 and 2"):
-        check_comparable(report(**first), report(**other), ["samples.count"])
+        check_comparable(stamped(**first), stamped(**other), ["samples.count"])
 
 
 def test_what_was_measured_and_when_may_differ() -> None:
-    check_comparable(report(), Report({}, STAMP, {"checkpoint": "best.ckpt"}))
+    check_comparable(stamped(), StampedValues({}, STAMP, {"checkpoint": "best.ckpt"}))
 
 
 def test_a_comparison_shows_both_and_their_difference() -> None:
-    text = comparison(report(2.5), Report({"kid/x": 1.0, "fid/x": 2.0}, STAMP, {}))
+    text = comparison(stamped(2.5), StampedValues({"kid/x": 1.0, "fid/x": 2.0}, STAMP, {}))
     lines = {line.split()[0]: line.split()[1:] for line in text.splitlines()[1:]}
     assert lines["fid/x"] == ["2.5", "2", "-0.5"]
     assert lines["kid/x"] == ["nan", "1", "+nan"]
@@ -109,6 +114,6 @@ def test_a_comparison_shows_both_and_their_difference() -> None:
     assert "checkpoint last.ckpt" in text
 
 
-def test_a_report_is_plain_json(tmp_path: Path) -> None:
-    content = json.loads(report().as_json())
+def test_a_measurement_is_plain_json(tmp_path: Path) -> None:
+    content = json.loads(stamped().as_json())
     assert content.keys() == {"format", "values", "stamp", "run"}

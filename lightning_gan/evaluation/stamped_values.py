@@ -17,8 +17,8 @@ FORMAT = 1  # of the files
 
 
 @dataclass(frozen=True)
-class Report:
-    """What was measured.
+class StampedValues:
+    """What was measured, and how.
 
     Args:
         values: The values, by the names in the logs.
@@ -32,13 +32,13 @@ class Report:
     run: dict[str, Any]
 
     def as_json(self, indent: int | None = None) -> str:
-        """The report as JSON, in which NaN and infinities are null."""
+        """All of it as JSON, in which NaN and infinities are null."""
         values = {key: x if math.isfinite(x) else None for key, x in self.values.items()}
         content = {"format": FORMAT, "values": values, "stamp": self.stamp, "run": self.run}
         return json.dumps(content, indent=indent, sort_keys=True)
 
     def write(self, path: Path) -> Path:
-        """Writes the report to a new file of that name, or a numbered one where there is one.
+        """Writes them to a new file of that name, or a numbered one where there is one.
 
         Raises:
             ConfigurationError: If the file cannot be written.
@@ -56,16 +56,16 @@ class Report:
                     number += 1
         except OSError as error:
             raise ConfigurationError(
-                f"The report cannot be written to {path} ({error.strerror}): give another place "
-                f"with --output. It says: {self.as_json()}"
+                f"The measurement cannot be written to {path} ({error.strerror}): give another "
+                f"place with --output. It says: {self.as_json()}"
             ) from error
 
     @classmethod
-    def read(cls, path: Path) -> "Report":
-        """The report of a JSON file, or the last one of a file with a report on each line.
+    def read(cls, path: Path) -> "StampedValues":
+        """Those of a JSON file, or the last ones of a file with a measurement on each line.
 
         Raises:
-            ConfigurationError: If there is no such file, or it holds no report.
+            ConfigurationError: If there is no such file, or it holds no measurement.
         """
         try:
             text = path.read_text(encoding="utf-8")
@@ -80,12 +80,12 @@ class Report:
             ) from error
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConfigurationError(
-                f"{path} holds no report: give a file that lightning-gan test or evaluate has "
+                f"{path} holds no measurement: give a file that lightning-gan test or evaluate has "
                 "written."
             ) from error
         if content.get("format") != FORMAT or not all(isinstance(part, dict) for part in parts):
             raise ConfigurationError(
-                f"{path} was written by another version, or is no report: measure again."
+                f"{path} was written by another version, or is no measurement: measure again."
             )
         found = {key: math.nan if x is None else x for key, x in parts[0].items()}
         if not all(isinstance(x, int | float) for x in found.values()):
@@ -108,11 +108,11 @@ def differences(a: Any, b: Any, name: str = "") -> Iterator[tuple[str, Any, Any]
         yield name, a, b
 
 
-def check_comparable(a: Report, b: Report, despite: Collection[str] = ()) -> None:
+def check_comparable(a: StampedValues, b: StampedValues, despite: Collection[str] = ()) -> None:
     """Refuses to compare what was not measured alike.
 
     Args:
-        a: One report.
+        a: One measurement.
         b: Another one.
         despite: Dotted names in the stamp, such as ``samples.seed``, that may differ; a name covers
             those below it.
@@ -133,7 +133,7 @@ def check_comparable(a: Report, b: Report, despite: Collection[str] = ()) -> Non
         )
 
 
-def comparison(a: Report, b: Report) -> str:
+def comparison(a: StampedValues, b: StampedValues) -> str:
     """A table of the values of both, and of what was measured where they say so."""
     keys = sorted(key for key in a.values.keys() | b.values.keys() if not key.startswith("eval/"))
     width = max([len(key) for key in keys], default=0)
@@ -141,8 +141,8 @@ def comparison(a: Report, b: Report) -> str:
     for key in keys:
         x, y = a.values.get(key, math.nan), b.values.get(key, math.nan)
         lines.append(f"{key:<{width}}  {x:>12.6g} {y:>12.6g} {y - x:>+12.4g}")
-    for name, report in (("first", a), ("second", b)):
-        about = ", ".join(f"{key} {value}" for key, value in sorted(report.run.items()))
+    for name, measurement in (("first", a), ("second", b)):
+        about = ", ".join(f"{key} {value}" for key, value in sorted(measurement.run.items()))
         lines.append(f"{name}: {about}")
     return "\n".join(lines)
 
