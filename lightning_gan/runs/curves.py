@@ -10,6 +10,10 @@ from lightning_gan.errors import ConfigurationError
 
 NAME = "metrics.csv"
 IMAGES = "progress/images"
+LARGEST = 1e100
+"""Numbers beyond it are drawn like infinities."""
+FEW = 30
+"""Points that can be told from each other in a picture."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def _rows(path: Path) -> Iterator[dict[str, float]]:
                 (name, _number(cell)) for name, cell in zip(names, cells, strict=False) if cell
             )
             row = {name: number for name, number in numbers if number is not None}
-            if not math.isfinite(row.get(IMAGES, 0.0)):
+            if not 0 <= row.get(IMAGES, 0.0) < LARGEST:
                 del row[IMAGES]
             yield row
 
@@ -121,6 +125,11 @@ class Thinned:
     high: tuple[float, ...]
     is_whole: bool
 
+    @property
+    def are_few(self) -> bool:
+        """Whether a picture shows where each point is."""
+        return len(self.images) <= FEW
+
 
 def thinned(series: Series, most: int = 300) -> Thinned:
     """A series in at most ``most`` groups of neighbours.
@@ -132,7 +141,7 @@ def thinned(series: Series, most: int = 300) -> Thinned:
     count = len(series.values)
     size = -(-count // most) or 1
     groups = [series.values[start : start + size] for start in range(0, count, size)]
-    finite = [[x for x in group if math.isfinite(x)] or [math.nan] for group in groups]
+    finite = [[x for x in group if abs(x) < LARGEST] or [math.nan] for group in groups]
     ends = [min(start + size, count) - 1 for start in range(0, count, size)]
     return Thinned(
         tuple(series.images[end] for end in ends),

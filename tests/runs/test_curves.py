@@ -31,9 +31,10 @@ def test_what_a_resumed_run_logs_once_more_counts_once(tmp_path: Path) -> None:
 
 
 def test_values_that_are_not_finite_stay(tmp_path: Path) -> None:
-    values = read_curves(write(tmp_path, "progress/images,a\n64,nan\n128,inf\nnan,1\n"))["a"].values
-    assert math.isnan(values[0])
-    assert values[1:] == (math.inf, 1)
+    series = read_curves(write(tmp_path, "progress/images,a\n64,nan\n128,inf\nnan,1\n-5,2\n"))["a"]
+    assert math.isnan(series.values[0])
+    assert series.values[1:] == (math.inf, 1, 2)
+    assert series.images == (64, 128, 128, 128)  # where the images are no number, those before
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,9 @@ def test_the_last_images_are_kept_where_groups_do_not_divide() -> None:
 
 
 def test_a_group_without_finite_values_is_a_gap() -> None:
-    found = thinned(Series((1, 2, 3, 4), (math.nan, math.inf, 1, math.nan)), most=2)
+    found = thinned(
+        Series((1, 2, 3, 4, 5, 6), (math.nan, math.inf, -1e300, 1, math.nan, 1)), most=2
+    )
     assert math.isnan(found.middle[0])
     assert found.middle[1] == found.low[1] == found.high[1] == 1
 
