@@ -69,28 +69,47 @@ class StampedValues:
         """
         try:
             text = path.read_text(encoding="utf-8")
-            if path.suffix == ".jsonl":
-                text = text.strip().rpartition("\n")[2]
-            content = json.loads(text)
-            parts = [content[key] for key in ("values", "stamp", "run")]
         except OSError as error:
             raise ConfigurationError(
                 f"{path} cannot be read ({error.strerror}): give a file that lightning-gan test or "
                 "evaluate has written."
             ) from error
+        except ValueError as error:
+            raise _no_measurement(path) from error
+        return cls.parse(
+            text.strip().rpartition("\n")[2] if path.suffix == ".jsonl" else text, path
+        )
+
+    @classmethod
+    def parse(cls, text: str, source: Path) -> "StampedValues":
+        """Those of a JSON text.
+
+        Args:
+            text: As :meth:`as_json` makes it.
+            source: Where it stands, for messages.
+
+        Raises:
+            ConfigurationError: If it holds no measurement.
+        """
+        try:
+            content = json.loads(text)
+            parts = [content[key] for key in ("values", "stamp", "run")]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ConfigurationError(
-                f"{path} holds no measurement: give a file that lightning-gan test or evaluate has "
-                "written."
-            ) from error
+            raise _no_measurement(source) from error
         if content.get("format") != FORMAT or not all(isinstance(part, dict) for part in parts):
             raise ConfigurationError(
-                f"{path} was written by another version, or is no measurement: measure again."
+                f"{source} was written by another version, or is no measurement: measure again."
             )
         found = {key: math.nan if x is None else x for key, x in parts[0].items()}
         if not all(isinstance(x, int | float) for x in found.values()):
-            raise ConfigurationError(f"{path} holds values that are no numbers: measure again.")
+            raise ConfigurationError(f"{source} holds values that are no numbers: measure again.")
         return cls({key: float(x) for key, x in found.items()}, parts[1], parts[2])
+
+
+def _no_measurement(path: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} holds no measurement: give a file that lightning-gan test or evaluate has written."
+    )
 
 
 def circumstances(**more: Any) -> dict[str, Any]:  # noqa: ANN401 (what JSON can hold)
