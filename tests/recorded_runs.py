@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning_gan.evaluation.report import Report
+from lightning_gan.evaluation.stamped_values import StampedValues
 from lightning_gan.runs.record import RunRecord, Segment
 
 STAMP: dict[str, Any] = {
@@ -62,7 +62,7 @@ def record(seed: int = 0, **fields: Any) -> RunRecord:
     return RunRecord(**usual | fields)
 
 
-def report(fid: float, images: Any = 20_224, **stamp: Any) -> Report:
+def report(fid: float, images: Any = 20_224, **stamp: Any) -> StampedValues:
     """An evaluation with that Frechet distance."""
     values = {
         "eval/n": 2500.0,
@@ -72,13 +72,13 @@ def report(fid: float, images: Any = 20_224, **stamp: Any) -> Report:
         "modes/ring/covered": 8.0,
         "precision/identity": 1 - fid,
     }
-    return Report(values, STAMP | stamp, {"images_seen": images, "stage": "val"})
+    return StampedValues(values, STAMP | stamp, {"images_seen": images, "stage": "val"})
 
 
 def write_run(
     folder: Path,
     record: RunRecord,
-    reports: Sequence[Report] = (),
+    reports: Sequence[StampedValues] = (),
     updated: str | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> Path:
