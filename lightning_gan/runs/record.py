@@ -48,6 +48,22 @@ class Segment:
     config: str = ""
     changes: dict[str, list[Any]] = field(default_factory=dict)
 
+    def check(self) -> None:
+        """Refuses what no run has written.
+
+        Raises:
+            ValueError: If a field is of another kind, or beyond all measure.
+        """
+        counts = [self.images, self.processes, self.batch_size or 0, self.threads]
+        texts = [self.started, self.device, self.config, *self.versions.values()]
+        both = self.changes.values()
+        if not (
+            all(isinstance(count, int) and abs(count) < LARGEST for count in counts)
+            and all(isinstance(text, str) for text in texts)
+            and all(isinstance(change, list) and _depth(change) <= DEEPEST for change in both)
+        ):
+            raise ValueError("no run has written this")
+
 
 @dataclass
 class RunRecord:
@@ -143,6 +159,9 @@ class RunRecord:
         values = [value for value in self.values.values() if value is not None]
         texts = [self.id, self.name, self.recipe or "", self.updated, self.said, best["name"]]
         options = [self.differs, self.identity]
+        counts += self.parameters.values()
+        for segment in self.segments:
+            segment.check()
         if not (
             all(isinstance(text, str) for text in texts)
             and all(isinstance(count, int) and abs(count) < LARGEST for count in counts)

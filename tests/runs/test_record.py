@@ -1,5 +1,6 @@
 """The record of a run is read as it was written, or refused in a sentence."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ from recorded_runs import record, write_run
 
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.runs.record import FORMAT, RunRecord
+
+START = asdict(record().segments[0])
 
 
 def nested(levels: int) -> dict[str, Any]:
@@ -37,7 +40,13 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
         {"images": 10**400},
         {"max_images": 1.5},
         {"segments": [{"started": "now"}]},
+        {"segments": [START | {"images": "0"}]},
+        {"segments": [START | {"device": None}]},
+        {"segments": [START | {"versions": ["torch"]}]},
+        {"segments": [START | {"changes": {"seed": 1}}]},
         {"segments": None},
+        {"parameters": []},
+        {"parameters": {"generator": "many"}},
         {"state": "asleep"},
         {"state": []},
         {"values": {"fid/identity": "low"}},
