@@ -1,0 +1,123 @@
+"""The pictures of a run as data URIs, few enough for a page."""
+
+import base64
+import re
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+MAX_GRIDS = 40
+"""Of a run; where there are more, some are left out in between."""
+PNG = b"\x89PNG\r\n\x1a\n"
+GRID = re.compile(r"\d+")
+OF_KIND = re.compile(r"(?P<kind>.*?)_?(?P<when>\d+|val|test)?")
+"""Names of files without the ending: what they show, after how many images or in which stage."""
+REALS = "reals"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG file inside a page.
+
+    Args:
+        caption: What it shows.
+        uri: Its bytes as a data URI.
+        width: In pixels.
+        height: In pixels.
+    """
+
+    caption: str
+    uri: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Grids:
+    """Grids of samples from the same latents, as training goes on.
+
+    Args:
+        pictures: In the order of images seen.
+        total: How many there are in the folder.
+    """
+
+    pictures: list[Picture]
+    total: int
+
+
+class Allowance:
+    """The bytes that the pictures of a run may still take.
+
+    Args:
+        size: In bytes.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    def read(self, path: Path, caption: str) -> Picture | None:
+        """A PNG file; None where it cannot be read, is torn, or would take too much."""
+        try:
+            content = path.read_bytes()
+        except OSError:
+            return None
+        whole = content.startswith(PNG) and content[12:16] == b"IHDR" and b"IEND" in content[-16:]
+        if not whole or len(content) > self.left:
+            return None
+        self.left -= len(content)
+        width, height = struct.unpack(">II", content[16:24])
+        uri = f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
+        return Picture(caption, uri, width, height)
+
+
+def read_grids(folder: Path, allowance: Allowance) -> Grids:
+    """The grids of a run over time; the first and the last one of them in any case that fits.
+
+    Args:
+        folder: Folder of the run.
+        allowance: What they may take.
+    """
+    paths = sorted(
+        (path for path in (folder / "samples").glob("*.png") if GRID.fullmatch(path.stem)),
+        key=lambda path: int(path.stem),
+    )
+    chosen = _spread(paths, allowance.left)
+    found = [allowance.read(path, f"{int(path.stem):,} images") for path in chosen]
+    return Grids([picture for picture in found if picture is not None], len(paths))
+
+
+def _spread(paths: Sequence[Path], size: int) -> list[Path]:
+    """As many of the paths as fit, evenly spread, the last one among them."""
+    for count in range(min(len(paths), MAX_GRIDS), 1, -1):
+        chosen = [paths[round(n * (len(paths) - 1) / (count - 1))] for n in range(count)]
+        if sum(path.stat().st_size for path in chosen) <= size:
+            return chosen
+    return list(paths[-1:])
+
+
+def read_reals(folder: Path, allowance: Allowance) -> Picture | None:
+    """The real images beside which the grids are looked at, where they were drawn."""
+    return allowance.read(folder / f"{REALS}.png", "Real images")
+
+
+def read_others(folder: Path, allowance: Allowance) -> dict[str, Picture]:
+    """All other pictures of samples, the latest of each kind, and that of a test.
+
+    Returns:
+        By name, as in ``nearest_training`` or ``closest_pairs_test``.
+    """
+    latest: dict[str, tuple[int, Path]] = {}
+    for path in sorted((folder / "samples").glob("*.png")):
+        match = OF_KIND.fullmatch(path.stem)
+        if match is None or GRID.fullmatch(path.stem):
+            continue
+        kind, when = match["kind"], match["when"] or "0"
+        name, images = (kind, int(when)) if when.isdigit() else (path.stem, 0)
+        latest[name] = max(latest.get(name, (-1, path)), (images, path))
+    found = {}
+    for name, (images, path) in latest.items():
+        caption = f"after {images:,} images" if images else ""
+        if (picture := allowance.read(path, caption)) is not None:
+            found[name] = picture
+    return found
