@@ -4,6 +4,7 @@ import importlib
 import inspect
 import typing
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import docstring_parser
 import torch
@@ -18,14 +19,20 @@ KEYWORDS = {"label": "class", "modules": "import"}
 def run_function(function: Callable[..., None], arguments: list[str]) -> None:
     """Calls a function with what the command line gives for its parameters.
 
-    Those that it takes by name only are options, the others stand by themselves. One that is ()
-    where it is left out may be repeated.
+    Those that it takes by name only are options, the others stand by themselves, ``*these`` as many
+    as there are. An option that is () where it is left out may be repeated.
 
     Raises:
         ConfigurationError: If an option is unknown, missing, or of another type.
     """
     parser = _parser(function)
-    function(**parser.instantiate_classes(parser.parse_args(arguments)))
+    given = dict(parser.instantiate_classes(parser.parse_args(arguments)))
+    parameters = inspect.signature(function).parameters.values()
+    positional = [given.pop(p.name) for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    for parameter in parameters:
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            positional += given.pop(parameter.name)
+    function(*positional, **given)
 
 
 def _parser(function: Callable[..., None]) -> Parser:
@@ -38,14 +45,18 @@ def _parser(function: Callable[..., None]) -> Parser:
         formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
-    special = [p for p in parameters if p.name in KEYWORDS or p.default == ()]
-    parser.add_function_arguments(
-        function,
-        as_group=False,
-        as_positional=any(p.kind is not p.KEYWORD_ONLY for p in parameters),
-        skip={parameter.name for parameter in special},
-    )
     hints = typing.get_type_hints(function)
+    positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    for parameter in positional:
+        parser.add_argument(
+            parameter.name,
+            type=hints[parameter.name],
+            help=described.get(parameter.name),
+            **_how_many(parameter),
+        )
+    special = [p for p in parameters if p.name in KEYWORDS or p.default == ()]
+    skip: set[str | int] = {parameter.name for parameter in [*positional, *special]}
+    parser.add_function_arguments(function, as_group=False, skip=skip)
     for parameter in special:
         option = KEYWORDS.get(parameter.name, parameter.name)
         repeated = {"action": "append", "type": str, "default": []}
@@ -58,6 +69,14 @@ def _parser(function: Callable[..., None]) -> Parser:
             **(repeated if parameter.default == () else once),
         )
     return parser
+
+
+def _how_many(parameter: inspect.Parameter) -> dict[str, Any]:
+    """How argparse takes a parameter that stands by itself."""
+    if parameter.kind is parameter.VAR_POSITIONAL:
+        return {"nargs": "+"}
+    optional = parameter.default is not parameter.empty
+    return {"nargs": "?", "default": parameter.default} if optional else {}
 
 
 def import_modules(names: Sequence[str]) -> None:
