@@ -1,0 +1,113 @@
+"""Everything that the folder of a run holds for those who look at it."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.evaluation.stamped_values import StampedValues
+from lightning_gan.runs.curves import Curves, read_curves
+from lightning_gan.runs.lock import is_held
+from lightning_gan.runs.pictures import (
+    Allowance,
+    Grids,
+    Picture,
+    read_grids,
+    read_others,
+    read_reals,
+)
+from lightning_gan.runs.record import RunRecord
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a run has left in its folder; None is what is not there.
+
+    Args:
+        folder: The folder.
+        record: What it is and how it stands.
+        is_held: Whether a living process writes into the folder; None where nobody can tell.
+        curves: Its series by their names in the logs.
+        measured: Its last evaluation, and that of its last test, by the stage.
+        grids: Its samples over time.
+        reals: Real images beside them.
+        pictures: Other pictures, by name.
+        config: Text of the last configuration.
+    """
+
+    folder: Path
+    record: RunRecord
+    is_held: bool | None
+    curves: Curves
+    measured: dict[str, StampedValues]
+    grids: Grids
+    reals: Picture | None
+    pictures: dict[str, Picture]
+    config: str | None
+
+
+def read_contents(folder: Path, picture_bytes: int) -> Contents:
+    """What a run's folder holds.
+
+    Args:
+        folder: The folder.
+        picture_bytes: What its pictures may take together.
+
+    Raises:
+        ConfigurationError: If it is no run's, or its record or curves cannot be read.
+    """
+    record = RunRecord.read(folder)
+    allowance = Allowance(picture_bytes)
+    reals, pictures = read_reals(folder, allowance), read_others(folder, allowance)
+    return Contents(
+        folder,
+        record,
+        is_held(folder),
+        read_curves(folder),
+        _measured(folder),
+        read_grids(folder, allowance),
+        reals,
+        pictures,
+        _config(folder, record),
+    )
+
+
+def _measured(folder: Path) -> dict[str, StampedValues]:
+    """The last measurement while training, and the last test."""
+    found = {}
+    for stamped in _evaluations(folder / "evaluations.jsonl"):
+        found["test" if stamped.run.get("stage") == "test" else "val"] = stamped
+    for stamped in _tests(folder):
+        found["test"] = stamped
+    return found
+
+
+def _evaluations(path: Path) -> list[StampedValues]:
+    """All measurements of a file with one on each line; lines that are torn are passed over."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        with suppress(ConfigurationError):
+            found.append(StampedValues.parse(line, path))
+    return found
+
+
+def _tests(folder: Path) -> list[StampedValues]:
+    """What ``lightning-gan test`` has measured, the latest at the end."""
+    found = []
+    for path in folder.glob("test-*.json"):
+        with suppress(ConfigurationError):
+            found.append(StampedValues.read(path))
+    return sorted(found, key=lambda stamped: str(stamped.run.get("date", "")))
+
+
+def _config(folder: Path, record: RunRecord) -> str | None:
+    """The configuration that the run was last started with."""
+    named = [Path(segment.config).name for segment in record.segments[-1:] if segment.config]
+    for name in (*named, "config.yaml"):
+        with suppress(OSError):
+            return (folder / name).read_text(encoding="utf-8", errors="replace")
+    return None
