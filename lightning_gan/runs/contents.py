@@ -1,5 +1,6 @@
 """Everything that the folder of a run holds for those who look at it."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,19 @@ class Contents:
     reals: Picture | None
     pictures: dict[str, Picture]
     config: str | None
+
+
+Runs = dict[str, Contents]
+"""Some runs by names that differ."""
+
+
+def named(found: Sequence[Contents]) -> Runs:
+    """Runs by their names, with the folder where two have one name."""
+    names = [contents.record.name or contents.folder.name for contents in found]
+    return {
+        name if names.count(name) == 1 else f"{name} ({contents.folder})": contents
+        for name, contents in zip(names, found, strict=True)
+    }
 
 
 def read_contents(folder: Path, picture_bytes: int) -> Contents:

@@ -1,0 +1,74 @@
+"""The end of a page: what was measured last, its stamps, and the configurations."""
+
+from collections.abc import Sequence
+from html import escape
+
+from lightning_gan.evaluation.stamped_values import StampedValues, differences
+from lightning_gan.runs.contents import Runs
+from lightning_gan.runs.html import flat, row, shown, table
+from lightning_gan.runs.panels import MEANINGS
+
+
+def values(runs: Runs) -> str:
+    """The last evaluation of each run, with floors, and a warning where they do not compare."""
+    columns = [(name, stage, s) for name, run in runs.items() for stage, s in run.measured.items()]
+    if not columns:
+        return "<h2>Last evaluation</h2><p class=none>Nothing has been measured yet.</p>"
+    names = sorted({name for *_, stamped in columns for name in stamped.values})
+    heads = [
+        f"{escape(name) + '<br>' if len(runs) > 1 else ''}{escape(_when(stage, stamped))}"
+        for name, stage, stamped in columns
+    ]
+    lines, meanings = [row("", heads, head=True)], dict(MEANINGS)
+    for name in names:
+        if name.endswith("_floor"):  # it stands beside its value
+            continue
+        cells = [_value(stamped, name) for *_, stamped in columns]
+        about = meanings.pop(name.partition("/")[0], "")  # said once, at the first of a group
+        lines.append(row(name, cells, about))
+    return f"<h2>Last evaluation</h2>{_unlike(columns)}{table(lines)}"
+
+
+def _when(stage: str, stamped: StampedValues) -> str:
+    word = "test" if stage == "test" else "validation"
+    return f"{word} after {shown(stamped.run.get('images_seen', 'unknown'))} images"
+
+
+def _value(stamped: StampedValues, name: str) -> str:
+    if name not in stamped.values:
+        return ""
+    floor = stamped.values.get(f"{name}_floor")
+    small = "" if floor is None else f"<small>a perfect generator: {floor:.4g}</small>"
+    return f"{stamped.values[name]:.5g}{small}"
+
+
+def _unlike(columns: Sequence[tuple[str, str, StampedValues]]) -> str:
+    """What values of one stage were not measured alike in."""
+    found: set[str] = set()
+    for stage in ("val", "test"):
+        stamps = [stamped.stamp for _, of, stamped in columns if of == stage]
+        for other in stamps[1:]:
+            found |= {name for name, *_ in differences(stamps[0], other)}
+    if not found:
+        return ""
+    listed = escape(", ".join(sorted(found)))
+    return (
+        "<div class=alarms><p><b>These values do not compare:</b> they were not measured alike "
+        f"({listed}).</p></div>"
+    )
+
+
+def details(runs: Runs) -> str:
+    """The stamps and configurations, folded."""
+    parts = []
+    for name, run in runs.items():
+        of = f" of {escape(name)}" if len(runs) > 1 else ""
+        for stage, stamped in run.measured.items():
+            facts = flat({"measured": stamped.run, "stamp": stamped.stamp})
+            lines = table(row(label, [escape(value)]) for label, value in facts.items())
+            which = "test" if stage == "test" else "last validation"
+            parts.append(f"<details><summary>Stamp of the {which}{of}</summary>{lines}</details>")
+        if run.config is not None:
+            text = f"<pre>{escape(run.config)}</pre>"
+            parts.append(f"<details><summary>Configuration{of}</summary>{text}</details>")
+    return f"<h2>Details</h2>{''.join(parts)}" if parts else ""
