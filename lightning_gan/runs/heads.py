@@ -68,7 +68,7 @@ def _best(record: RunRecord) -> str:
     best = record.best
     if best is None:
         return ""
-    return escape(f"{best['name']} = {shown(best['value'])} at {shown(best['images'])} images")
+    return escape(f"{best['name']} = {shown(best['value'])} at {best['images']:,} images")
 
 
 def _start(segment: Segment) -> str:

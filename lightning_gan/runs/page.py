@@ -123,7 +123,8 @@ def _slides(grids: Grids) -> str:
     """All grids, of which a slider shows one; the last one where scripts do not run."""
     last = len(grids.pictures) - 1
     images = "".join(
-        _image(picture, hidden=number != last) for number, picture in enumerate(grids.pictures)
+        _image(picture, picture.caption, hidden=number != last)
+        for number, picture in enumerate(grids.pictures)
     )
     caption = f"<output>{escape(grids.pictures[last].caption)}</output>"
     slider = (
@@ -138,13 +139,15 @@ def _slides(grids: Grids) -> str:
 
 def _figure(title: str, picture: Picture) -> str:
     small = f" <small>{escape(picture.caption)}</small>" if picture.caption else ""
-    return f"<figure><figcaption>{escape(title)}{small}</figcaption>{_image(picture)}</figure>"
+    return (
+        f"<figure><figcaption>{escape(title)}{small}</figcaption>{_image(picture, title)}</figure>"
+    )
 
 
-def _image(picture: Picture, hidden: bool = False) -> str:
+def _image(picture: Picture, instead: str, hidden: bool = False) -> str:
     return (
         f'<img src="{picture.uri}" width="{picture.width}" height="{picture.height}" '
-        f'alt="{escape(picture.caption)}"{" hidden" if hidden else ""}>'
+        f'alt="{escape(instead)}"{" hidden" if hidden else ""}>'
     )
 
 

@@ -21,7 +21,7 @@ class Picture:
     """A PNG file inside a page.
 
     Args:
-        caption: What it shows.
+        caption: After how many images, where that is known.
         uri: Its bytes as a data URI.
         width: In pixels.
         height: In pixels.
@@ -98,7 +98,7 @@ def _spread(paths: Sequence[Path], size: int) -> list[Path]:
 
 def read_reals(folder: Path, allowance: Allowance) -> Picture | None:
     """The real images beside which the grids are looked at, where they were drawn."""
-    return allowance.read(folder / f"{REALS}.png", "Real images")
+    return allowance.read(folder / f"{REALS}.png", "")
 
 
 def read_others(folder: Path, allowance: Allowance) -> dict[str, Picture]:

@@ -31,7 +31,8 @@ def values(runs: Runs) -> str:
 
 def _when(stage: str, stamped: StampedValues) -> str:
     word = "test" if stage == "test" else "validation"
-    return f"{word} after {shown(stamped.run.get('images_seen', 'unknown'))} images"
+    images = stamped.run.get("images_seen", "an unknown number of")
+    return f"{word} after {f'{images:,}' if isinstance(images, int) else shown(images)} images"
 
 
 def _value(stamped: StampedValues, name: str) -> str:

@@ -125,7 +125,8 @@ def test_a_page_needs_nothing_else(run: Path) -> None:
 
 def test_without_scripts_the_last_grid_is_seen(run: Path) -> None:
     shown = [i["alt"] for i in Parsed(page([run])).all("img") if "hidden" not in i]
-    assert shown == ["256 images", "Real images", "after 256 images"]
+    nearest = "Samples nearest to a training image, which stands to their right"
+    assert shown == ["256 images", "Real images", nearest]
     (slider,) = Parsed(page([run])).all("input")
     assert "hidden" in slider
     assert (slider["min"], slider["max"], slider["value"]) == ("0", "2", "2")
@@ -328,3 +329,6 @@ def test_in_a_browser_the_slider_works_and_nothing_harms(run: Path, tmp_path: Pa
     sliders: list[dict[str, Any]] = [*parsed.all("input")]
     assert len(sliders) == 2
     assert not any("hidden" in slider for slider in sliders)  # so the script has run
+    shown = [image["alt"] for image in parsed.all("img") if "hidden" not in image]
+    assert {"256 images", "128 images"} <= set(shown)
+    assert not {"0 images", "64 images"} & set(shown)
