@@ -122,6 +122,6 @@ def _config(folder: Path, record: RunRecord) -> str | None:
     """The configuration that the run was last started with."""
     named = [Path(segment.config).name for segment in record.segments[-1:] if segment.config]
     for name in (*named, "config.yaml"):
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # a name that no file can have is a ValueError
             return (folder / name).read_text(encoding="utf-8", errors="replace")
     return None

@@ -32,6 +32,8 @@ MEANINGS = {
 }
 """What values say, by the beginnings of their names."""
 
+SMALLEST = 1e-100
+"""Values from which on there are logarithmic scales."""
 WIDE = 10.0
 """From which ratio of the largest to the smallest value on a logarithmic scale reads better."""
 
@@ -56,7 +58,7 @@ class Panel:
 
     def is_logarithmic(self, low: float, high: float) -> bool:
         """Whether values that range from ``low`` to ``high`` read better on such a scale."""
-        return self.log and low > 0 and high / low > WIDE
+        return self.log and low > SMALLEST and high / low > WIDE
 
     def among(self, names: Collection[str]) -> "Panel":
         """This panel with the lines that there are."""

@@ -96,7 +96,16 @@ def test_ticks_are_few_and_round(low: float, high: float, log: bool, expected: l
 
 
 @pytest.mark.parametrize(
-    "values", [(0.0,), (5.0, 5.0), (1e99, -1e99), (1e-300, 1e-300), (-1e-9, 3.0), (1e-30, 1e30)]
+    "values",
+    [
+        (0.0,),
+        (5.0, 5.0),
+        (1e99, -1e99),
+        (1e-300, 1e-300),
+        (-1e-9, 3.0),
+        (1e-320, 1.0),
+        (1e-90, 1e90),
+    ],
 )
 @pytest.mark.parametrize("log", [True, False])
 def test_any_range_can_be_drawn(values: tuple[float, ...], log: bool) -> None:

@@ -250,6 +250,19 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
         assert words in text, words
 
 
+@pytest.mark.parametrize("name", ["config-2.yaml", "../run/config.yaml", "\ud800", "a\0", "", ".."])
+def test_a_configuration_is_the_one_of_the_last_start_inside_the_folder(
+    name: str, run: Path
+) -> None:
+    made = record()
+    made.segments[0].config = name
+    made.write(run)
+    (run / "config-2.yaml").write_text("the second start")
+    (run.parent / "config-2.yaml").write_text("another run's")
+    said = "the second start" if name == "config-2.yaml" else "<the & configuration>"
+    assert said in Parsed(page([run])).text
+
+
 def test_torn_files_are_passed_over(run: Path) -> None:
     with (run / "evaluations.jsonl").open("a") as file:
         file.write('{"format": 1, "val')

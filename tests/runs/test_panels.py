@@ -61,4 +61,5 @@ def test_a_logarithmic_scale_is_for_positive_values_that_range_widely() -> None:
     assert panel.is_logarithmic(0.1, 5)
     assert not panel.is_logarithmic(1, 5)
     assert not panel.is_logarithmic(0, 5)
+    assert not panel.is_logarithmic(1e-320, 5)
     assert not Panel("", {}).is_logarithmic(0.1, 5)
