@@ -288,9 +288,10 @@ class GAN(Part, LightningModule):
     # ------------------------------------------------------------------------- held-out data
 
     def on_train_batch_end(self, *_: object) -> None:
-        """Lets the Trainer validate after this batch where it is due."""
+        """Lets the Trainer validate after this batch where it is due, and after the last one."""
         if self.validate_every is not None:
-            self.trainer.val_check_batch = 1 if self._validation_is_due() else NEVER
+            is_due = self._validation_is_due() or self.trainer.should_stop
+            self.trainer.val_check_batch = 1 if is_due else NEVER
 
     def _validation_is_due(self) -> bool:
         every = self.validate_every or NEVER
@@ -386,7 +387,7 @@ class GAN(Part, LightningModule):
             self.validate_every = max(size, IMAGES_BETWEEN)
         if self.validate_every is not None and stage == "fit":
             # Lightning counts batches of an epoch; here each batch says whether it is due.
-            self.trainer.check_val_every_n_epoch = 1
+            self.trainer.check_val_every_n_epoch, self.trainer.val_check_interval = None, NEVER
         if self.channels_last and self.generator.image_size:
             self.to(memory_format=torch.channels_last)
 

@@ -10,7 +10,6 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_gan.callbacks.loggers import AXIS
 from lightning_gan.errors import ConfigurationError, said
-from lightning_gan.runs.record import RunRecord
 
 PROJECT = "lightning-gan"
 
@@ -19,10 +18,13 @@ def wandb_logger(
     folder: str | Path,
     run_id: str,
     mode: Literal["offline", "online"],
-    project: str | None = None,
+    *,
     name: str | None = None,
+    project: str | None = None,
     group: str | None = None,
     tags: Sequence[str] = (),
+    title: str | None = None,
+    recipe: str | None = None,
 ) -> WandbLogger:
     """A logger to W&B, the same run there after a resume.
 
@@ -33,10 +35,12 @@ def wandb_logger(
         folder: Folder of the run, where W&B's files lie as well.
         run_id: The run's id, which W&B takes over.
         mode: Offline needs neither account nor network.
-        project: Project in W&B.
         name: Name of the run there.
+        project: Project in W&B.
         group: What the run belongs to, as the seeds of one recipe do.
         tags: Further words.
+        title: The name where neither the argument nor the environment gives one.
+        recipe: The group where neither gives one.
 
     Raises:
         ConfigurationError: If the package is missing.
@@ -45,9 +49,9 @@ def wandb_logger(
     words = tags or [tag for tag in environment("WANDB_TAGS", "").split(",") if tag]
     try:
         return WandbLogger(
-            name=name or environment("WANDB_NAME"),
+            name=name or environment("WANDB_NAME", title),
             project=project or environment("WANDB_PROJECT") or PROJECT,
-            group=group or environment("WANDB_RUN_GROUP"),
+            group=group or environment("WANDB_RUN_GROUP", recipe),
             job_type=environment("WANDB_JOB_TYPE", "fit"),
             tags=list(words) or None,
             save_dir=folder,
@@ -82,12 +86,10 @@ def open_wandb(logger: WandbLogger) -> None:
     experiment.define_metric("fid/*", step_metric=AXIS, summary="min")
 
 
-def show_settings(logger: Logger, record: RunRecord, settings: dict[str, object]) -> None:
+def show_settings(logger: Logger, settings: dict[str, object]) -> None:
     """Gives a logger the flattened configuration and all that the run is."""
     if isinstance(logger, WandbLogger):
-        experiment = logger.experiment
-        experiment.config.update(settings, allow_val_change=True)
-        experiment.name = experiment.name or record.name
+        logger.experiment.config.update(settings, allow_val_change=True)
     elif isinstance(logger, TensorBoardLogger):
         plain = {
             key: x if isinstance(x, bool | int | float | str) else str(x)

@@ -166,6 +166,8 @@ class CSVCurve(CSVLogger):
 
     def __init__(self, save_dir: str, name: str = "", version: str | None = None) -> None:
         super().__init__(save_dir, name=name, version=version)
+        self.is_new = version is None
+        """Whether the folder is made for this run."""
 
     def _get_next_version(self) -> int:
         """A number that no other run gets, even one that starts at the same moment."""

@@ -27,6 +27,7 @@ class Recorder(GANCallback):
     checkpoint in its curve and its evaluations is dropped, since it comes again.
 
     Args:
+        name: What ran, in short; of the recipe, what differs and the seed where empty.
         recipe: Name of the recipe or configuration file; None from Python.
         differs: What was asked for besides, by dotted name.
         config: Name of the file with the whole configuration; empty for none.
@@ -35,12 +36,13 @@ class Recorder(GANCallback):
 
     def __init__(
         self,
+        name: str = "",
         recipe: str | None = None,
         differs: dict[str, Any] | None = None,
         config: str = "",
         run_id: str | None = None,
     ) -> None:
-        self.recipe, self.differs, self.config = recipe, differs or {}, config
+        self.name, self.recipe, self.differs, self.config = name, recipe, differs or {}, config
         self.run_id = run_id or secrets.token_hex(4)
         self.record: RunRecord | None = None
 
@@ -71,7 +73,7 @@ class Recorder(GANCallback):
         measurements(trainer).record = self.record
         self._write(trainer, gan, "running")
         for logger in trainer.loggers:
-            show_settings(logger, self.record, self.settings())
+            show_settings(logger, self.settings())
 
     def settings(self) -> dict[str, Any]:
         """All that a logger should show of the run, by dotted names."""
@@ -108,10 +110,9 @@ class Recorder(GANCallback):
 
     def _new(self, trainer: Trainer, gan: GAN) -> RunRecord:
         seed = int(gan.hparams["seed"])
-        what = [f"{name.removeprefix('model.')}={value}" for name, value in self.differs.items()]
         return RunRecord(
             id=self.run_id,
-            name=" ".join([self.recipe or "gan", *what, f"seed={seed}"]),
+            name=self.name or title_of(self.recipe, self.differs, seed),
             recipe=self.recipe,
             differs=self.differs,
             seed=seed,
@@ -148,6 +149,12 @@ class Recorder(GANCallback):
             name = f"fid/{best.extractor}"
             self.record.best = {"name": name, "value": best.value, "images": best.images}
         self.record.write(run_folder(trainer))
+
+
+def title_of(recipe: str | None, differs: dict[str, Any], seed: int) -> str:
+    """What ran, in short: ``mlp_ring objective=Hinge seed=0``."""
+    what = [f"{name.removeprefix('model.')}={value}" for name, value in differs.items()]
+    return " ".join([recipe or "gan", *what, f"seed={seed}"])
 
 
 def _images_of(line: str) -> int:

@@ -55,6 +55,30 @@ def run_name(arguments: list[str]) -> str:
     return names[-1].split(".")[-1].lower() if names else "gan"
 
 
+def given(arguments: list[str]) -> dict[str, str]:
+    """What was asked for besides a recipe that makes the run another one, by dotted name."""
+    found = {}
+    for _, flag, value in _options(arguments):
+        name = flag.removeprefix("--").removesuffix("+").replace(".init_args.", ".")
+        section, _, option = name.partition(".")
+        own = section in ("model", "data") and option not in ("max_images", "validate_every")
+        if flag.startswith("--") and (own or name in ("trainer.precision", "lr")):
+            found[name] = value
+    return found
+
+
+def names_seed(arguments: list[str], part: str) -> bool:
+    """Whether the seed of ``model`` or ``data`` is given by an option or by a file."""
+    if f"{part}.seed" in given(arguments):
+        return True
+    for file in _files(arguments):
+        settings = _settings(file).get(part) if file.is_file() else None
+        arguments_of = settings.get("init_args") if isinstance(settings, dict) else None
+        if isinstance(arguments_of, dict) and "seed" in arguments_of:
+            return True
+    return False
+
+
 def _options(arguments: list[str]) -> Iterator[tuple[int, str, str]]:
     """Flags with their values, joined by a space or an equals sign, after the values' places."""
     for place, argument in enumerate(arguments):

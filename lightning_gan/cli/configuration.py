@@ -88,6 +88,17 @@ def _class_of(settings: Namespace) -> type[Any]:
     return pkgutil.resolve_name(settings.class_path)
 
 
+def fill_schedule(config: Namespace) -> None:
+    """Lets validations be due by images, unless the Trainer's own schedule was asked for."""
+    trainer, model = config.trainer, config.model.init_args
+    if trainer.check_val_every_n_epoch is None and trainer.val_check_interval is None:
+        model["validate_every"] = model.get("validate_every") or 0
+    else:
+        model["validate_every"] = None
+    if not isinstance(trainer.val_check_interval, int):
+        trainer.check_val_every_n_epoch = trainer.check_val_every_n_epoch or 1
+
+
 def check_trainer(trainer: Namespace) -> None:
     """Refuses options of the Trainer that cannot work with two players.
 

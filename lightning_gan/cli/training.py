@@ -1,32 +1,43 @@
 """``lightning-gan fit``, ``validate`` and ``test``: LightningCLI with checks and defaults."""
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any, Literal
 
 from jsonargparse import Namespace
-from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import LambdaCallback, ModelCheckpoint
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
 
-from lightning_gan import callbacks
 from lightning_gan.callbacks.base import is_dry_run, run_folder
+from lightning_gan.callbacks.dashboards import open_wandb, wandb_logger
+from lightning_gan.callbacks.fitting import (
+    TRAINER_DEFAULTS,
+    curve_of,
+    default_callbacks,
+    finish,
+    forget_if_unused,
+)
 from lightning_gan.callbacks.loggers import CSVCurve
 from lightning_gan.callbacks.preemption import disable_slurm_requeue, refuse_slurm_checkpoints
+from lightning_gan.callbacks.recorder import Recorder, title_of
+from lightning_gan.callbacks.summary import measured, write_reports
 from lightning_gan.checkpoints.files import newest_checkpoint, read_checkpoint
+from lightning_gan.checkpoints.identity import changes, identity_of, setting_of
 from lightning_gan.cli import configuration
-from lightning_gan.cli.arguments import run_name
+from lightning_gan.cli.arguments import given, names_seed, run_name
 from lightning_gan.cli.commands import TRAINER_COMMANDS
 from lightning_gan.cli.failures import mendable
-from lightning_gan.cli.lock import hold
 from lightning_gan.cli.parser import HelpFormatter, Parser
-from lightning_gan.cli.summary import measured, summary, write_reports
 from lightning_gan.datamodules import RealData
-from lightning_gan.errors import ConfigurationError, WeightsError, said
-from lightning_gan.evaluation.panel import MEASURES, extractor_for
+from lightning_gan.errors import AnotherRunError, ConfigurationError, WeightsError, said
 from lightning_gan.gan import GAN
+from lightning_gan.runs.lock import hold
+from lightning_gan.runs.record import NAME as RECORD
+from lightning_gan.runs.record import RunRecord, run_folders
 
 DESCRIPTION = """Options come from a recipe, then from here; a later one wins.
 
@@ -42,9 +53,21 @@ class CLI(LightningCLI):
     """``lightning-gan fit | validate | test``."""
 
     def __init__(self, arguments: list[str]) -> None:
+        self.arguments = arguments
         self.name = run_name(arguments)
+        self.curves: list[CSVCurve] = []
+        """That of a training; where it lies is the folder of the run."""
         self.begun = False
         """Whether the first batch has come, so that nothing is restored any more."""
+        try:
+            self._parse_and_run()
+        finally:
+            for curve in self.curves:
+                if not self.begun:
+                    Path(curve.log_dir, self.save_config_kwargs["config_filename"]).unlink(True)
+                forget_if_unused(curve)
+
+    def _parse_and_run(self) -> None:
         super().__init__(
             GAN,
             RealData,
@@ -52,14 +75,8 @@ class CLI(LightningCLI):
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
-            save_config_kwargs={"overwrite": True},
             seed_everything_default=0,
-            trainer_defaults={
-                "max_epochs": -1,
-                "num_sanity_val_steps": 0,
-                "enable_model_summary": False,
-                "log_every_n_steps": 50,
-            },
+            trainer_defaults=TRAINER_DEFAULTS | {"check_val_every_n_epoch": None},
             parser_class=Parser,
             parser_kwargs={"formatter_class": HelpFormatter, "allow_abbrev": False}
             | {command: _parser_options(command) for command in TRAINER_COMMANDS},
@@ -73,7 +90,18 @@ class CLI(LightningCLI):
         return dict.fromkeys(TRAINER_COMMANDS, skip)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Loggers by one flag."""
+        """What is about the run as a whole."""
+        parser.add_argument(
+            "--run_name",
+            type=str | None,
+            help="Name of the run; if left out, the recipe, what differs from it, and the seed.",
+        )
+        parser.add_argument(
+            "--resume.allow_changes",
+            type=bool,
+            default=False,
+            help="Let a run that goes on from a checkpoint take over options that differ from it.",
+        )
         parser.add_argument(
             "--wandb",
             type=Literal["off", "offline", "online"],
@@ -83,6 +111,12 @@ class CLI(LightningCLI):
         parser.add_argument(
             "--tensorboard", type=bool, default=False, help="Log to TensorBoard as well."
         )
+        for option, what in {
+            "project": "Project in W&B; WANDB_PROJECT if left out, else lightning-gan.",
+            "group": "Group of the run in W&B; WANDB_RUN_GROUP if left out, else the recipe.",
+            "tags": "Words for the run in W&B, with commas between; WANDB_TAGS if left out.",
+        }.items():
+            parser.add_argument(f"--wandb_{option}", type=str | None, help=what)
 
     def _parse_ckpt_path(self) -> None:
         """Leaves the configuration alone: a checkpoint must not override what was asked for."""
@@ -92,9 +126,11 @@ class CLI(LightningCLI):
         config = self.config[self.subcommand]
         configuration.fill_sizes(config)
         if config.seed_everything is not True:
-            for part in (config.model.init_args, config.data.init_args):
-                part["seed"] = part.get("seed") or int(config.seed_everything)
+            for part in ("model", "data"):
+                if not names_seed(self.arguments, part):
+                    config[part].init_args["seed"] = int(config.seed_everything)
         trainer = config.trainer
+        configuration.fill_schedule(config)
         trainer.default_root_dir = trainer.default_root_dir or f"runs/{self.name}"
         self.resumed = self._find_checkpoint(config)
         configuration.check_trainer(trainer)
@@ -119,6 +155,8 @@ class CLI(LightningCLI):
                     f"There is no {asked}.ckpt below {root}: train first, or give --ckpt_path FILE."
                 )
             config.ckpt_path = found and str(found)
+            if found is not None:
+                rank_zero_info(f"Going on with {found}{_told(found.parents[1])}")
         elif asked is None and self.subcommand != "fit":
             raise ConfigurationError(
                 f"{self.subcommand} measures a trained generator: give --ckpt_path last, best, or "
@@ -134,11 +172,22 @@ class CLI(LightningCLI):
         Raises:
             ConfigurationError: If the Trainer refuses an option.
         """
+        self.model.allow_changes = self.config_init[self.subcommand].resume.allow_changes
         config = self.config_init[self.subcommand].trainer
-        if config.logger in (None, True):
-            kwargs["logger"] = self._loggers()
+        own = [] if isinstance(config.logger, bool | None) else config.logger
+        fitting = self.subcommand == "fit"
+        recorder = self._recorder() if fitting else None
+        kwargs["logger"] = self._loggers(recorder) + (own if isinstance(own, list) else [own])
         asked = config.callbacks or []
-        watching = self._callbacks(asked if isinstance(asked, list) else [asked])
+        watching = default_callbacks(
+            self.datamodule,
+            asked if isinstance(asked, list) else [asked],
+            fitting=fitting,
+            bar=config.enable_progress_bar is not False,
+            checkpoints=config.enable_checkpointing is not False,
+            validating=config.limit_val_batches != 0,
+        )
+        watching += [] if recorder is None else [recorder]
         begins = LambdaCallback(
             on_train_start=self._begin, on_validation_start=self._begin, on_test_start=self._begin
         )
@@ -156,50 +205,44 @@ class CLI(LightningCLI):
     def _begin(self, *_: object) -> None:
         self.begun = True
 
-    def _loggers(self) -> list[Logger]:
-        """CSV for a training; TensorBoard and W&B where asked for."""
+    def _recorder(self) -> Recorder:
+        """What keeps the record: the run's own, where it goes on."""
         config = self.config_init[self.subcommand]
-        root = config.trainer.default_root_dir
-        folder = self.resumed.parents[1] if self.resumed else Path(root)
-        resumed = folder.name.startswith("version_")
-        csv = CSVCurve(root, name="", version=folder.name if resumed else None)
-        loggers: list[Logger] = [csv] if self.subcommand == "fit" else []
+        self.curves = [curve_of(config.trainer.default_root_dir, self.resumed)]
+        folder = Path(self.curves[0].log_dir)
+        # Each start has a file of its own for its configuration; what stands there stays.
+        earlier = len([*folder.glob("config*.yaml")])
+        name = f"config-{earlier + 1}.yaml" if earlier else "config.yaml"
+        self.save_config_kwargs["config_filename"] = name
+        differs = given(self.arguments)
+        title = title_of(self.name, differs, self.model.hparams["seed"])
+        known = RunRecord.read(folder).id if (folder / RECORD).is_file() else None
+        return Recorder(config.run_name or title, self.name, differs, name, known)
+
+    def _loggers(self, recorder: Recorder | None) -> list[Logger]:
+        """The curve of a training; TensorBoard and W&B where asked for."""
+        config = self.config_init[self.subcommand]
+        if recorder is None:
+            return []
+        folder = self.curves[0].log_dir
+        loggers: list[Logger] = [*self.curves]
         if config.tensorboard:
-            from lightning.pytorch.loggers import TensorBoardLogger
-
-            loggers.append(TensorBoardLogger(csv.log_dir, name="", version="tensorboard"))
+            loggers.append(TensorBoardLogger(folder, name="", version="tensorboard"))
         if config.wandb != "off":
-            from lightning.pytorch.loggers import WandbLogger
-
-            offline = config.wandb == "offline"
-            wandb = WandbLogger(self.name, csv.log_dir, offline=offline, project="lightning-gan")
+            wandb = wandb_logger(
+                folder,
+                recorder.run_id,
+                config.wandb,
+                name=config.run_name,
+                project=config.wandb_project,
+                group=config.wandb_group,
+                tags=config.wandb_tags.split(",") if config.wandb_tags else (),
+                title=recorder.name,
+                recipe=self.name,
+            )
+            open_wandb(wandb)
             loggers.append(wandb)
         return loggers
-
-    def _callbacks(self, asked: list[Callback]) -> list[Callback]:
-        """The callbacks asked for, and of the default ones those whose kind was not."""
-        trainer = self.config_init[self.subcommand].trainer
-        fitting = self.subcommand == "fit"
-        defaults: list[Callback] = [
-            callbacks.Balance(),
-            callbacks.EquilibriumStopping(),
-            callbacks.CollapseGuard(),
-            callbacks.StopOnDivergence(),
-            callbacks.Evaluation(),
-        ]
-        if fitting:
-            defaults.append(callbacks.SampleGrid())
-        if trainer.enable_progress_bar is not False:
-            defaults.append(callbacks.ImagesBar())
-        if trainer.enable_checkpointing is not False and fitting:
-            defaults.append(callbacks.LastCheckpoint())
-            own = (callback for callback in asked if isinstance(callback, callbacks.Evaluation))
-            evaluation = next(own, callbacks.Evaluation())
-            if trainer.limit_val_batches != 0 and "frechet" in (evaluation.measures or MEASURES):
-                name = extractor_for(self.datamodule, evaluation.extractor).name
-                defaults.append(best_checkpoint(f"fid/{name}"))
-        kinds = tuple(type(callback) for callback in asked)
-        return asked + [default for default in defaults if not isinstance(default, kinds)]
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """Checkpoints are read as plain data only; what was measured is printed by itself."""
@@ -214,6 +257,8 @@ class CLI(LightningCLI):
         """
         try:
             super()._run_subcommand(subcommand)
+        except AnotherRunError as error:
+            raise AnotherRunError(f"{said(error)}.{self._match()}") from error
         except Exception as error:
             restoring = self.config_init[subcommand].ckpt_path and not self.begun
             if not restoring or mendable(error) is not None:
@@ -222,6 +267,19 @@ class CLI(LightningCLI):
                 f"The checkpoint cannot be restored ({type(error).__name__}: {said(error)[:200]}): "
                 "take another checkpoint of the run, or build the model as it was."
             ) from error
+
+    def _match(self) -> str:
+        """Says which run below the root is this one, if any is."""
+        ours = identity_of(self.model.hparams, setting_of(self.trainer))
+        root = Path(self.config_init[self.subcommand].trainer.default_root_dir)
+        found = []
+        for folder in run_folders(root):
+            with contextlib.suppress(ConfigurationError):
+                record = RunRecord.read(folder)
+                path = folder / "checkpoints" / "last.ckpt"
+                if path.is_file() and not changes(record.identity, ours):
+                    found.append((record.updated, path))
+        return f" The newest run that matches is --ckpt_path {max(found)[1]}." if found else ""
 
     def before_fit(self) -> None:
         """Says where the run is written, and keeps other runs out."""
@@ -233,12 +291,7 @@ class CLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Measures the final generator and prints what came out of the run."""
-        if is_dry_run(self.trainer):
-            return
-        self.trainer.validate(self.model, self.datamodule, verbose=False, weights_only=True)
-        text = summary(self.trainer, self.model)
-        if self.trainer.is_global_zero:
-            sys.stdout.write(text + "\n")
+        finish(self.trainer, self.model, self.datamodule)
 
     def after_validate(self) -> None:
         """Prints what was measured, and writes it to a file beside the checkpoint."""
@@ -252,15 +305,13 @@ class CLI(LightningCLI):
     after_test = after_validate
 
 
-def best_checkpoint(distance: str) -> ModelCheckpoint:
-    """Keeps ``best.ckpt``, the generator with the smallest distance so far."""
-    return ModelCheckpoint(
-        filename="best",
-        monitor=distance,
-        mode="min",
-        enable_version_counter=False,
-        auto_insert_metric_name=False,
-    )
+def _told(folder: Path) -> str:
+    """What a run was, in brackets, where it has a record."""
+    try:
+        record = RunRecord.read(folder)
+    except ConfigurationError:
+        return ""
+    return f" ({record.name}; {record.state} after {record.images:,} images)"
 
 
 def _parser_options(command: str) -> dict[str, object]:

@@ -47,7 +47,7 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 def fit(folder: Path, *callbacks: Callback, loggers: list[Any], **options: Any) -> None:
     trainer = quiet_trainer(folder, limit_val_batches=1.0, log_every_n_steps=5)
     trainer.loggers = [CSVCurve(str(folder), version="version_0"), *loggers]
-    recorder = Recorder("ring", {"model.objective": "Hinge"}, run_id="0123abcd")
+    recorder = Recorder(recipe="ring", differs={"model.objective": "Hinge"}, run_id="0123abcd")
     trainer.callbacks += [Balance(), SampleGrid(2, 2), *callbacks, recorder]  # type: ignore[attr-defined]
     gan = points_gan(regularizers=[R1(0.1)], max_images=320, validate_every=100)
     trainer.fit(gan, Points(8), **options)
@@ -157,10 +157,11 @@ def test_what_the_environment_says_is_honoured_and_arguments_win(
     said = {"PROJECT": "p", "NAME": "n", "RUN_GROUP": "g", "TAGS": "a,b"}
     for name, value in said.items():
         monkeypatch.setenv(f"WANDB_{name}", value)
-    init = wandb_logger(tmp_path, "0", "offline")._wandb_init
+    init = wandb_logger(tmp_path, "0", "offline", title="t", recipe="r")._wandb_init
     assert (init["project"], init["name"], init["group"]) == ("p", "n", "g")
     assert init["tags"] == ["a", "b"]
-    init = wandb_logger(tmp_path, "0", "offline", "q", "m", "h", ["c"])._wandb_init
+    chosen = {"project": "q", "name": "m", "group": "h", "tags": ["c"]}
+    init = wandb_logger(tmp_path, "0", "offline", **chosen)._wandb_init  # type: ignore[arg-type]
     assert (init["project"], init["name"], init["group"]) == ("q", "m", "h")
     assert init["tags"] == ["c"]
 

@@ -73,7 +73,7 @@ def test_a_place_where_no_folder_can_be_made_is_refused(
 HOLDER = """
 import sys
 from pathlib import Path
-from lightning_gan.cli.lock import hold
+from lightning_gan.runs.lock import hold
 hold(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lightning_gan.cli import lock
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.runs import lock
 from lightning_gan.runs.lock import NAME, is_held
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked there")
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="nothing is lock
 HOLDER = """
 import sys
 from pathlib import Path
-from lightning_gan.cli.lock import hold
+from lightning_gan.runs.lock import hold
 hold(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

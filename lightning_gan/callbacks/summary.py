@@ -5,9 +5,9 @@ from pathlib import Path
 
 from lightning.pytorch import Trainer
 
-from lightning_gan.callbacks import LastCheckpoint
 from lightning_gan.callbacks.base import run_folder
 from lightning_gan.callbacks.evaluation import save_pictures
+from lightning_gan.callbacks.last_checkpoint import LastCheckpoint
 from lightning_gan.callbacks.measurements import BestDistance, measurements
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.balance import BalanceResult
@@ -18,11 +18,13 @@ from lightning_gan.metrics.modes import ModesResult
 def summary(trainer: Trainer, gan: GAN) -> str:
     """The final balance, distance and modes, and where everything lies."""
     lines, folder = [*_lines(trainer, gan)], run_folder(trainer)
-    lines.append(f"Pictures    {folder / 'samples'}")
-    lines.append(f"Metrics     {folder / 'metrics.csv'}")
+    written = {"Pictures": folder / "samples", "Metrics": folder / "metrics.csv"}
+    lines += [f"{what:<11} {path}" for what, path in written.items() if path.exists()]
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, LastCheckpoint):
             path = callback.path(trainer)
+            if not path.exists():
+                continue
             lines.append(f"Checkpoint  {path}")
             lines.append(f"Draw more   lightning-gan predict --ckpt_path {path} --n 64")
     return "\n".join(lines)

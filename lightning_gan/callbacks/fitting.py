@@ -1,0 +1,211 @@
+"""A training from Python with all that the command line gives it: record, samples, summary."""
+
+import logging
+import shutil
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from lightning_gan.callbacks.balance import Balance
+from lightning_gan.callbacks.base import is_dry_run, run_folder
+from lightning_gan.callbacks.collapse import CollapseGuard
+from lightning_gan.callbacks.divergence import StopOnDivergence
+from lightning_gan.callbacks.equilibrium import EquilibriumStopping
+from lightning_gan.callbacks.evaluation import Evaluation
+from lightning_gan.callbacks.last_checkpoint import LastCheckpoint
+from lightning_gan.callbacks.loggers import CSVCurve
+from lightning_gan.callbacks.progress_bar import ImagesBar
+from lightning_gan.callbacks.recorder import Recorder
+from lightning_gan.callbacks.sample_grid import SampleGrid
+from lightning_gan.callbacks.summary import summary
+from lightning_gan.checkpoints.files import newest_checkpoint
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.evaluation.panel import MEASURES, EvaluationData, extractor_for
+from lightning_gan.gan import GAN
+from lightning_gan.runs.lock import hold, release
+from lightning_gan.runs.record import NAME as RECORD
+
+TRAINER_DEFAULTS: dict[str, Any] = {
+    "max_epochs": -1,
+    "num_sanity_val_steps": 0,
+    "enable_model_summary": False,
+    "log_every_n_steps": 50,
+}
+"""What a GAN wants of the Trainer: budgets are images, and nothing is tried out beforehand."""
+
+LOGGERS = (
+    "lightning.pytorch.utilities.rank_zero",
+    "lightning.fabric.utilities.rank_zero",
+    "lightning.fabric.utilities.seed",
+    "lightning.pytorch.trainer.connectors.checkpoint_connector",
+)
+"""Where Lightning says things."""
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps ``best.ckpt``, the generator with the smallest distance so far.
+
+    Args:
+        distance: Name of the distance in the logs, such as ``fid/mnist_cnn``.
+    """
+
+    def __init__(self, distance: str) -> None:
+        super().__init__(
+            filename="best",
+            monitor=distance,
+            mode="min",
+            save_on_train_epoch_end=False,
+            enable_version_counter=False,
+            auto_insert_metric_name=False,
+        )
+
+
+def default_callbacks(
+    data: EvaluationData | None,
+    asked: Sequence[Callback] = (),
+    *,
+    fitting: bool = True,
+    bar: bool = True,
+    checkpoints: bool = True,
+    validating: bool = True,
+) -> list[Callback]:
+    """The callbacks asked for, and of the usual ones those whose kind was not.
+
+    Args:
+        data: The data module; None for plain loaders, with which samples are not measured.
+        asked: Callbacks of one's own. One that derives from a usual one takes its place.
+        fitting: Whether a training is watched, rather than a validation or test.
+        bar: Whether there is a progress bar.
+        checkpoints: Whether checkpoints are written.
+        validating: Whether there are validations.
+    """
+    usual: list[Callback] = [Balance(), EquilibriumStopping(), CollapseGuard(), StopOnDivergence()]
+    usual += [Evaluation()] if data is not None else []
+    usual += [SampleGrid()] if fitting else []
+    usual += [ImagesBar()] if bar else []
+    if checkpoints and fitting:
+        usual.append(LastCheckpoint())
+        own = (callback for callback in asked if isinstance(callback, Evaluation))
+        evaluation = next(own, Evaluation())
+        if data is not None and validating and "frechet" in (evaluation.measures or MEASURES):
+            distance = f"fid/{extractor_for(data, evaluation.extractor).name}"
+            usual.append(BestCheckpoint(distance))
+    return [*asked, *(each for each in usual if not any(isinstance(a, type(each)) for a in asked))]
+
+
+def fit(
+    gan: GAN,
+    data: Any,  # noqa: ANN401 (a data module or a loader, as the Trainer takes them)
+    folder: str | Path = "runs/gan",
+    ckpt_path: str | Path | None = None,
+    callbacks: Sequence[Callback] = (),
+    loggers: Sequence[Logger] = (),
+    **options: Any,  # noqa: ANN401 (the Trainer's own)
+) -> Trainer:
+    """Trains a GAN with the record, the pictures and the safety of ``lightning-gan fit``.
+
+    Args:
+        gan: What is trained.
+        data: A data module, or a loader of batches of images (N, C, H, W) in [-1, 1] with labels.
+        folder: Where runs of this kind lie, each in a ``version_N`` of its own.
+        ckpt_path: Checkpoint to go on from, in the folder of its run; "last" for the newest one
+            below ``folder``, if there is any.
+        callbacks: More callbacks, or others in the place of the usual ones.
+        loggers: More loggers; the curve in ``metrics.csv`` is always written.
+        options: Options of the Trainer.
+
+    Returns:
+        The Trainer, whose ``log_dir`` is the folder of the run.
+
+    Raises:
+        ConfigurationError: If there is no budget.
+
+    Example:
+        >>> from lightning_gan.datamodules import Ring
+        >>> from lightning_gan.networks import MLPDiscriminator, MLPGenerator
+        >>> from lightning_gan.objectives import NonSaturating
+        >>> gan = GAN(MLPGenerator(2, 0), MLPDiscriminator(2, 0), NonSaturating(), max_images=640)
+        >>> trainer = fit(gan, Ring(), "runs/ring")  # doctest: +SKIP
+    """
+    options = TRAINER_DEFAULTS | options
+    endless = options["max_epochs"] in (None, -1) and not options.get("max_time")
+    if gan.max_images is None and endless:
+        raise ConfigurationError("There is no budget: give the GAN max_images, or fit max_epochs.")
+    silence_lightning()
+    found = newest_checkpoint(Path(folder)) if ckpt_path == "last" else ckpt_path
+    curve = curve_of(folder, found)
+    module = data if hasattr(data, "split") else None
+    usual = default_callbacks(
+        module,
+        callbacks,
+        bar=options.get("enable_progress_bar") is not False,
+        checkpoints=options.pop("enable_checkpointing", True),
+        validating=options.get("limit_val_batches") != 0,
+    )
+    trainer = Trainer(logger=[curve, *loggers], callbacks=[*usual, Recorder()], **options)
+    try:
+        if not is_dry_run(trainer) and trainer.is_global_zero:
+            hold(run_folder(trainer))
+        trainer.fit(gan, data, ckpt_path=found, weights_only=True)
+        finish(trainer, gan, data)
+    finally:
+        forget_if_unused(curve)
+        release()
+    return trainer
+
+
+def curve_of(root: str | Path, checkpoint: str | Path | None) -> CSVCurve:
+    """The curve of a run below ``root``: that of the checkpoint's run, or a new one's."""
+    run = None if checkpoint is None else Path(checkpoint).parent.parent
+    if run is not None and run.name.startswith("version_"):
+        return CSVCurve(str(run.parent), version=run.name)
+    return CSVCurve(str(root))
+
+
+def finish(trainer: Trainer, gan: GAN, data: Any) -> None:  # noqa: ANN401 (as fit's)
+    """Measures the final generator, where it was not, and prints what came out of the run."""
+    if is_dry_run(trainer):
+        return
+    if gan.images_validated != gan.progress.images:
+        trainer.validate(gan, data, verbose=False, weights_only=True)
+    if trainer.is_global_zero:
+        sys.stdout.write(summary(trainer, gan) + "\n")
+
+
+def forget_if_unused(curve: CSVCurve) -> None:
+    """Removes the new folder of a run that has ended before its first record."""
+    folder = Path(curve.log_dir)
+    is_first = getattr(rank_zero_only, "rank", 0) == 0
+    if curve.is_new and is_first and not (folder / RECORD).exists():
+        release()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def silence_lightning() -> None:
+    """Silences what Lightning says about things that are as they should be here."""
+    for message in (
+        ".*does not have many workers.*",  # batches come from memory
+        ".*LeafSpec.*",  # Lightning's own use of torch
+        ".*pre-optimization state.*",  # the checkpoint callbacks save between two batches
+        ".*exists and is not empty.*",  # each run has a folder of its own
+        ".*The number of training batches.*",  # small data sets are fine
+        r"(?s).*(Jsonargparse|was deprecated in v4).*",  # Lightning's own use of jsonargparse
+        ".*tensorboardX.*",  # CSV is the default
+        ".*callbacks used to create the checkpoint.*",  # measuring needs none of them
+    ):
+        warnings.filterwarnings("ignore", message)
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(_is_worth_showing)
+
+
+def _is_worth_showing(record: logging.LogRecord) -> bool:
+    """Whether a log message of Lightning says what a user wants to know."""
+    usual = ("Tip:", "Seed set to", "GPU available", "TPU available", "`weights_only` was not set")
+    return not any(word in record.getMessage() for word in usual)
