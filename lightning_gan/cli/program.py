@@ -4,6 +4,7 @@ import importlib
 import sys
 from pathlib import Path
 
+from lightning_gan.basics.texts import printable
 from lightning_gan.callbacks.fitting import silence_lightning
 from lightning_gan.callbacks.preemption import ignore_further_signals
 from lightning_gan.cli.arguments import run_name, with_default_networks, with_recipes
@@ -34,7 +35,7 @@ def run(arguments: list[str]) -> int:
         if known is None:
             raise
         name = f"{run_name(arguments)}: " if isinstance(known, DivergenceError) else ""
-        sentence = said(known)
+        sentence = printable(said(known))  # whatever a file that it quotes holds
         mark = "" if sentence.endswith(("?", "!")) else "."
         sys.stderr.write(f"lightning-gan: error: {name}{sentence}{mark}\n")
         return 2
