@@ -25,15 +25,14 @@ def identity(seed: int = 0, **model: Any) -> dict[str, Any]:
     arguments = {
         "generator_optimizer": part("GANAdam", lr=1e-3, betas=[0.0, 0.99]),
         "discriminator_optimizer": part("GANAdam", lr=1e-3, betas=[0.0, 0.99]),
-        "max_images": 20_000,
+        "ema_half_life": 20_000.0,
         "objective": part("RelativisticPairing", form="logistic"),
         "regularizers": [part("R1", weight=0.1), part("R2", weight=0.1)],
         "seed": seed,
     }
     data = {
         "class_path": "lightning_gan.datamodules.Ring",
-        "init_args": {"count": 10_000, "seed": seed},
-        "classes": [],
+        "init_args": {"count": 10_000, "seed": seed, "class_names": ["mode"] * 8},
     }
     return {
         "model": arguments | model,

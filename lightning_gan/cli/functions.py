@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import sys
 import typing
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import docstring_parser
 import torch
 
+from lightning_gan.basics.texts import printable
 from lightning_gan.cli.parser import HelpFormatter, Parser
 from lightning_gan.errors import ConfigurationError
 
@@ -77,6 +79,11 @@ def _how_many(parameter: inspect.Parameter) -> dict[str, Any]:
         return {"nargs": "+"}
     optional = parameter.default is not parameter.empty
     return {"nargs": "?", "default": parameter.default} if optional else {}
+
+
+def note(sentence: str) -> None:
+    """Says something beside the results, which may be on their way to a file."""
+    sys.stderr.write(f"lightning-gan: {printable(sentence)}\n")
 
 
 def import_modules(names: Sequence[str]) -> None:

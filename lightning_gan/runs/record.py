@@ -122,7 +122,8 @@ class RunRecord:
         """
         path = folder / NAME
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            content = json.loads(text, parse_constant=lambda _: None)  # no NaN, no infinity
             if content.pop("format") > FORMAT:
                 raise ConfigurationError(f"{path} is of a newer lightning-gan: install that one.")
             segments = [Segment(**segment) for segment in content.pop("segments")]

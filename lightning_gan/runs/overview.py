@@ -1,0 +1,81 @@
+"""A list of runs as a table: what each is, how far it has come, and what it reached."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from lightning_gan.checkpoints.parts import Plain
+from lightning_gan.runs.formats import Column
+from lightning_gan.runs.identity import short_names, shown
+from lightning_gan.runs.listing import Distance, Run
+from lightning_gan.runs.record import RunRecord
+
+NOTHING = "-"
+IN_JSON = ("id", "name", "recipe", "differs", "seed", "images", "max_images", "updated", "said")
+"""What of a record stands in a list for programs."""
+
+
+def newest_first(runs: Sequence[Run]) -> list[Run]:
+    """The runs in the order in which they were heard from, the last one first."""
+    return sorted(runs, key=lambda run: run.record.updated, reverse=True)
+
+
+def columns_of(runs: Sequence[Run]) -> list[Column]:
+    """A row for each run, in their order; both distances in a row have the same name."""
+    records = [run.record for run in runs]
+    distances = [run.last or run.best for run in runs]
+    names = [NOTHING if distance is None else distance.name for distance in distances]
+    return [
+        Column("run", [str(run.folder) for run in runs], cut="start"),
+        Column("recipe", [record.recipe or NOTHING for record in records], cut="end"),
+        Column("differs", [_differs(record) for record in records], cut="end"),
+        Column("seed", [str(record.seed) for record in records], right=True),
+        Column("images", [f"{record.images:,}" for record in records], right=True),
+        Column("of", [_count(record.max_images) for record in records], right=True),
+        Column("state", [run.state for run in runs]),
+        Column("distance", names, cut="end"),
+        Column("last", list(map(_value, [run.last for run in runs], names)), right=True),
+        Column("best", list(map(_value, [run.best for run in runs], names)), right=True),
+    ]
+
+
+def _differs(record: RunRecord) -> str:
+    """What differs from the recipe, but for what has a column of its own."""
+    return in_short({name: x for name, x in record.differs.items() if name != "model.max_images"})
+
+
+def in_short(differs: Mapping[str, Plain]) -> str:
+    """Options with their values, without seeds; ``-`` for none."""
+    options = {name: value for name, value in differs.items() if "seed" not in name.split(".")[-1]}
+    names = short_names(list(options))
+    texts = (shown(value, [value]) for value in options.values())
+    return " ".join(f"{a}={_class_name(b)}" for a, b in zip(names, texts, strict=True)) or NOTHING
+
+
+def as_json(runs: Sequence[Run]) -> str:
+    """The runs as a list of objects, with nothing shortened."""
+    return json.dumps([_plain(run) for run in runs], indent=1) + "\n"
+
+
+def _plain(run: Run) -> dict[str, Plain]:
+    distances = {"last": run.last, "best": run.best}
+    return (
+        {"folder": str(run.folder), "state": run.state}
+        | {name: getattr(run.record, name) for name in IN_JSON}
+        | {name: each and each._asdict() for name, each in distances.items()}
+    )
+
+
+def _class_name(text: str) -> str:
+    """The bare name of a class of this package that was given by its path."""
+    return text.rpartition(".")[2] if text.startswith("lightning_gan.") else text
+
+
+def _count(number: int | None) -> str:
+    return NOTHING if number is None else f"{number:,}"
+
+
+def _value(distance: Distance | None, name: str) -> str:
+    """The value of a distance of that name, ``nan`` where it was not finite."""
+    if distance is None or distance.name != name:
+        return NOTHING
+    return "nan" if distance.value is None else f"{distance.value:.4g}"

@@ -1,0 +1,91 @@
+"""``lightning-gan runs``, ``table`` and ``compare`` about the runs on the disk."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from recorded_runs import identity, part, record, report, write_run
+
+from lightning_gan.cli import program
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def _runs() -> None:
+    """Two objectives with two seeds each."""
+    for number, (objective, fid) in enumerate(
+        [("Hinge", 0.25), ("Hinge", 0.5), ("Minimax", 1.0), ("Minimax", 2.0)]
+    ):
+        seed = number % 2
+        fields: dict[str, Any] = {
+            "identity": identity(seed, objective=part(objective)),
+            "differs": {"model.objective": objective},
+            "values": {"fid/identity": fid},
+        }
+        place = Path("runs/mlp_ring") / f"version_{number}"
+        day = f"2026-11-2{number}T00:00:00+00:00"
+        write_run(place, record(seed, **fields), [report(fid)], updated=day)
+
+
+def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What a command that is refused says."""
+    capsys.readouterr()
+    assert program.run([*arguments]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.count("\n") == 1
+    return output.err
+
+
+@pytest.mark.usefixtures("_runs")
+def test_runs_are_listed_the_newest_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.run(["runs"]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split()[:2] == ["run", "recipe"]
+    assert [row.split()[0] for row in rows] == [f"runs/mlp_ring/version_{n}" for n in (3, 2, 1, 0)]
+    assert program.run(["runs", "runs/mlp_ring/version_2"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("runs/mlp_ring/version_2  mlp_ring")
+
+
+@pytest.mark.usefixtures("_runs")
+def test_runs_are_listed_for_pages_and_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.run(["runs", "--format", "markdown"]) == 0
+    assert capsys.readouterr().out.count("\n") == 2 + 4
+    assert program.run(["runs", "--format", "csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["last"] for row in rows] == ["2", "1", "0.5", "0.25"]
+    assert program.run(["runs", "--format", "json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert [run["last"]["value"] for run in content] == [2.0, 1.0, 0.5, 0.25]
+    assert "--format: Expected" in complaint(capsys, "runs", "--format", "xml")
+
+
+@pytest.mark.usefixtures("_runs")
+def test_damaged_records_are_named_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("runs/mlp_ring/version_1/run.json").write_text("\x1b[31m")
+    assert program.run(["runs"]) == 0
+    output = capsys.readouterr()
+    assert output.out.count("\n") == 1 + 3
+    assert output.err == (
+        "lightning-gan: runs/mlp_ring/version_1/run.json is damaged: its run can go on from its "
+        "checkpoint, but is not listed.\n"
+    )
+
+
+def test_an_empty_folder_gets_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "There is no folder runs: train first" in complaint(capsys, "runs")
+    Path("runs").mkdir()
+    for form, written in (("text", ""), ("markdown", ""), ("json", "[]\n")):
+        assert program.run(["runs", "--format", form]) == 0
+        output = capsys.readouterr()
+        assert output.out == written
+        assert output.err == (
+            "lightning-gan: There are no runs at or below runs: train one with lightning-gan fit.\n"
+        )
