@@ -112,7 +112,7 @@ NOT_COMPARED = [
     NotCompared(r"progress/images_per_second$", "a speed"),
     NotCompared(r"\.jsonl?:(line \d+/)?run/date$", "a date"),
     NotCompared(r"\.jsonl?:.*versions/lightning_gan$", "the version of the library"),
-    NotCompared(r"^compare_\d+\.txt:(first|second):$", "holds dates"),
+    NotCompared(r"^compare_\d+\.txt:[^/]+$", "titles, and what each is, with dates"),
     NotCompared(r"hparams\.yaml:", "the model's arguments, which BEFORE did not hand to loggers"),
     NotCompared(
         r"\.ckpt:(hparams_name|lightning_gan/format|hyper_parameters/(\w+_optimizer/|alternation"
@@ -994,8 +994,8 @@ def content(path: Path) -> Any:  # noqa: ANN401 (plain data)
     if path.suffix == ".csv":
         return {f"row {n}": line.split(",") for n, line in enumerate(text.splitlines(), 1)}
     if path.suffix == ".txt":
-        lines = (line.split(maxsplit=1) or [""] for line in text.splitlines())
-        return {line[0]: line[-1] for line in lines}
+        lines = (line.split() or [""] for line in text.splitlines())
+        return {line[0]: " ".join(line[1:]) for line in lines}
     raise SystemExit(f"{path} is of a kind that is not known here: add it to `content`.")
 
 

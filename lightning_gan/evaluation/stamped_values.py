@@ -67,18 +67,8 @@ class StampedValues:
         Raises:
             ConfigurationError: If there is no such file, or it holds no measurement.
         """
-        try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise ConfigurationError(
-                f"{path} cannot be read ({error.strerror}): give a file that lightning-gan test or "
-                "evaluate has written."
-            ) from error
-        except ValueError as error:
-            raise _no_measurement(path) from error
-        return cls.parse(
-            text.strip().rpartition("\n")[2] if path.suffix == ".jsonl" else text, path
-        )
+        text = _lines(path)[-1] if path.suffix == ".jsonl" else _text(path)
+        return cls.parse(text, path)
 
     @classmethod
     def parse(cls, text: str, source: Path) -> "StampedValues":
@@ -101,9 +91,62 @@ class StampedValues:
                 f"{source} was written by another version, or is no measurement: measure again."
             )
         found = {key: math.nan if x is None else x for key, x in parts[0].items()}
-        if not all(isinstance(x, int | float) for x in found.values()):
-            raise ConfigurationError(f"{source} holds values that are no numbers: measure again.")
-        return cls({key: float(x) for key, x in found.items()}, parts[1], parts[2])
+        try:
+            if not all(isinstance(x, int | float) for x in found.values()):
+                raise TypeError
+            values = {key: float(x) for key, x in found.items()}
+        except (TypeError, OverflowError) as error:
+            raise ConfigurationError(
+                f"{source} holds values that are no numbers: measure again."
+            ) from error
+        return cls(values, parts[1], parts[2])
+
+    @property
+    def images_seen(self) -> int:
+        """Images that training had seen; 0 where that is not said."""
+        images = self.run.get("images_seen")
+        return images if isinstance(images, int) and 0 <= images < 2**63 else 0
+
+
+def history(path: Path) -> list[StampedValues]:
+    """The measurements of a run's evaluations.jsonl that led to its last one.
+
+    A run that went on from an earlier checkpoint has some of updates that were lost; these are left
+    out, as is a line that a kill broke off. No two of them have seen the same images.
+
+    Raises:
+        ConfigurationError: If there is no such file, or a line holds no measurement.
+    """
+    found: list[StampedValues] = []
+    for line in reversed(_lines(path)):
+        measured = StampedValues.parse(line, path)
+        if not found or measured.images_seen < found[-1].images_seen:
+            found.append(measured)
+    return found[::-1]
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a file but one that a kill broke off; an empty one if there is none."""
+    *lines, last = _text(path).split("\n")
+    try:
+        json.loads(last)
+        lines.append(last)
+    except (ValueError, RecursionError):
+        pass  # mostly nothing, since the file ends with a line's end
+    return [line for line in lines if line.strip()] or [last]
+
+
+def _text(path: Path) -> str:
+    """What a file says."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be read ({error.strerror}): give a file that lightning-gan test or "
+            "evaluate has written."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise _no_measurement(path) from error
 
 
 def _no_measurement(path: Path) -> ConfigurationError:
@@ -127,8 +170,10 @@ def differences(a: Any, b: Any, name: str = "") -> Iterator[tuple[str, Any, Any]
         yield name, a, b
 
 
-def check_comparable(a: StampedValues, b: StampedValues, despite: Collection[str] = ()) -> None:
-    """Refuses to compare what was not measured alike.
+def differing(
+    a: StampedValues, b: StampedValues, despite: Collection[str] = ()
+) -> list[tuple[str, Any, Any]]:
+    """What in the stamps of two measurements keeps their values from being compared.
 
     Args:
         a: One measurement.
@@ -137,33 +182,40 @@ def check_comparable(a: StampedValues, b: StampedValues, despite: Collection[str
             those below it.
 
     Raises:
+        ConfigurationError: If a stamp is nested as none that was ever written.
+    """
+    try:
+        return [
+            found
+            for found in differences(a.stamp, b.stamp)
+            if not any(found[0] == name or found[0].startswith(f"{name}.") for name in despite)
+        ]
+    except RecursionError as error:
+        raise ConfigurationError("A stamp is damaged: measure again.") from error
+
+
+def check_comparable(
+    a: StampedValues, b: StampedValues, despite: Collection[str] = (), of: str = "These numbers"
+) -> None:
+    """Refuses to compare what was not measured alike.
+
+    Args:
+        a: One measurement.
+        b: Another one.
+        despite: Dotted names in the stamp, such as ``samples.seed``, that may differ; a name covers
+            those below it.
+        of: What the sentence begins with.
+
+    Raises:
         ConfigurationError: With all differences.
     """
-    found = [
-        (name, *both)
-        for name, *both in differences(a.stamp, b.stamp)
-        if not any(name == known or name.startswith(f"{known}.") for known in despite)
-    ]
+    found = differing(a, b, despite)
     if found:
         listed = "; ".join(f"{name} is {_shown(x)} and {_shown(y)}" for name, x, y in found)
         raise ConfigurationError(
-            f"These numbers do not compare: {listed}. Measure both alike, or take the difference "
+            f"{of} do not compare: {listed}. Measure both alike, or take the difference "
             f"upon yourself with --despite {found[0][0]}."
         )
-
-
-def comparison(a: StampedValues, b: StampedValues) -> str:
-    """A table of the values of both, and of what was measured where they say so."""
-    keys = sorted(key for key in a.values.keys() | b.values.keys() if not key.startswith("eval/"))
-    width = max([len(key) for key in keys], default=0)
-    lines = [f"{'':<{width}}  {'first':>12} {'second':>12} {'difference':>12}"]
-    for key in keys:
-        x, y = a.values.get(key, math.nan), b.values.get(key, math.nan)
-        lines.append(f"{key:<{width}}  {x:>12.6g} {y:>12.6g} {y - x:>+12.4g}")
-    for name, measurement in (("first", a), ("second", b)):
-        about = ", ".join(f"{key} {value}" for key, value in sorted(measurement.run.items()))
-        lines.append(f"{name}: {about}")
-    return "\n".join(lines)
 
 
 def _shown(value: Any) -> str:  # noqa: ANN401 (what JSON can hold)

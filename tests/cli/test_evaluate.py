@@ -194,7 +194,7 @@ def test_no_measurement_and_no_file_are_refused(capsys: pytest.CaptureFixture[st
     Path("empty.json").write_text(json.dumps({}))
     assert "cannot be read" in complaint(capsys, "compare", "none.json", "empty.json")
     assert "holds no measurement" in complaint(capsys, "compare", "empty.json", "empty.json")
-    assert "required" in complaint(capsys, "compare", "empty.json")
+    assert "takes two measurements or more" in complaint(capsys, "compare", "empty.json")
 
 
 def test_pictures_are_read_as_they_are(tmp_path: Path) -> None:

@@ -89,3 +89,45 @@ def test_an_empty_folder_gets_one_sentence(capsys: pytest.CaptureFixture[str]) -
         assert output.err == (
             "lightning-gan: There are no runs at or below runs: train one with lightning-gan fit.\n"
         )
+
+
+@pytest.mark.usefixtures("_runs")
+def test_runs_are_compared_by_their_folders(capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [f"runs/mlp_ring/version_{n}" for n in (0, 2, 3)]
+    assert program.run(["compare", *folders]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == [
+        *("Hinge", "seed", "0", "Minimax", "seed", "0", "difference"),
+        *("Minimax", "seed", "1", "difference"),
+    ]
+    assert lines[0].split() == ["fid/identity", "0.25", "1", "+0.75", "2", "+1.75"]
+    assert lines[-1].startswith("Minimax seed 1: runs/mlp_ring/version_3, mlp_ring, objective=Mini")
+    file = f"{folders[0]}/evaluations.jsonl"
+    assert program.run(["compare", file, folders[1], "--despite", "versions"]) == 0
+    assert capsys.readouterr().out.split()[:3] == ["Hinge", "Minimax", "difference"]
+
+
+@pytest.mark.usefixtures("_runs")
+def test_a_comparison_needs_two_reports(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "required" in complaint(capsys, "compare")
+    said = complaint(capsys, "compare", "runs/mlp_ring/version_0")
+    assert "takes two measurements or more: give another one." in said
+    said = complaint(capsys, "compare", "runs/mlp_ring/version_0", "runs")
+    assert "runs holds no evaluations.jsonl: give the folder of a run" in said
+
+
+def test_a_report_from_anywhere_harms_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    long = {"format": 1, "values": {"a": 10**400}, "stamp": {}, "run": {}}
+    Path("long.json").write_text(json.dumps(long))
+    assert "holds values that are no numbers" in complaint(
+        capsys, "compare", "long.json", "long.json"
+    )
+    nasty = "\x1b[2J\ud800"
+    for name, stamp in (("a", {}), ("b", {nasty: nasty})):
+        told = {"format": 1, "values": {nasty: 1, "b": 1e999}, "stamp": stamp, "run": {nasty: 1}}
+        Path(f"{name}.json").write_text(json.dumps(told))
+    assert r"do not compare: \x1b[2J\ud800 is nothing and" in complaint(
+        capsys, "compare", "a.json", "b.json"
+    )
+    assert program.run(["compare", "a.json", "b.json", "--despite", nasty]) == 0
+    assert capsys.readouterr().out.replace("\n", "").isprintable()

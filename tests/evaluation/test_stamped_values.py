@@ -13,8 +13,8 @@ from lightning_gan.errors import ConfigurationError
 from lightning_gan.evaluation.stamped_values import (
     StampedValues,
     check_comparable,
-    comparison,
     differences,
+    history,
 )
 
 STAMP: dict[str, Any] = {
@@ -47,6 +47,49 @@ def test_of_many_measurements_in_a_file_the_last_is_read(tmp_path: Path) -> None
     assert StampedValues.read(path).values["fid/x"] == 2
 
 
+def test_a_line_that_a_kill_broke_off_is_passed_over(tmp_path: Path) -> None:
+    path, whole = tmp_path / "evaluations.jsonl", stamped(1.0).as_json() + "\n"
+    path.write_text(whole + stamped(2.0).as_json()[:40])
+    assert StampedValues.read(path).values["fid/x"] == 1
+    assert [each.values["fid/x"] for each in history(path)] == [1]
+    path.write_text(whole + stamped(2.0).as_json())  # whole, but for the end of the line
+    assert StampedValues.read(path).values["fid/x"] == 2
+
+
+def test_a_history_has_no_report_of_updates_that_were_lost(tmp_path: Path) -> None:
+    path = tmp_path / "evaluations.jsonl"
+    seen = [100, 200, 300, 200, 250, 250]  # went on from a checkpoint at 150, measured twice at 250
+    reports = [
+        StampedValues({"fid/x": float(n)}, STAMP, {"images_seen": s}) for n, s in enumerate(seen)
+    ]
+    path.write_text("".join(each.as_json() + "\n" for each in reports))
+    assert [each.values["fid/x"] for each in history(path)] == [0, 3, 5]
+    assert [each.images_seen for each in history(path)] == [100, 200, 250]
+
+
+def test_a_damaged_line_of_a_history_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "evaluations.jsonl"
+    path.write_text("{}\n" + stamped().as_json() + "\n")
+    with pytest.raises(ConfigurationError, match="holds no measurement"):
+        history(path)
+
+
+@pytest.mark.parametrize("images", [None, "many", -1, 10**400, 1.5])
+def test_images_that_make_no_sense_count_as_none(images: Any) -> None:
+    assert StampedValues({}, {}, {"images_seen": images}).images_seen == 0
+
+
+def test_a_stamp_that_is_nested_without_end_is_refused() -> None:
+    def nested(last: int) -> dict[str, Any]:
+        stamp: dict[str, Any] = {"a": last}
+        for _ in range(5000):
+            stamp = {"a": stamp}
+        return stamp
+
+    with pytest.raises(ConfigurationError, match="A stamp is damaged"):
+        check_comparable(StampedValues({}, nested(1), {}), StampedValues({}, nested(2), {}))
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
@@ -58,6 +101,7 @@ def test_of_many_measurements_in_a_file_the_last_is_read(tmp_path: Path) -> None
         ('{"format": 0, "values": {}, "stamp": {}, "run": {}}', "another version"),
         ('{"format": 1, "values": [], "stamp": {}, "run": {}}', "another version"),
         ('{"format": 1, "values": {"a": "b"}, "stamp": {}, "run": {}}', "no numbers"),
+        (f'{{"format": 1, "values": {{"a": {"9" * 400}}}, "stamp": {{}}, "run": {{}}}}', "no numb"),
     ],
 )
 def test_files_without_a_measurement_are_refused(
@@ -103,15 +147,6 @@ def test_a_difference_taken_upon_oneself_covers_whole_names_only() -> None:
 
 def test_what_was_measured_and_when_may_differ() -> None:
     check_comparable(stamped(), StampedValues({}, STAMP, {"checkpoint": "best.ckpt"}))
-
-
-def test_a_comparison_shows_both_and_their_difference() -> None:
-    text = comparison(stamped(2.5), StampedValues({"kid/x": 1.0, "fid/x": 2.0}, STAMP, {}))
-    lines = {line.split()[0]: line.split()[1:] for line in text.splitlines()[1:]}
-    assert lines["fid/x"] == ["2.5", "2", "-0.5"]
-    assert lines["kid/x"] == ["nan", "1", "+nan"]
-    assert "eval/n" not in lines
-    assert "checkpoint last.ckpt" in text
 
 
 def test_a_measurement_is_plain_json(tmp_path: Path) -> None:

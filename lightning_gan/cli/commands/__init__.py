@@ -10,7 +10,7 @@ TRAINER_COMMANDS = {
 FUNCTION_COMMANDS = {
     "predict": ("draw samples", "--ckpt_path runs/dcgan_digits --n 64"),
     "evaluate": ("measure any pictures", "--samples FOLDER --data MNIST"),
-    "compare": ("two measurements", "first.json second.json"),
+    "compare": ("put side by side", "first.json second.json"),
     "runs": ("list what there is", "runs/dcgan_digits"),
     "report": ("runs as a page", "runs/dcgan_digits/version_0"),
 }
