@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,48 @@ def test_an_empty_folder_gets_one_sentence(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.usefixtures("_runs")
+def test_a_table_has_a_row_for_each_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.run(["table", "runs", "--by", "objective"]) == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    assert output.out.splitlines()[2:] == [
+        "| Hinge     |   2 | 20,224 |  0.38 ± 0.18 | 0.38 ± 0.18 |",
+        "| Minimax   |   2 | 20,224 |  1.50 ± 0.71 | 1.50 ± 0.71 |",
+    ]
+    assert program.run(["table", "runs/mlp_ring", "runs", "--format", "latex"]) == 0
+    assert r"Hinge     & 2 & 20,224 & 0.38 $\pm$ 0.18 & " in capsys.readouterr().out
+    assert program.run(["table", "runs", "--metric", "precision", "--format", "csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["precision/identity mean"] for row in rows] == ["0.625", "-0.5"]
+
+
+@pytest.mark.usefixtures("_runs")
+def test_what_must_not_be_averaged_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--by seed: seeds are" in complaint(capsys, "table", "runs", "--by", "seed")
+    assert "kid was not measured" in complaint(capsys, "table", "runs", "--metric", "kid")
+    assert "no folder nowhere" in complaint(capsys, "table", "nowhere")
+    assert "required" in complaint(capsys, "table")
+    place = Path("runs/mlp_ring/version_0/evaluations.jsonl")
+    place.write_text(report(0.25, 5120, versions={"torch": "\x1b[31m"}).as_json() + "\n")
+    said = complaint(capsys, "table", "runs", "--despite", "images_seen")
+    assert r"versions.torch is \x1b[31m and 2.14.1" in said
+    despite = ["--despite", "images_seen", "--despite", "versions.torch"]
+    assert program.run(["table", "runs", *despite]) == 0
+    assert "5,120 to 20,224" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("_runs")
+def test_what_is_left_out_of_a_table_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("runs/mlp_ring/version_1/evaluations.jsonl").unlink()
+    assert program.run(["table", "runs"]) == 0
+    output = capsys.readouterr()
+    assert "| 0.25 ± - |" in output.out.replace("  ", "")
+    assert output.err == (
+        "lightning-gan: runs/mlp_ring/version_1 (finished) has not been measured: left out.\n"
+    )
+
+
+@pytest.mark.usefixtures("_runs")
 def test_runs_are_compared_by_their_folders(capsys: pytest.CaptureFixture[str]) -> None:
     folders = [f"runs/mlp_ring/version_{n}" for n in (0, 2, 3)]
     assert program.run(["compare", *folders]) == 0
@@ -131,3 +174,49 @@ def test_a_report_from_anywhere_harms_nobody(capsys: pytest.CaptureFixture[str])
     )
     assert program.run(["compare", "a.json", "b.json", "--despite", nasty]) == 0
     assert capsys.readouterr().out.replace("\n", "").isprintable()
+
+
+JUNK: list[Any] = [
+    None,
+    True,
+    -1,
+    10**400,
+    1e999,
+    "\x1b[31m\ud800",
+    "x" * 5000,
+    [],
+    {},
+    [[{}]],
+    0.5,
+]
+COMMANDS = (
+    "runs",
+    "runs --format json",
+    "table runs --despite samples --despite versions --despite images_seen",
+    "table runs --by objective --metric recall --format latex",
+    "compare runs/mlp_ring/version_0 runs/mlp_ring/version_1 runs/mlp_ring/version_3",
+)
+
+
+def damaged(content: Any, chance: random.Random) -> Any:
+    """The content of a file with something else in one place."""
+    if isinstance(content, dict | list) and content and chance.random() < 0.8:
+        copy = content.copy()
+        key = chance.choice(list(content) if isinstance(content, dict) else range(len(content)))
+        copy[key] = damaged(content[key], chance)
+        return copy
+    return chance.choice(JUNK)
+
+
+@pytest.mark.usefixtures("_runs")
+@pytest.mark.parametrize("seed", range(20))
+def test_damage_in_any_place_harms_nobody(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
+    chance = random.Random(seed)
+    for path in sorted(Path("runs").rglob("*.json*")):
+        if chance.random() < 0.5:
+            path.write_text(json.dumps(damaged(json.loads(path.read_text()), chance)) + "\n")
+    for command in COMMANDS:
+        refused = program.run(command.split()) == 2
+        output = capsys.readouterr()
+        assert (output.out + output.err).replace("\n", "").isprintable()
+        assert (output.out == "" and output.err.count("\n") == 1) or not refused

@@ -12,6 +12,7 @@ FUNCTION_COMMANDS = {
     "evaluate": ("measure any pictures", "--samples FOLDER --data MNIST"),
     "compare": ("put side by side", "first.json second.json"),
     "runs": ("list what there is", "runs/dcgan_digits"),
+    "table": ("average over seeds", "runs --by objective"),
     "report": ("runs as a page", "runs/dcgan_digits/version_0"),
 }
 """What does not."""
