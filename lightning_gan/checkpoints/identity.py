@@ -58,8 +58,13 @@ def changes(before: Mapping[str, Plain], now: Mapping[str, Plain]) -> dict[str, 
     known = [name for name in now if None not in (before.get(name), now[name])]
     theirs, ours = (flat({name: side[name] for name in known}) for side in (before, now))
     names = [*ours, *(name for name in theirs if name not in ours)]
-    found = {name: [theirs.get(name), ours.get(name)] for name in names}
-    return {name: both for name, both in found.items() if both[0] != both[1]}
+    found = {}
+    for name in names:
+        inside = any(name.startswith(f"{part}.") for part in found)  # of a part that is another
+        alone = inside and not (name in theirs and name in ours)
+        if theirs.get(name) != ours.get(name) and not alone:
+            found[name] = [theirs.get(name), ours.get(name)]
+    return found
 
 
 def refuse_changes(found: Mapping[str, list[Plain]]) -> None:
