@@ -58,7 +58,7 @@ def changes(before: Mapping[str, Plain], now: Mapping[str, Plain]) -> dict[str, 
     known = [name for name in now if None not in (before.get(name), now[name])]
     theirs, ours = (flat({name: side[name] for name in known}) for side in (before, now))
     names = [*ours, *(name for name in theirs if name not in ours)]
-    found = {}
+    found: dict[str, list[Plain]] = {}
     for name in names:
         inside = any(name.startswith(f"{part}.") for part in found)  # of a part that is another
         alone = inside and not (name in theirs and name in ours)
