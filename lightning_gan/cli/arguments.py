@@ -1,6 +1,8 @@
 """What a command line means before it is parsed: recipes by name, default networks."""
 
+import re
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import yaml
@@ -12,6 +14,11 @@ from lightning_gan.errors import ConfigurationError
 from lightning_gan.recipes import recipe_file, recipe_names
 
 CONFIG = ("-c", "--config")
+
+SYNONYMS = {"--data.global_batch_size": "--global_batch_size"}
+
+WHOLE = re.compile(r"\d+(\.\d+)?[eE]\+?\d{1,2}")
+"""Numbers that may be whole, in the form of floating-point ones."""
 
 
 def with_recipes(arguments: list[str]) -> list[str]:
@@ -32,6 +39,25 @@ def with_recipes(arguments: list[str]) -> list[str]:
         else:
             raise unknown("recipe or file", value, recipe_names())
     return replaced
+
+
+def in_plain_form(arguments: list[str]) -> list[str]:
+    """Writes whole numbers like 3e5 out, and options that have another name by that."""
+    plain = []
+    for argument in arguments:
+        flag, equals, value = argument.partition("=")
+        flag = SYNONYMS.get(flag, flag)
+        value, first = _written_out(value), _written_out(flag)
+        plain.append(f"{flag}={value}" if equals else first)
+    return plain
+
+
+def _written_out(word: str) -> str:
+    """A whole number in digits; anything else as it is."""
+    if not WHOLE.fullmatch(word):
+        return word
+    number = Decimal(word)
+    return str(int(number)) if number == number.to_integral_value() and number < 10**18 else word
 
 
 def with_default_networks(arguments: list[str]) -> list[str]:

@@ -15,8 +15,9 @@ from lightning_gan.callbacks.preemption import under_slurm
 from lightning_gan.cli.choices import nearest, unknown
 from lightning_gan.cli.construction import construct
 from lightning_gan.distributed.strategy import refuse_strategy
-from lightning_gan.errors import ConfigurationError, at_least, check_range
+from lightning_gan.errors import ConfigurationError, above, at_least, check_range
 from lightning_gan.networks.base import ImageSize
+from lightning_gan.training.schedule import PLAYERS
 
 FOR_ONE_PLAYER = {
     "gradient_clip_val": (None, "clips one player only: take --model.gradient_clip."),
@@ -97,6 +98,34 @@ def fill_schedule(config: Namespace) -> None:
         model["validate_every"] = None
     if not isinstance(trainer.val_check_interval, int):
         trainer.check_val_every_n_epoch = trainer.check_val_every_n_epoch or 1
+
+
+def fill_rates(config: Namespace) -> None:
+    """Gives both players' optimizers the rate of ``--lr``."""
+    if config.lr is not None:
+        check_range("fit", above(0), lr=config.lr)
+        for player in PLAYERS:
+            optimizer = config.model.init_args[f"{player}_optimizer"]
+            optimizer.init_args["lr"] = config.lr
+
+
+def share_batches(config: Namespace) -> None:
+    """Shares out ``--global_batch_size`` over the processes.
+
+    Raises:
+        ConfigurationError: If it cannot be shared out evenly.
+    """
+    total = config.global_batch_size
+    if total is None:
+        return
+    processes = _devices(config.trainer) * config.trainer.num_nodes
+    check_range("fit", at_least(1), global_batch_size=total)
+    if total % processes:
+        raise ConfigurationError(
+            f"--global_batch_size {total} cannot be shared out over {processes} processes: take "
+            f"{-(-total // processes) * processes}."
+        )
+    config.data.init_args["batch_size"] = total // processes
 
 
 def check_trainer(trainer: Namespace) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from lightning_gan.basics.texts import printable
 from lightning_gan.callbacks.fitting import silence_lightning
 from lightning_gan.callbacks.preemption import ignore_further_signals
-from lightning_gan.cli.arguments import run_name, with_default_networks, with_recipes
+from lightning_gan.cli.arguments import in_plain_form, run_name, with_default_networks, with_recipes
 from lightning_gan.cli.choices import unknown
 from lightning_gan.cli.commands import COMMANDS, FUNCTION_COMMANDS
 from lightning_gan.cli.failures import mendable
@@ -55,6 +55,6 @@ def _run(arguments: list[str]) -> None:
         sys.stdout.write(text)
     else:
         # Lightning starts further processes with sys.argv, so they must see the same.
-        sys.argv[1:] = with_default_networks(with_recipes(arguments))
+        sys.argv[1:] = with_default_networks(with_recipes(in_plain_form(arguments)))
         with ignore_further_signals():
             CLI(sys.argv[1:])

@@ -96,6 +96,12 @@ class CLI(LightningCLI):
             type=str | None,
             help="Name of the run; if left out, the recipe, what differs from it, and the seed.",
         )
+        parser.add_argument("--lr", type=float | None, help="Learning rate of both players.")
+        parser.add_argument(
+            "--global_batch_size",
+            type=int | None,
+            help="Samples that all processes take at a time; --data.batch_size is what each takes.",
+        )
         parser.add_argument(
             "--resume.allow_changes",
             type=bool,
@@ -131,6 +137,8 @@ class CLI(LightningCLI):
                     config[part].init_args["seed"] = int(config.seed_everything)
         trainer = config.trainer
         configuration.fill_schedule(config)
+        configuration.fill_rates(config)
+        configuration.share_batches(config)
         trainer.default_root_dir = trainer.default_root_dir or f"runs/{self.name}"
         self.resumed = self._find_checkpoint(config)
         configuration.check_trainer(trainer)
@@ -288,6 +296,15 @@ class CLI(LightningCLI):
             if self.trainer.is_global_zero:
                 hold(folder)
             rank_zero_info(f"Writing to {folder}")
+            rank_zero_info(self._plan())
+
+    def _plan(self) -> str:
+        """How much is done how often."""
+        processes, each = self.trainer.world_size, self.datamodule.batch_size
+        total, images = processes * each, self.model.max_images
+        shared = f"{processes} processes × {each} = batches of {total}" if processes > 1 else ""
+        batches = "" if images is None else f"{-(-images // total):,} batches for {images:,} images"
+        return "; ".join(filter(None, (shared or f"Batches of {total}", batches)))
 
     def after_fit(self) -> None:
         """Measures the final generator and prints what came out of the run."""
