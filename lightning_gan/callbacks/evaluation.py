@@ -15,7 +15,14 @@ from tqdm.auto import tqdm
 
 from lightning_gan.basics.images import save_png
 from lightning_gan.basics.version import versions
-from lightning_gan.callbacks.base import GANCallback, data_of, is_dry_run, run_folder
+from lightning_gan.callbacks.base import (
+    GANCallback,
+    data_of,
+    epoch_of,
+    is_dry_run,
+    is_fitting,
+    run_folder,
+)
 from lightning_gan.callbacks.measurements import BestDistance, measurements
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.evaluation.panel import MEASURES, Measure, Measured, Panel, default_num_samples
@@ -98,12 +105,17 @@ class Evaluation(GANCallback):
         stamp = panel.stamp() | {"samples": samples.stamp(), "versions": versions()}
         run = circumstances(
             images_seen=gan.progress.images,
-            epoch=trainer.current_epoch,
+            epoch=epoch_of(trainer, gan) if is_fitting(trainer) else trainer.current_epoch,
             checkpoint=str(trainer.ckpt_path or ""),
             stage="test" if trainer.testing else "val",
             processes=trainer.world_size,
             device=str(gan.device.type),
             precision=str(trainer.precision),
+            **(
+                {}
+                if latest.record is None
+                else {"id": latest.record.id, "name": latest.record.name}
+            ),
         )
         latest.stamped = StampedValues(logged, stamp, run)
         self._write(trainer, latest.stamped, latest.pictures)

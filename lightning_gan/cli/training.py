@@ -22,6 +22,7 @@ from lightning_gan.callbacks.fitting import (
     forget_if_unused,
 )
 from lightning_gan.callbacks.loggers import CSVCurve
+from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.callbacks.preemption import disable_slurm_requeue, refuse_slurm_checkpoints
 from lightning_gan.callbacks.recorder import Recorder, title_of
 from lightning_gan.callbacks.summary import measured, write_reports
@@ -310,16 +311,24 @@ class CLI(LightningCLI):
         """Measures the final generator and prints what came out of the run."""
         finish(self.trainer, self.model, self.datamodule)
 
-    def after_validate(self) -> None:
-        """Prints what was measured, and writes it to a file beside the checkpoint."""
-        if not self.trainer.is_global_zero:
-            return
-        sys.stdout.write(measured(self.trainer, self.model) + "\n")
+    def _measured_run(self) -> Path:
+        """The folder of the run whose checkpoint is measured, or that of the file."""
         checkpoint = Path(self.config_init[self.subcommand].ckpt_path)
         inside = checkpoint.parent.name == "checkpoints"
-        sys.stdout.write(write_reports(self.trainer, checkpoint.parents[1 if inside else 0]))
+        return checkpoint.parents[1 if inside else 0]
 
-    after_test = after_validate
+    def before_validate(self) -> None:
+        """Looks up which run is measured."""
+        with contextlib.suppress(ConfigurationError):
+            measurements(self.trainer).record = RunRecord.read(self._measured_run())
+
+    def after_validate(self) -> None:
+        """Prints what was measured, and writes it to a file beside the checkpoint."""
+        if self.trainer.is_global_zero:
+            sys.stdout.write(measured(self.trainer, self.model) + "\n")
+            sys.stdout.write(write_reports(self.trainer, self._measured_run()))
+
+    before_test, after_test = before_validate, after_validate
 
 
 def _told(folder: Path) -> str:

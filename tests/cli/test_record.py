@@ -1,0 +1,168 @@
+"""The record of a run from the command line: its folder, its files, and the way on."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightning_gan.cli import program
+from lightning_gan.runs.record import RunRecord
+
+SMALL = "--model.generator.width 8 --model.discriminator.width 8 --data.batch_size 32"
+QUIET = "--trainer.enable_progress_bar false --trainer.accelerator cpu"
+FIT = ["fit", "--config", "mlp_ring", *f"{SMALL} {QUIET}".split()]
+UNMEASURED = [*FIT, "--trainer.limit_val_batches", "0", "--model.max_images"]
+RUN = Path("runs/mlp_ring/version_0")
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["lightning-gan"])
+
+
+def fit(images: str, *options: str) -> int:
+    return program.run([*UNMEASURED, images, *options])
+
+
+def files(folder: Path = RUN) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_run_that_would_go_on_as_another_is_refused_and_nothing_is_written(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert fit("64") == 0
+    before = {path: path.read_bytes() for path in sorted(RUN.rglob("*")) if path.is_file()}
+    capsys.readouterr()
+    assert fit("128", "--ckpt_path", "last", "--model.generator_optimizer.lr", "0.1") == 2
+    said = capsys.readouterr().err
+    assert "model.generator_optimizer.lr is 0.001 there and 0.1 here" in said
+    assert "Traceback" not in said
+    after = {path: path.read_bytes() for path in sorted(RUN.rglob("*")) if path.is_file()}
+    assert after == before
+
+
+def test_the_newest_run_that_matches_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit("64") == 0
+    assert fit("64", "--lr", "0.1") == 0
+    capsys.readouterr()
+    assert fit("128", "--ckpt_path", "last") == 2
+    assert f"The newest run that matches is --ckpt_path {RUN}/checkpoints/last.ckpt." in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_change_that_is_allowed_applies_and_stands_in_the_record(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert fit("64") == 0
+    allowed = ["--ckpt_path", "last", "--lr", "0.25", "--resume.allow_changes", "true"]
+    assert fit("128", *allowed) == 0
+    content = torch.load(RUN / "checkpoints" / "last.ckpt", weights_only=True)
+    assert [g["lr"] for o in content["optimizer_states"] for g in o["param_groups"]] == [0.25] * 2
+    record = RunRecord.read(RUN)
+    assert [segment.images for segment in record.segments] == [0, 64]
+    assert record.segments[1].changes == {
+        "model.generator_optimizer.lr": [0.001, 0.25],
+        "model.discriminator_optimizer.lr": [0.001, 0.25],
+    }
+    assert "config.yaml" in files()
+    assert record.segments[1].config == "config-2.yaml"
+    assert "lr: 0.001" in (RUN / "config.yaml").read_text()
+    assert "lr: 0.25" in (RUN / "config-2.yaml").read_text()
+    assert "Going on with" in capsys.readouterr().err
+
+
+def test_the_record_says_what_ran_and_where_it_stands() -> None:
+    assert fit("64", "--model.objective", "Hinge", "--seed_everything", "3") == 0
+    record = RunRecord.read(RUN)
+    assert record.name == "mlp_ring " + " ".join(
+        f"{name}={value}"
+        for name, value in {
+            "generator.width": 8,
+            "discriminator.width": 8,
+            "data.batch_size": 32,
+            "objective": "Hinge",
+            "seed": 3,
+        }.items()
+    )
+    assert (record.recipe, record.seed, record.state, record.images) == (
+        "mlp_ring",
+        3,
+        "finished",
+        64,
+    )
+    assert record.identity["data"]["class_path"] == "lightning_gan.datamodules.Ring"
+    assert record.identity["global_batch_size"] == 32
+    (segment,) = record.segments
+    assert (segment.processes, segment.batch_size, segment.device) == (1, 32, "cpu")
+    assert segment.versions["torch"] == str(torch.__version__)
+
+
+@pytest.mark.parametrize(
+    "loggers",
+    [["--trainer.logger", "false"], ["--trainer.logger+=lightning.pytorch.loggers.CSVLogger"]],
+)
+def test_a_run_has_its_folder_whatever_else_logs(loggers: list[str]) -> None:
+    more = ["--trainer.logger.save_dir=elsewhere"] if "+=" in loggers[0] else []
+    for number in range(2):
+        assert fit("64", *loggers, *more) == 0
+        folder = RUN.with_name(f"version_{number}")
+        assert {"run.json", "metrics.csv", "checkpoints", "config.yaml"} <= files(folder)
+    assert Path("elsewhere").is_dir() == bool(more)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--trainer.max_steps", "1", "--trainer.limit_train_batches", "-7"],
+        ["--wandb", "offline", "--trainer.plugins", "nothing"],
+        ["--trainer.strategy", "ddp_spawn"],
+        ["--ckpt_path", "missing.ckpt"],
+    ],
+)
+def test_a_start_that_fails_leaves_no_folder(wrong: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WANDB_SILENT", "true")
+        code = fit("64", *wrong)
+    assert code == 2
+    assert not [*Path("runs").glob("*/version_*")]
+
+
+def test_an_explicit_seed_of_zero_is_kept() -> None:
+    assert fit("64", "--seed_everything", "5", "--model.seed", "0") == 0
+    model = RunRecord.read(RUN).identity["model"]
+    data = RunRecord.read(RUN).identity["data"]
+    assert (model["seed"], data["init_args"]["seed"]) == (0, 5)
+
+
+def test_whole_numbers_come_in_any_form() -> None:
+    assert program.run([*FIT, "--trainer.limit_val_batches", "0", "--model.max_images=6.4e1"]) == 0
+    assert RunRecord.read(RUN).images == 64
+
+
+def test_batches_over_all_processes_are_shared_out(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit("64", "--data.global_batch_size", "16") == 0
+    assert RunRecord.read(RUN).identity["global_batch_size"] == 16
+    assert "Batches of 16; 4 batches for 64 images" in capsys.readouterr().err
+
+
+def test_an_evaluation_says_which_run_it_is_of_and_is_made_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    few = ["--trainer.callbacks+=Evaluation", "--trainer.callbacks.num_samples=100"]
+    assert program.run([*FIT, "--model.max_images", "64", *few]) == 0
+    record = RunRecord.read(RUN)
+    lines = (RUN / "evaluations.jsonl").read_text().splitlines()
+    assert [json.loads(line)["run"]["id"] for line in lines] == [record.id]
+    said = capsys.readouterr().out
+    for path in re.findall(r"^\w+ +(runs\S+)$", said, re.MULTILINE):
+        assert Path(path).exists(), path
+    assert program.run([*FIT, "--model.max_images", "64", "--ckpt_path", "last", *few]) == 0
+    assert (RUN / "evaluations.jsonl").read_text().splitlines() == lines
+    assert record.best is not None
+    assert (RUN / "checkpoints" / "best.ckpt").is_file()
