@@ -6,6 +6,7 @@ python scripts/draw_curves.py runs/dcgan_digits/version_0 .github/pictures/quick
 import sys
 from pathlib import Path
 
+import checkout  # noqa: F401 - finds the package
 from lightning_gan.runs.drawing import draw_curves
 
 if __name__ == "__main__":
