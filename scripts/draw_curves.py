@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import checkout  # noqa: F401 - finds the package
+
 from lightning_gan.runs.drawing import draw_curves
 
 if __name__ == "__main__":
