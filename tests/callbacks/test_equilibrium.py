@@ -147,12 +147,13 @@ def test_one_decided_validation_begins_the_streak_anew(tmp_path: Path) -> None:
     assert judge.streak == 3
 
 
-def test_a_streak_goes_on_where_the_run_was_killed(tmp_path: Path) -> None:
+def test_a_streak_goes_on_with_a_larger_budget(tmp_path: Path) -> None:
+    """Validations after 4 and 8 batches, at the end of the first budget, and after 12."""
     path = tmp_path / "checkpoints" / "last.ckpt"
     streaks(spots_gan(rate=1e-5), tmp_path, 10, Measure(), LastCheckpoint(), patience=4, stop=True)
     gan, judge = spots_gan(rate=1e-5), EquilibriumStopping(patience=4, stop=True)
     train(gan, 40, [judge, Balance(), Measure()], tmp_path, ckpt_path=path)
-    assert (judge.streak, gan.progress.batches) == (4, 16)
+    assert (judge.streak, gan.progress.batches) == (4, 12)
 
 
 def test_what_it_finds_is_in_the_logs(tmp_path: Path) -> None:

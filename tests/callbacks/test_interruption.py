@@ -58,8 +58,8 @@ def saved_images(folder: Path) -> int:
 
 def logged_images(folder: Path) -> list[int]:
     with (folder / "version_0" / "metrics.csv").open(newline="", encoding="utf-8") as file:
-        rows = [row["progress/images"] for row in csv.DictReader(file)]
-    return [int(float(images)) for images in rows if images]
+        rows = [row for row in csv.DictReader(file) if row["loss/generator"]]
+    return [int(row["progress/images"]) for row in rows]
 
 
 def go_on(folder: Path, before: list[int], *options: str) -> None:
