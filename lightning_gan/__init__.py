@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lightning_gan.basics.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from lightning_gan.callbacks.fitting import fit as fit
     from lightning_gan.gan import GAN as GAN
     from lightning_gan.gan import load as load
     from lightning_gan.training.composition import Composition as Composition
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from lightning_gan.training.step import StepOutput as StepOutput
 
 OFFERED = {
+    "callbacks.fitting": "fit",
     "gan": "GAN load",
     "training.composition": "Composition",
     "training.game": "Game Player",

@@ -22,10 +22,10 @@ LAYERS: list[tuple[str, ...]] = [
     ("objectives", "regularizers", "augment", "metrics"),
     ("training.composition", "training.game", "training.validation", "distributed", "checkpoints"),
     ("gan",),
-    ("",),  # lightning_gan/__init__.py: what the package offers, and its version
     ("evaluation",),
     ("runs",),
     ("callbacks",),
+    ("",),  # lightning_gan/__init__.py: what the package offers, and its version
     ("cli", "__main__"),
 ]
 KNOW_LIGHTNING = (

@@ -173,7 +173,7 @@ def finish(trainer: Trainer, gan: GAN, data: Any) -> None:  # noqa: ANN401 (as f
     """Measures the final generator, where it was not, and prints what came out of the run."""
     if is_dry_run(trainer):
         return
-    if gan.images_validated != gan.progress.images:
+    if hasattr(data, "val_dataloader") and gan.images_validated != gan.progress.images:
         trainer.validate(gan, data, verbose=False, weights_only=True)
     if trainer.is_global_zero:
         sys.stdout.write(summary(trainer, gan) + "\n")
@@ -198,6 +198,7 @@ def silence_lightning() -> None:
         ".*The number of training batches.*",  # small data sets are fine
         r"(?s).*(Jsonargparse|was deprecated in v4).*",  # Lightning's own use of jsonargparse
         ".*tensorboardX.*",  # CSV is the default
+        ".*have no `val_dataloader`.*",  # a loader alone holds nothing out
         ".*callbacks used to create the checkpoint.*",  # measuring needs none of them
     ):
         warnings.filterwarnings("ignore", message)

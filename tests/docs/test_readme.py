@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lightning_gan.__main__ import main
+from lightning_gan.callbacks import Evaluation
 from lightning_gan.recipes import recipe_names
 
 ROOT = Path(__file__).parents[2]
@@ -75,12 +76,10 @@ def test_the_python_of_the_readme_trains(tmp_path: Path, monkeypatch: pytest.Mon
     (source,) = [text for kind, text in BLOCKS if kind == "python"]
     assert "max_images=10_000" in source
     monkeypatch.chdir(tmp_path)
-    short = source.replace("max_images=10_000", "max_images=128").replace(
-        "Trainer(", "Trainer(limit_val_batches=1, enable_progress_bar=False, logger=False, "
-    )
-    names: dict[str, object] = {}
-    exec(
-        compile(short.replace("Evaluation()", "Evaluation(num_samples=50)"), "README", "exec"),
-        names,
-    )
+    assert 'Digits(), "runs/mine")' in source
+    less = "limit_val_batches=1, enable_progress_bar=False, callbacks=[Evaluation(num_samples=50)]"
+    short = source.replace("max_images=10_000", "max_images=128")
+    short = short.replace('"runs/mine")', f'"runs/mine", accelerator="cpu", {less})')
+    names: dict[str, object] = {"Evaluation": Evaluation}
+    exec(compile(short, "README", "exec"), names)
     assert tuple(names["images"].shape) == (64, 1, 28, 28)  # type: ignore[attr-defined]

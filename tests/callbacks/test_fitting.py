@@ -1,0 +1,74 @@
+"""A training from Python has what the command line gives one."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from tiny import Points, points_gan
+from torch.utils.data import DataLoader, TensorDataset
+
+import lightning_gan
+from lightning_gan.callbacks import Balance, Evaluation, default_callbacks
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.runs.record import RunRecord
+
+QUIET = {"accelerator": "cpu", "enable_progress_bar": False}
+
+
+class MyBalance(Balance):
+    """One that takes the place of the usual one."""
+
+
+def kinds(*asked: object, **options: bool) -> list[str]:
+    return [type(each).__name__ for each in default_callbacks(Points(8), asked, **options)]  # type: ignore[arg-type]
+
+
+def test_a_callback_of_ones_own_takes_the_place_of_the_usual_one_alone() -> None:
+    usual = kinds()
+    assert usual.count("Balance") == 1
+    assert "MyBalance" in kinds(MyBalance())
+    assert "Balance" not in kinds(MyBalance())
+    assert {"BestCheckpoint", "ModelCheckpoint"} <= set(kinds(ModelCheckpoint()))
+    assert "ImagesBar" not in kinds(bar=False)
+    assert not {"BestCheckpoint", "LastCheckpoint"} & set(kinds(checkpoints=False))
+    assert "BestCheckpoint" not in kinds(validating=False)
+    assert "SampleGrid" not in kinds(fitting=False)
+
+
+def test_a_run_from_python_has_its_record_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = [Evaluation(num_samples=100)]
+    trainer = lightning_gan.fit(
+        points_gan(max_images=64), Points(8), tmp_path, callbacks=few, **QUIET
+    )
+    folder = tmp_path / "version_0"
+    assert Path(trainer.log_dir or "") == folder
+    record = RunRecord.read(folder)
+    assert (record.state, record.images, record.recipe) == ("finished", 64, None)
+    (line,) = (folder / "evaluations.jsonl").read_text().splitlines()
+    assert json.loads(line)["run"]["id"] == record.id
+    assert "Trained on 64 images" in capsys.readouterr().out
+    assert lightning_gan.load(folder).sample(3).shape == (3, 2)
+    few = [Evaluation(num_samples=100)]
+    gan = points_gan(max_images=128)
+    lightning_gan.fit(gan, Points(8), tmp_path, "last", callbacks=few, **QUIET)
+    assert [segment.images for segment in RunRecord.read(folder).segments] == [0, 64]
+    assert not (folder / "run.lock").exists()
+
+
+def test_plain_loaders_train_without_measuring_samples(tmp_path: Path) -> None:
+    data = TensorDataset(torch.randn(64, 2), torch.zeros(64, dtype=torch.long))
+    gan = points_gan(max_images=64)
+    lightning_gan.fit(gan, DataLoader(data, 8), tmp_path, **QUIET)
+    record = RunRecord.read(tmp_path / "version_0")
+    assert (record.state, record.images) == ("finished", 64)
+    assert record.identity["data"] is None
+
+
+def test_a_run_without_a_budget_is_refused_and_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="There is no budget"):
+        lightning_gan.fit(points_gan(), Points(8), tmp_path, **QUIET)
+    assert not [*tmp_path.iterdir()]
