@@ -26,7 +26,7 @@ class Some:
 def test_every_error_of_the_package_has_the_one_root() -> None:
     found = [value for value in vars(errors).values() if isinstance(value, type)]
     own = [value for value in found if issubclass(value, Exception)]
-    assert len(own) == 7  # with the warning
+    assert len(own) == 8  # with the warning
     assert all(issubclass(e, (LightningGANError, Warning)) for e in own)
 
 

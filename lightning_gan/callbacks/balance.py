@@ -68,8 +68,6 @@ class Balance(GANCallback):
         measurements(trainer).training = report
         self._outputs = []
         log_late(trainer, gan, report.logged())
-        for logger in trainer.loggers:
-            logger.save()
 
     def on_validation_batch_end(self, trainer: Trainer, gan: GAN, *_: object) -> None:
         """Keeps the logits of a held-out batch."""

@@ -85,3 +85,4 @@ def log_late(trainer: Trainer, gan: GAN, values: dict[str, float]) -> None:
     trainer.callback_metrics.update({name: torch.tensor(x) for name, x in values.items()})
     for logger in trainer.loggers:
         logger.log_metrics(values, step=gan.progress.batches)
+        logger.save()  # or a checkpoint would know of a row that a kill then loses

@@ -198,7 +198,7 @@ def test_without_a_logger_a_run_still_leaves_a_checkpoint_to_go_on_from() -> Non
     assert newest_checkpoint(Path("runs/mlp_ring")) == RUN / "checkpoints" / "last.ckpt"
     off = ["--trainer.logger", "false", "--ckpt_path", "last"]
     run(*RING, "--model.max_images", "1024", *off)
-    assert saved_images(Path("runs/mlp_ring")) == 1024
+    assert saved_images() == 1024
 
 
 def test_tensorboard_writes_beside_the_curve() -> None:

@@ -184,7 +184,7 @@ def test_a_limit_of_the_system_on_the_size_of_files_ends_all_processes(devices: 
         pytest.skip("torch is built without it")
     assert program.run([*FIT, "320"]) == 0
     size = LAST.stat().st_size
-    more = ["--trainer.devices", devices]
+    more = ["--trainer.devices", devices, "--global_batch_size", "32"]
     command = f"ulimit -f {size // 1024 - 4}; exec '{sys.executable}' -m lightning_gan \"$@\""
     done = subprocess.run(
         ["bash", "-c", command, "-", *FIT, "640", "--ckpt_path", "last", *more],
