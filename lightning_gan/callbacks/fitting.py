@@ -1,5 +1,6 @@
 """A training from Python with all that the command line gives it: record, samples, summary."""
 
+import contextlib
 import logging
 import shutil
 import sys
@@ -30,7 +31,7 @@ from lightning_gan.errors import ConfigurationError
 from lightning_gan.evaluation.panel import MEASURES, EvaluationData, extractor_for
 from lightning_gan.gan import GAN
 from lightning_gan.runs.lock import hold, release
-from lightning_gan.runs.record import NAME as RECORD
+from lightning_gan.runs.record import RunRecord
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_epochs": -1,
@@ -116,7 +117,7 @@ def fit(
         data: A data module, or a loader of batches of images (N, C, H, W) in [-1, 1] with labels.
         folder: Where runs of this kind lie, each in a ``version_N`` of its own.
         ckpt_path: Checkpoint to go on from, in the folder of its run; "last" for the newest one
-            below ``folder``, if there is any.
+            below ``folder``, if there is any; "best" for a new run that begins with the best one.
         callbacks: More callbacks, or others in the place of the usual ones.
         loggers: More loggers; the curve in ``metrics.csv`` is always written.
         options: Options of the Trainer.
@@ -139,8 +140,11 @@ def fit(
     if gan.max_images is None and endless:
         raise ConfigurationError("There is no budget: give the GAN max_images, or fit max_epochs.")
     silence_lightning()
-    found = newest_checkpoint(Path(folder)) if ckpt_path == "last" else ckpt_path
-    curve = curve_of(folder, found)
+    named = ckpt_path in ("last", "best")
+    found = newest_checkpoint(Path(folder), str(ckpt_path)) if named else ckpt_path
+    curve = curve_of(folder, None if ckpt_path == "best" else found)
+    asked = options.pop("logger", True)
+    loggers = [*loggers, *(asked if isinstance(asked, list) else [asked])]
     module = data if hasattr(data, "split") else None
     usual = default_callbacks(
         module,
@@ -149,7 +153,8 @@ def fit(
         checkpoints=options.pop("enable_checkpointing", True),
         validating=options.get("limit_val_batches") != 0,
     )
-    trainer = Trainer(logger=[curve, *loggers], callbacks=[*usual, Recorder()], **options)
+    others = [logger for logger in loggers if isinstance(logger, Logger)]
+    trainer = Trainer(logger=[curve, *others], callbacks=[*usual, Recorder()], **options)
     try:
         if not is_dry_run(trainer) and trainer.is_global_zero:
             hold(run_folder(trainer))
@@ -183,7 +188,11 @@ def forget_if_unused(curve: CSVCurve) -> None:
     """Removes the new folder of a run that has ended before its first record."""
     folder = Path(curve.log_dir)
     is_first = getattr(rank_zero_only, "rank", 0) == 0
-    if curve.is_new and is_first and not (folder / RECORD).exists():
+    with contextlib.suppress(ConfigurationError):
+        record = RunRecord.read(folder)
+        if record.images or record.state != "failed":
+            return
+    if curve.is_new and is_first:
         release()
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -198,6 +207,7 @@ def silence_lightning() -> None:
         ".*The number of training batches.*",  # small data sets are fine
         r"(?s).*(Jsonargparse|was deprecated in v4).*",  # Lightning's own use of jsonargparse
         ".*tensorboardX.*",  # CSV is the default
+        ".*The dirpath has changed.*",  # a run that begins from another one's best
         ".*have no `val_dataloader`.*",  # a loader alone holds nothing out
         ".*callbacks used to create the checkpoint.*",  # measuring needs none of them
     ):

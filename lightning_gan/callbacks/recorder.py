@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_gan.callbacks.base import GANCallback, is_dry_run, run_folder
 from lightning_gan.callbacks.dashboards import show_settings
@@ -67,13 +68,28 @@ class Recorder(GANCallback):
             cut_lines(folder / EVALUATIONS, _images_of, gan.images_validated)
         known = images and (folder / NAME).is_file()
         self.record = RunRecord.read(folder) if known else self._new(trainer, gan)
-        self.record.segments.append(self._segment(trainer, gan))
-        self.record.identity = gan.identity()
-        self.record.max_images = gan.max_images
+        if gan.max_images is None or images < gan.max_images:
+            self._begin_segment(trainer, gan)
+        else:
+            rank_zero_info(
+                f"Nothing is left to train: {images:,} images have been seen. Give a larger "
+                "--model.max_images to go on."
+            )
         measurements(trainer).record = self.record
         self._write(trainer, gan, "running")
         for logger in trainer.loggers:
             show_settings(logger, self.settings())
+
+    def _begin_segment(self, trainer: Trainer, gan: GAN) -> None:
+        """Writes down what begins; a run that is changed on the way bears another name."""
+        assert self.record is not None
+        self.record.segments.append(self._segment(trainer, gan))
+        self.record.identity, self.record.max_images = gan.identity(), gan.max_images
+        if gan.changes:
+            self.record.differs |= {name: now for name, (_, now) in gan.changes.items()}
+            self.record.seed = int(gan.hparams["seed"])
+            title = title_of(self.record.recipe, self.record.differs, self.record.seed)
+            self.record.name = f"{title} changed on the way"
 
     def settings(self) -> dict[str, Any]:
         """All that a logger should show of the run, by dotted names."""

@@ -88,11 +88,11 @@ def _distance(now: FrechetResult, count: float, best: BestDistance | None) -> It
     """The final distance, and the best one where that was another."""
     name = f"fid/{now.extractor}"
     yield (
-        f"Frechet     {name} = {now.value:.3f} with {count:,.0f} samples; a perfect "
-        f"generator scores about {now.floor:.3f}"
+        f"Frechet     {name} = {now.value:.4g} with {count:,.0f} samples; a perfect "
+        f"generator scores about {now.floor:.3g}"
     )
     if best is not None and best.value < now.value:
-        yield f"Best        {name} = {best.value:.3f}, at {best.images:,.0f} images"
+        yield f"Best        {name} = {best.value:.4g}, at {best.images:,.0f} images"
 
 
 def _modes(modes: ModesResult) -> str:

@@ -15,6 +15,9 @@ from lightning_gan.recipes import recipe_file, recipe_names
 
 CONFIG = ("-c", "--config")
 
+IDENTIFYING = ("trainer.precision", "lr", "global_batch_size")
+"""Options beside those of model and data that make a run another one."""
+
 SYNONYMS = {"--data.global_batch_size": "--global_batch_size"}
 
 WHOLE = re.compile(r"\d+(\.\d+)?[eE]\+?\d{1,2}")
@@ -88,8 +91,10 @@ def given(arguments: list[str]) -> dict[str, str]:
         name = flag.removeprefix("--").removesuffix("+").replace(".init_args.", ".")
         section, _, option = name.partition(".")
         own = section in ("model", "data") and option not in ("max_images", "validate_every")
-        if flag.startswith("--") and (own or name in ("trainer.precision", "lr")):
+        if flag.startswith("--") and (own or name in IDENTIFYING):
             found[name] = value
+    if "global_batch_size" in found:  # which rules over the other
+        found.pop("data.batch_size", None)
     return found
 
 

@@ -10,7 +10,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from lightning_gan.callbacks.base import is_dry_run, run_folder
 from lightning_gan.callbacks.dashboards import open_wandb, wandb_logger
@@ -28,13 +28,22 @@ from lightning_gan.callbacks.recorder import Recorder, title_of
 from lightning_gan.callbacks.summary import measured, write_reports
 from lightning_gan.checkpoints.files import newest_checkpoint, read_checkpoint
 from lightning_gan.checkpoints.identity import changes, identity_of, setting_of
+from lightning_gan.checkpoints.record import own_state
 from lightning_gan.cli import configuration
 from lightning_gan.cli.arguments import given, names_seed, run_name
 from lightning_gan.cli.commands import TRAINER_COMMANDS
 from lightning_gan.cli.failures import mendable
 from lightning_gan.cli.parser import HelpFormatter, Parser
 from lightning_gan.datamodules import RealData
-from lightning_gan.errors import AnotherRunError, ConfigurationError, WeightsError, said
+from lightning_gan.errors import (
+    AnotherRunError,
+    ConfigurationError,
+    WeightsError,
+    at_least,
+    below,
+    check_range,
+    said,
+)
 from lightning_gan.gan import GAN
 from lightning_gan.runs.lock import hold
 from lightning_gan.runs.record import NAME as RECORD
@@ -64,9 +73,29 @@ class CLI(LightningCLI):
             self._parse_and_run()
         finally:
             for curve in self.curves:
-                if not self.begun:
-                    Path(curve.log_dir, self.save_config_kwargs["config_filename"]).unlink(True)
+                self._drop_unused_config(Path(curve.log_dir))
                 forget_if_unused(curve)
+
+    @rank_zero_only
+    def _drop_unused_config(self, folder: Path) -> None:
+        """Removes the configuration of a start that trained nothing."""
+        name, used = self.save_config_kwargs["config_filename"], set()
+        with contextlib.suppress(ConfigurationError):
+            used = {segment.config for segment in RunRecord.read(folder).segments}
+        if name not in used:
+            (folder / name).unlink(missing_ok=True)
+
+    def _set_seed(self) -> None:
+        """Seeds all generators.
+
+        Raises:
+            ConfigurationError: If the seed is none that they take.
+        """
+        seed = self._get(self.config, "seed_everything")
+        if seed is False:
+            raise ConfigurationError("--seed_everything must be a whole number, or left out.")
+        check_range("fit", at_least(0), below(2**32), seed_everything=int(seed))
+        super()._set_seed()
 
     def _parse_and_run(self) -> None:
         super().__init__(
@@ -165,7 +194,8 @@ class CLI(LightningCLI):
                 )
             config.ckpt_path = found and str(found)
             if found is not None:
-                rank_zero_info(f"Going on with {found}{_told(found.parents[1])}")
+                does = "Going on with" if self.subcommand == "fit" else "Measuring"
+                rank_zero_info(f"{does} {found}{_told(found.parents[1])}")
         elif asked is None and self.subcommand != "fit":
             raise ConfigurationError(
                 f"{self.subcommand} measures a trained generator: give --ckpt_path last, best, or "
@@ -236,7 +266,9 @@ class CLI(LightningCLI):
         folder = self.curves[0].log_dir
         loggers: list[Logger] = [*self.curves]
         if config.tensorboard:
-            loggers.append(TensorBoardLogger(folder, name="", version="tensorboard"))
+            # Of what lies beyond the checkpoint, which comes again, its reader shows no more.
+            beyond = self._images() + 1 if self.resumed else None
+            loggers.append(TensorBoardLogger(folder, "", "tensorboard", purge_step=beyond))
         if config.wandb != "off":
             wandb = wandb_logger(
                 folder,
@@ -252,6 +284,11 @@ class CLI(LightningCLI):
             open_wandb(wandb)
             loggers.append(wandb)
         return loggers
+
+    def _images(self) -> int:
+        """Images that the checkpoint has seen."""
+        path = str(self.resumed)
+        return int(own_state(read_checkpoint(path), path)["progress"]["images"])
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """Checkpoints are read as plain data only; what was measured is printed by itself."""

@@ -250,6 +250,9 @@ def _trials(roots: Sequence[Path]) -> tuple[list[Trial], list[str]]:
     found = []
     for run in runs:
         path = run.folder / EVALUATIONS
+        if any(segment.changes for segment in run.record.segments):
+            notes.append(f"{run.folder} was changed on the way: left out.")
+            continue
         if not path.is_file():
             notes.append(f"{run.folder} ({run.state}) has not been measured: left out.")
             continue

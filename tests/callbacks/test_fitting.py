@@ -72,3 +72,13 @@ def test_a_run_without_a_budget_is_refused_and_leaves_no_folder(tmp_path: Path) 
     with pytest.raises(ConfigurationError, match="There is no budget"):
         lightning_gan.fit(points_gan(), Points(8), tmp_path, **QUIET)
     assert not [*tmp_path.iterdir()]
+
+
+def test_the_best_of_a_run_begins_another_and_loggers_are_added(tmp_path: Path) -> None:
+    few = [Evaluation(num_samples=100)]
+    lightning_gan.fit(points_gan(max_images=64), Points(8), tmp_path, callbacks=few, **QUIET)
+    few = [Evaluation(num_samples=100)]
+    again = points_gan(max_images=128)
+    lightning_gan.fit(again, Points(8), tmp_path, "best", few, logger=False, **QUIET)
+    assert RunRecord.read(tmp_path / "version_0").images == 64
+    assert [s.images for s in RunRecord.read(tmp_path / "version_1").segments] == [64]

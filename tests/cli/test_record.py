@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -168,3 +169,62 @@ def test_an_evaluation_says_which_run_it_is_of_and_is_made_once(
     assert (RUN / "evaluations.jsonl").read_text().splitlines() == lines
     assert record.best is not None
     assert (RUN / "checkpoints" / "best.ckpt").is_file()
+
+
+def test_a_run_that_was_changed_says_so_and_counts_in_no_table(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    few = ["--trainer.callbacks+=Evaluation", "--trainer.callbacks.num_samples=100"]
+    assert program.run([*FIT, "--model.max_images", "64", *few]) == 0
+    again = ["--model.max_images", "128", "--ckpt_path", "last", "--lr", "0.1", *few]
+    assert program.run([*FIT, *again, "--resume.allow_changes", "true"]) == 0
+    record = RunRecord.read(RUN)
+    assert record.name.endswith("seed=0 changed on the way")
+    assert record.differs["model.generator_optimizer.lr"] == 0.1
+    capsys.readouterr()
+    assert program.run(["table", "runs"]) == 2
+    assert f"{RUN} was changed on the way: left out" in capsys.readouterr().err
+
+
+def test_a_budget_that_is_spent_says_so_and_leaves_the_record(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert fit("64") == 0
+    record, before = RunRecord.read(RUN), files()
+    caplog.set_level("INFO")
+    assert fit("32", "--ckpt_path", "last") == 0
+    assert "Nothing is left to train: 64 images have been seen" in caplog.text
+    after = RunRecord.read(RUN)
+    assert (after.segments, after.max_images) == (record.segments, 64)
+    assert files() == before
+
+
+@pytest.mark.parametrize("seed", ["-1", "99999999999999", "false"])
+def test_a_seed_that_is_none_is_a_sentence(seed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit("64", "--seed_everything", seed) == 2
+    assert "seed_everything" in capsys.readouterr().err
+
+
+def test_batches_over_all_processes_tell_runs_apart() -> None:
+    assert fit("64", "--global_batch_size", "16") == 0
+    differs = RunRecord.read(RUN).differs
+    assert differs["global_batch_size"] == "16"
+    assert "data.batch_size" not in differs
+
+
+def test_a_batch_larger_than_the_data_leaves_no_folder() -> None:
+    assert fit("64", "--data.batch_size", "1000000") == 2
+    assert not [*Path("runs").glob("*/version_*")]
+
+
+def test_tensorboard_shows_no_row_of_beyond_the_checkpoint() -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    log = ["--tensorboard", "true", "--trainer.log_every_n_steps", "1"]
+    assert fit("96", *log) == 0
+    shutil.copy(RUN / "checkpoints" / "last.ckpt", "early.ckpt")
+    assert fit("192", "--ckpt_path", "last", *log) == 0
+    shutil.copy("early.ckpt", RUN / "checkpoints" / "last.ckpt")  # as after a kill
+    assert fit("160", "--ckpt_path", "last", *log) == 0
+    reader = events.EventAccumulator(str(RUN / "tensorboard"), size_guidance={"scalars": 0})
+    reader.Reload()
+    assert [event.step for event in reader.Scalars("loss/generator")] == [32, 64, 96, 128, 160]
