@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from lightning_gan.augment import Augmentation
 from lightning_gan.basics.randomness import Shard
-from lightning_gan.checkpoints import identity, record
+from lightning_gan.checkpoints import identity, record, schedule
 from lightning_gan.checkpoints.loading import build_model
 from lightning_gan.checkpoints.parts import MakeOptimizer, Part, Plain, describe
 from lightning_gan.checkpoints.plugin import write_whole_files
@@ -40,12 +40,6 @@ from lightning_gan.training.schedule import (
 from lightning_gan.training.step import StepOutput
 
 Batch = tuple[Tensor, Tensor]
-
-NEVER = 10**18
-"""Batches that no epoch has."""
-
-IMAGES_BETWEEN = 100_000
-"""Images between two validations that are few: ten times as many as one of them generates."""
 
 
 class GAN(Part, LightningModule):
@@ -290,20 +284,11 @@ class GAN(Part, LightningModule):
     def on_train_batch_end(self, *_: object) -> None:
         """Lets the Trainer validate after this batch where it is due, and after the last one."""
         if self.validate_every is not None:
-            is_due = self._validation_is_due() or self.trainer.should_stop
-            self.trainer.val_check_batch = 1 if is_due else NEVER
+            schedule.plan(self.trainer, self._validation_is_due())
 
     def _validation_is_due(self) -> bool:
-        every = self.validate_every or NEVER
+        every = self.validate_every or schedule.NEVER
         return self.progress.images // every > self.images_validated // every
-
-    def _validate_late(self) -> None:
-        """Makes a validation that was due when the run was stopped; Lightning leaves it out."""
-        loop = self.trainer.fit_loop.epoch_loop.val_loop
-        loop.restarting = False  # or it would go on after the batches of the last one
-        self.trainer.validating = True
-        loop.run()
-        self.trainer.training = True
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Judges held-out reals and as many fakes, for callbacks to read from ``outputs``."""
@@ -382,12 +367,9 @@ class GAN(Part, LightningModule):
         data = getattr(self.trainer, "datamodule", None)
         self.game.parts.check_run(data, self.trainer.precision)
         if self.validate_every == 0:
-            split = getattr(data, "split", None)
-            size = len(split("train").images) if split is not None else 0
-            self.validate_every = max(size, IMAGES_BETWEEN)
+            self.validate_every = schedule.images_between(data)
         if self.validate_every is not None and stage == "fit":
-            # Lightning counts batches of an epoch; here each batch says whether it is due.
-            self.trainer.check_val_every_n_epoch, self.trainer.val_check_interval = None, NEVER
+            schedule.take_over(self.trainer)
         if self.channels_last and self.generator.image_size:
             self.to(memory_format=torch.channels_last)
 
@@ -400,7 +382,7 @@ class GAN(Part, LightningModule):
     def on_train_start(self) -> None:
         """Makes up for a validation that was due; ends a training whose budget was spent before."""
         if self._validation_is_due():
-            self._validate_late()
+            schedule.make_up(self.trainer)
         self._stop_if_spent()
 
     def on_validation_start(self) -> None:
@@ -433,16 +415,13 @@ class GAN(Part, LightningModule):
         state = record.fitting_state(checkpoint, players, self.state_dict(), self.training)
         if self.training:
             before = identity.identity_of(checkpoint[record.ARGUMENTS], state.get("setting", {}))
-            self.changes = identity.changes(before, self.identity())
+            now = identity.identity_of(self.hparams, identity.setting_of(self.trainer))
+            self.changes = identity.changes(before, now)
             if not self.allow_changes:
                 identity.refuse_changes(self.changes)
             identity.take_over_optimizers(checkpoint, self.changes, self.configure_optimizers())
             identity.warn_if_moved(state.get("environment"))
         self.take_up(state)
-
-    def identity(self) -> dict[str, Plain]:
-        """What makes this run the one that it is, in a Trainer: parts, data, batches, precision."""
-        return identity.identity_of(self.hparams, identity.setting_of(self.trainer))
 
     def take_up(self, state: dict[str, Plain]) -> None:
         """Goes on from the progress of a checkpoint."""

@@ -34,6 +34,7 @@ KNOW_LIGHTNING = (
     "checkpoints.plugin",
     "checkpoints.identity",
     "checkpoints.record",
+    "checkpoints.schedule",
     "callbacks",
     "cli",
     "__main__",

@@ -13,7 +13,7 @@ from lightning_gan.callbacks.dashboards import show_settings
 from lightning_gan.callbacks.loggers import CSVCurve, cut_lines, put_on_axis
 from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.callbacks.preemption import Interrupted
-from lightning_gan.checkpoints.identity import environment
+from lightning_gan.checkpoints.identity import environment, identity_of, setting_of
 from lightning_gan.checkpoints.parts import flat
 from lightning_gan.errors import DivergenceError, said
 from lightning_gan.gan import GAN
@@ -84,7 +84,8 @@ class Recorder(GANCallback):
         """Writes down what begins; a run that is changed on the way bears another name."""
         assert self.record is not None
         self.record.segments.append(self._segment(trainer, gan))
-        self.record.identity, self.record.max_images = gan.identity(), gan.max_images
+        self.record.identity = identity_of(gan.hparams, setting_of(trainer))
+        self.record.max_images = gan.max_images
         if gan.changes:
             self.record.differs |= {name: now for name, (_, now) in gan.changes.items()}
             self.record.seed = int(gan.hparams["seed"])

@@ -9,7 +9,7 @@ from tiny import Points, points_gan, quiet_trainer
 
 from lightning_gan import GAN
 from lightning_gan.callbacks import LastCheckpoint
-from lightning_gan.gan import IMAGES_BETWEEN
+from lightning_gan.checkpoints.schedule import IMAGES_BETWEEN
 
 BATCH = 8
 
