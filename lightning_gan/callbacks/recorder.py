@@ -2,20 +2,21 @@
 
 import json
 import secrets
+from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_gan.callbacks.base import GANCallback, is_dry_run, run_folder
 from lightning_gan.callbacks.dashboards import show_settings
-from lightning_gan.callbacks.loggers import CSVCurve, cut_lines, put_on_axis
+from lightning_gan.callbacks.loggers import CSVCurve, cut_lines, free_name, put_on_axis
 from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.callbacks.preemption import Interrupted
 from lightning_gan.checkpoints.identity import environment, identity_of, setting_of
 from lightning_gan.checkpoints.parts import flat
-from lightning_gan.errors import DivergenceError, said
+from lightning_gan.errors import ConfigurationError, DivergenceError, said
 from lightning_gan.gan import GAN
 from lightning_gan.runs.record import EVALUATIONS, NAME, RunRecord, Segment, State, utc_now
 from lightning_gan.training.schedule import PLAYERS
@@ -66,11 +67,12 @@ class Recorder(GANCallback):
                 if isinstance(logger, CSVCurve):
                     logger.experiment.cut(images, gan.images_validated)
             cut_lines(folder / EVALUATIONS, _images_of, gan.images_validated)
-        known = images and (folder / NAME).is_file()
-        self.record = RunRecord.read(folder) if known else self._new(trainer, gan)
-        if gan.max_images is None or images < gan.max_images:
+        known = record_in(folder) if images else None
+        self.record = known or self._new(trainer, gan)
+        spent = gan.max_images is not None and images >= gan.max_images
+        if known is None or not known.segments or not spent:
             self._begin_segment(trainer, gan)
-        else:
+        if spent:
             rank_zero_info(
                 f"Nothing is left to train: {images:,} images have been seen. Give a larger "
                 "--model.max_images to go on."
@@ -166,6 +168,20 @@ class Recorder(GANCallback):
             name = f"fid/{best.extractor}"
             self.record.best = {"name": name, "value": best.value, "images": best.images}
         self.record.write(run_folder(trainer))
+
+
+def record_in(folder: Path) -> RunRecord | None:
+    """The record in the folder of a run, if any; one that cannot be read is moved aside."""
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    try:
+        return RunRecord.read(folder)
+    except ConfigurationError as error:
+        aside = free_name(path.with_name(f"{NAME}.damaged"))
+        path.rename(aside)
+        rank_zero_warn(f"{said(error)}: it is {aside.name} now, and a new record begins.")
+        return None
 
 
 def title_of(recipe: str | None, differs: dict[str, Any], seed: int) -> str:

@@ -46,7 +46,6 @@ from lightning_gan.errors import (
 )
 from lightning_gan.gan import GAN
 from lightning_gan.runs.lock import hold
-from lightning_gan.runs.record import NAME as RECORD
 from lightning_gan.runs.record import RunRecord, run_folders
 
 DESCRIPTION = """Options come from a recipe, then from here; a later one wins.
@@ -255,7 +254,9 @@ class CLI(LightningCLI):
         self.save_config_kwargs["config_filename"] = name
         differs = given(self.arguments)
         title = title_of(self.name, differs, self.model.hparams["seed"])
-        known = RunRecord.read(folder).id if (folder / RECORD).is_file() else None
+        known = None
+        with contextlib.suppress(ConfigurationError):
+            known = RunRecord.read(folder).id
         return Recorder(config.run_name or title, self.name, differs, name, known)
 
     def _loggers(self, recorder: Recorder | None) -> list[Logger]:

@@ -228,3 +228,21 @@ def test_tensorboard_shows_no_row_of_beyond_the_checkpoint() -> None:
     reader = events.EventAccumulator(str(RUN / "tensorboard"), size_guidance={"scalars": 0})
     reader.Reload()
     assert [event.step for event in reader.Scalars("loss/generator")] == [32, 64, 96, 128, 160]
+
+
+def test_a_spent_budget_in_a_new_folder_has_a_record_too() -> None:
+    assert fit("64") == 0
+    shutil.copy(RUN / "checkpoints" / "last.ckpt", "early.ckpt")
+    assert fit("32", "--ckpt_path", "early.ckpt") == 0
+    (segment,) = RunRecord.read(RUN.with_name("version_1")).segments
+    assert segment.images == 64
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": 1}', ""])
+def test_a_damaged_record_is_moved_aside_and_the_run_goes_on(content: str) -> None:
+    assert fit("64") == 0
+    (RUN / "run.json").write_text(content)
+    with pytest.warns(UserWarning, match=r"it is run\.json\.damaged now"):
+        assert fit("128", "--ckpt_path", "last") == 0
+    assert (RUN / "run.json.damaged").read_text() == content
+    assert RunRecord.read(RUN).images == 128
