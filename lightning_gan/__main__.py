@@ -35,6 +35,19 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     is_program = arguments is None
     arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads what is written, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    asks = any(a.endswith("help") or a.startswith(("-h", "--print_config")) for a in arguments)
+    if is_program and asks:  # tearing torch down would take another second
+        os._exit(code)
+    return code
+
+
+def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         sys.stdout.write(usage())
         return 0
@@ -43,12 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     from lightning_gan.cli.program import run
 
-    code = run(arguments)
-    asks = any(a.endswith("help") or a.startswith(("-h", "--print_config")) for a in arguments)
-    if is_program and asks:  # tearing torch down would take another second
-        sys.stdout.flush()
-        os._exit(code)
-    return code
+    return run(arguments)
 
 
 if __name__ == "__main__":

@@ -167,7 +167,16 @@ def fit(
 
 
 def curve_of(root: str | Path, checkpoint: str | Path | None) -> CSVCurve:
-    """The curve of a run below ``root``: that of the checkpoint's run, or a new one's."""
+    """The curve of a run below ``root``: that of the checkpoint's run, or a new one's.
+
+    Raises:
+        ConfigurationError: If ``root`` is an address rather than a folder.
+    """
+    if "://" in str(root):
+        raise ConfigurationError(
+            f"Runs are written to folders, and {root} is an address: give a folder, and copy the "
+            "run when it has ended, or mount the place."
+        )
     run = None if checkpoint is None else Path(checkpoint).parent.parent
     if run is not None and run.name.startswith("version_"):
         return CSVCurve(str(run.parent), version=run.name)

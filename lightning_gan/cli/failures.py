@@ -1,31 +1,59 @@
 """Which exceptions tell of something that a user can mend."""
 
 import errno
+from pathlib import Path
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+import lightning_gan
 from lightning_gan.distributed.strategy import lost_process
 from lightning_gan.errors import LightningGANError, WeightsError
+
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
+"""No room on the disk, in a quota, or in a file."""
+
+MENDS = {
+    errno.EACCES: "change its permissions, or give another place",
+    errno.EPERM: "change its permissions, or give another place",
+    errno.EROFS: "give a place that can be written to",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.ENOENT: "check the name, and that its folder is there",
+    errno.EISDIR: "give a file, or move the folder away",
+    errno.ENOTDIR: "give a folder, or move the file away",
+    errno.EEXIST: "move it away, or give another name",
+    errno.ELOOP: "mend the link",
+}
+"""What to do about a file that the system refuses, by the number of the error."""
 
 
 def mendable(error: Exception) -> Exception | None:
     """What a user can mend, its message for them to read; None for a defect of ours."""
-    found = lost_process(error) or _full_disk(error) or error
+    found = lost_process(error) or _of_a_file(error) or error
     return found if isinstance(found, (LightningGANError, MisconfigurationException)) else None
 
 
-def _full_disk(error: Exception) -> WeightsError | None:
-    """What to say if ``error`` comes from a disk without room; None if it does not.
+def _of_a_file(error: Exception) -> LightningGANError | None:
+    """What to say of a file that the system will not read or write; None of anything else.
 
-    Where a checkpoint did not fit either, what was said of it, which names the one to go on from.
+    Where a disk is full, what was said of the checkpoint that did not fit either, if anything was.
     """
-    full = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
-    if not isinstance(error, OSError) or error.errno not in full:
+    if not isinstance(error, OSError) or isinstance(error, ConnectionError | TimeoutError):
         return None
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, WeightsError):
-        cause = cause.__context__
-    return cause or WeightsError(
-        f"{error.filename or 'A file of the run'} could not be written ({error.strerror}): make "
-        "room, and go on with --ckpt_path last."
-    )
+    if error.errno in FULL:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, WeightsError):
+            cause = cause.__context__
+        return cause or WeightsError(
+            f"{error.filename or 'A file of the run'} could not be written ({error.strerror}): "
+            "make room, and go on with --ckpt_path last."
+        )
+    name = error.filename2 or error.filename
+    if not isinstance(name, str) or _is_ours(name):
+        return None
+    mend = MENDS.get(error.errno or 0, "look after its disk; what was written before is kept")
+    return LightningGANError(f"{name} could not be read or written ({error.strerror}): {mend}.")
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a file belongs to this package."""
+    return Path(lightning_gan.__file__).parent in Path(name).absolute().parents

@@ -209,6 +209,61 @@ def test_a_disk_that_is_full_for_other_files_is_a_sentence_too(number: int) -> N
     assert mendable(OSError(errno.EBADF, "a defect")) is None
 
 
+@pytest.mark.parametrize(
+    ("number", "mend"),
+    [
+        (errno.EROFS, "give a place that can be written to."),
+        (errno.EACCES, "change its permissions, or give another place."),
+        (errno.ENAMETOOLONG, "give a shorter name."),
+        (errno.EISDIR, "give a file, or move the folder away."),
+        (errno.EIO, "look after its disk; what was written before is kept."),
+    ],
+)
+def test_a_file_that_the_system_refuses_is_named_with_the_mend(number: int, mend: str) -> None:
+    error = OSError(number, os.strerror(number), "/scratch/metrics.csv")
+    said = f"/scratch/metrics.csv could not be read or written ({os.strerror(number)}): {mend}"
+    assert str(mendable(error)) == said
+
+
+def test_what_no_user_can_mend_stays_a_defect() -> None:
+    own = Path(program.__file__).with_name("missing.yaml")
+    assert mendable(FileNotFoundError(errno.ENOENT, "missing", str(own))) is None
+    assert mendable(ConnectionRefusedError(errno.ECONNREFUSED, "refused", "host")) is None
+
+
+@pytest.mark.parametrize(
+    ("root", "expected"),
+    [
+        ("s3://bucket/runs", "Runs are written to folders, and s3://bucket/runs is an address"),
+        ("x" * 300, "File name too long): give a shorter name."),
+        ("/dev/null/runs", "(Not a directory): give another --trainer.default_root_dir."),
+    ],
+)
+def test_a_place_where_no_run_can_lie_is_refused(
+    root: str, expected: str, complaint: Callable[[], str]
+) -> None:
+    assert program.run([*FIT, "64", "--trainer.default_root_dir", root]) == 2
+    assert expected in complaint()
+    assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize("words", ["--help", "runs --help", "fit --print_config", "runs ."])
+def test_a_reader_that_has_gone_ends_the_command_quietly(words: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "lightning_gan", *words.split()],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert done.returncode == 0
+    assert "Broken" not in done.stderr
+
+
 # ------------------------------------------------------------------------------- damaged files
 
 
