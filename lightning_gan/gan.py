@@ -28,7 +28,7 @@ from lightning_gan.training.composition import Composition
 from lightning_gan.training.game import Game, Player
 from lightning_gan.training.latents import Prior
 from lightning_gan.training.optimizers import GANAdam
-from lightning_gan.training.sampling import Sampling
+from lightning_gan.training.sampling import Labels, Sampling, class_indices, class_names_in
 from lightning_gan.training.schedule import (
     PLAYERS,
     Alternation,
@@ -143,6 +143,8 @@ class GAN(Part, LightningModule):
         self.images_in_average = 0
         self.images_validated = 0
         """Images that had been seen at the last validation in the course of training."""
+        self.class_names: tuple[str, ...] = ()
+        """Names of the data's classes, by number, once the data or a checkpoint has said them."""
         self.changes: dict[str, list[Plain]] = {}
         """What a resumed run does otherwise than before, as in ``changes`` of identities."""
         self.outputs: list[StepOutput] = []
@@ -321,16 +323,14 @@ class GAN(Part, LightningModule):
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples of the averaged generator from standard normal numbers (N, latent_dim).
 
-        The prior makes latents of them. Labels are class indices (N,), class 0 where None.
+        The prior makes latents of them. Labels are class indices (N,), asked for if it has classes.
         """
-        if labels is None:
-            labels = torch.zeros(len(z), dtype=torch.long, device=z.device)
         return self.generator_ema.eval()(self.prior(z), labels)
 
     def sample(
         self,
         count: int,
-        labels: Tensor | None = None,
+        labels: Labels = None,
         seed: int = 0,
         truncation: float | None = None,
         psi: float | None = None,
@@ -339,7 +339,8 @@ class GAN(Part, LightningModule):
 
         Args:
             count: Number of samples.
-            labels: Class indices (count,); drawn uniformly where None.
+            labels: Class indices (count,), or one class, by number or name, for all samples, or a
+                list of such; drawn uniformly where None.
             seed: Seed of latents, classes and noise.
             truncation: Largest absolute value of a latent's entries, which are then drawn from the
                 normal distribution cut off there (Brock et al. 2019, section 3.1); None for no cut.
@@ -350,11 +351,12 @@ class GAN(Part, LightningModule):
             Images (count, C, H, W) in [-1, 1] or points (count, D), on the model's device.
 
         Raises:
-            ConfigurationError: If a number is out of range, or there are no styles.
+            ConfigurationError: If a number is out of range, or there are no such classes or styles.
         """
         check_range("sample", at_least(1), count=count)
         sampling = Sampling(seed, truncation, psi)
-        return torch.cat([*sampling.first(self.generator_ema, self.prior, count, labels)])
+        own = class_indices(labels, count, self.generator.num_classes, self.class_names)
+        return torch.cat([*sampling.first(self.generator_ema, self.prior, count, own)])
 
     # ------------------------------------------------------------------- the run, checkpoints
 
@@ -365,6 +367,7 @@ class GAN(Part, LightningModule):
         check_strategy(self.trainer)
         write_whole_files(self.trainer)
         data = getattr(self.trainer, "datamodule", None)
+        self.class_names = tuple(getattr(data, "class_names", self.class_names))
         self.game.parts.check_run(data, self.trainer.precision)
         if self.validate_every == 0:
             self.validate_every = schedule.images_between(data)
@@ -426,6 +429,7 @@ class GAN(Part, LightningModule):
     def take_up(self, state: dict[str, Plain]) -> None:
         """Goes on from the progress of a checkpoint."""
         self.progress = Progress(**state["progress"])
+        self.class_names = class_names_in(state.get("setting")) or self.class_names
         self.images_in_average = state["images_in_average"]
         self.images_validated = state.get("images_validated", 0)
 

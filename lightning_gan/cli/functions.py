@@ -10,12 +10,14 @@ from typing import Any
 import docstring_parser
 import torch
 
-from lightning_gan.basics.texts import printable
+from lightning_gan.basics.texts import printable, shortened
 from lightning_gan.cli.parser import HelpFormatter, Parser
 from lightning_gan.errors import ConfigurationError
 
 KEYWORDS = {"label": "class", "modules": "import"}
 """Options that no parameter can be called like, since Python keeps the word for itself."""
+LONGEST = 200
+"""Characters of a path in an error."""
 
 
 def run_function(function: Callable[..., None], arguments: list[str]) -> None:
@@ -25,7 +27,8 @@ def run_function(function: Callable[..., None], arguments: list[str]) -> None:
     as there are. An option that is () where it is left out may be repeated.
 
     Raises:
-        ConfigurationError: If an option is unknown, missing, or of another type.
+        ConfigurationError: If an option is unknown, missing, or of another type, or a file or
+            folder cannot be used.
     """
     parser = _parser(function)
     given = dict(parser.instantiate_classes(parser.parse_args(arguments)))
@@ -34,7 +37,15 @@ def run_function(function: Callable[..., None], arguments: list[str]) -> None:
     for parameter in parameters:
         if parameter.kind is parameter.VAR_POSITIONAL:
             positional += given.pop(parameter.name)
-    function(*positional, **given)
+    try:
+        function(*positional, **given)
+    except OSError as error:  # of a place that the user has given
+        if error.filename is None or error.strerror is None:
+            raise
+        raise ConfigurationError(
+            f"{shortened(str(error.filename), LONGEST)} cannot be used ({error.strerror}): mend "
+            "that, or give another place."
+        ) from error
 
 
 def _parser(function: Callable[..., None]) -> Parser:

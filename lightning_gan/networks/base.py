@@ -108,6 +108,24 @@ class Generator(Network, base=True):
         self.input_dim = latent_dim * (2 if joins else 1)
         self.embedding = nn.Embedding(num_classes, latent_dim) if joins else None
 
+    def __call__(
+        self, z: Tensor, labels: Tensor | None = None, *noise: RandomStream | None
+    ) -> Tensor:
+        """Calls ``forward``, which always gets labels; where there are no classes they are zeros.
+
+        Raises:
+            ConfigurationError: If there are classes and no labels.
+        """
+        if labels is None:
+            if self.num_classes:
+                raise ConfigurationError(
+                    f"{type(self).__name__} makes samples of {self.num_classes} classes: give it "
+                    "the latents and class indices (N,), or let gan.sample(N) draw both."
+                )
+            labels = torch.zeros(len(z), dtype=torch.long, device=z.device)
+        samples: Tensor = super().__call__(z, labels, *noise)
+        return samples
+
     def conditioned(self, z: Tensor, labels: Tensor) -> Tensor:
         """The latent (N, latent_dim), joined by the embedding of the label where there is one."""
         return z if self.embedding is None else torch.cat([z, self.embedding(labels)], dim=1)

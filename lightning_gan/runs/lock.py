@@ -22,10 +22,14 @@ TRIES, PAUSE = 5, 0.02
 _HELD: dict[Path, IO[str]] = {}
 
 
-def hold(folder: Path) -> None:
+def hold(folder: Path, instead: str = "start a run of its own without --ckpt_path last") -> None:
     """Keeps other runs out of ``folder`` until :func:`release`, or until this process ends.
 
     The system gives the lock back with the death of the process, so that a killed run leaves none.
+
+    Args:
+        folder: The folder.
+        instead: What who finds it locked may do.
 
     Raises:
         ConfigurationError: If a living process writes there, with its number and machine.
@@ -43,8 +47,7 @@ def hold(folder: Path) -> None:
             owner = file.read().strip() or "another process"
             file.close()
             raise ConfigurationError(
-                f"{folder} is being written by {owner}: wait for its end or stop it, or start a "
-                "run of its own without --ckpt_path last."
+                f"{folder} is being written by {owner}: wait for its end or stop it, or {instead}."
             ) from error
         except OSError:  # a file system without locks
             file.close()
@@ -59,12 +62,12 @@ def hold(folder: Path) -> None:
     _HELD[path] = file
 
 
-def release() -> None:
-    """Lets other runs into the folders that this process holds."""
-    for path, file in _HELD.items():
-        path.unlink(missing_ok=True)
-        file.close()
-    _HELD.clear()
+def release(folder: Path | None = None) -> None:
+    """Lets other runs into a folder that this process holds; into all of them where None."""
+    for path in [*_HELD] if folder is None else [(folder / NAME).absolute()]:
+        if (file := _HELD.pop(path, None)) is not None:
+            path.unlink(missing_ok=True)
+            file.close()
 
 
 def _lock(file: IO[str]) -> None:

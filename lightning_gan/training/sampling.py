@@ -1,19 +1,29 @@
 """Samples by seed and number: sample i of a seed is the same whatever else is drawn."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
+from math import inf
 
 import torch
 from torch import Tensor, nn
 
 from lightning_gan.basics.randomness import Seeds, Shard, block_generator
-from lightning_gan.errors import above, check_range
+from lightning_gan.checkpoints.parts import Plain
+from lightning_gan.errors import ConfigurationError, above, below, check_range
 from lightning_gan.networks.base import Generator
 from lightning_gan.training.latents import Prior, normal_latents
 
 BLOCK = 250
 """Samples whose random numbers are drawn at a time, always all of them."""
+SHOWN = 10
+"""Names of classes that an error lists."""
+
+Label = int | str
+"""A class by its number, or by its name in the data that the generator was trained on."""
+Labels = Tensor | Sequence[Label] | Label | None
+"""Class indices (N,), classes one by one, one class for all samples; None to draw them."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +41,7 @@ class Sampling:
             (Karras et al. 2019, appendix B); None for all of it.
 
     Raises:
-        ConfigurationError: If the truncation is not positive.
+        ConfigurationError: If the truncation is not positive, or a number is not finite.
     """
 
     seed: int = 0
@@ -39,7 +49,8 @@ class Sampling:
     psi: float | None = None
 
     def __post_init__(self) -> None:
-        check_range("sample", above(0), truncation=self.truncation)
+        check_range("sample", above(0), below(inf), truncation=self.truncation)
+        check_range("sample", above(-inf), below(inf), psi=self.psi)
 
     @torch.no_grad()
     def generate(
@@ -85,6 +96,70 @@ class Sampling:
             end = min(start + BLOCK, count)
             own = None if labels is None else labels[start:end]
             yield self.generate(network, prior, start // BLOCK, slice(0, end - start), own)
+
+
+def class_indices(
+    labels: Labels, count: int, num_classes: int, names: Sequence[str] = ()
+) -> Tensor | None:
+    """The classes that are asked for, as class indices (count,); None where they are to be drawn.
+
+    Args:
+        labels: Classes by number or name. A text that is no name of a class may be its number.
+        count: Number of samples.
+        num_classes: Of the generator; 0 where it knows none.
+        names: Of the classes, by number, as far as they are known.
+
+    Raises:
+        ConfigurationError: If there is no such class, or there are not as many as samples.
+    """
+    if labels is None or (isinstance(labels, Tensor) and num_classes == 0):
+        return None
+    if isinstance(labels, int | str):  # one number in memory, however many samples
+        return torch.tensor(_class_index(labels, num_classes, names)).expand(count)
+    if isinstance(labels, Tensor):
+        found = labels
+    else:
+        found = torch.tensor([_class_index(label, num_classes, names) for label in labels])
+    if found.shape != (count,):
+        raise ConfigurationError(
+            f"sample: labels of shape {tuple(found.shape)} are not those of {count} samples: give "
+            "one class for each sample, or one for all."
+        )
+    for label in (int(found.min()), int(found.max())):
+        _class_index(label, num_classes, names)
+    return found
+
+
+def _class_index(label: Label, num_classes: int, names: Sequence[str]) -> int:
+    """The number of a class.
+
+    Raises:
+        ConfigurationError: If the generator does not know it.
+    """
+    if num_classes == 0:
+        raise ConfigurationError(
+            f"class {label}: this generator was trained without classes; leave it out."
+        )
+    known = dict(zip(names, range(num_classes), strict=False))
+    if isinstance(label, str) and label not in known and label.isdecimal() and len(label) < 10:
+        label = int(label)
+    index = known.get(label, -1) if isinstance(label, str) else label
+    if 0 <= index < num_classes:
+        return index
+    near = get_close_matches(label, known, 1) if isinstance(label, str) else []
+    listed = ", ".join([*known][:SHOWN]) + (", ..." if len(known) > SHOWN else "")
+    hint = f"; did you mean {near[0]}?" if near else f": {listed}." if known else "."
+    raise ConfigurationError(
+        f"class {label}: this generator knows classes 0 to {num_classes - 1}{hint}"
+    )
+
+
+def class_names_in(setting: Plain) -> tuple[str, ...]:
+    """The names of the classes in what a checkpoint says of its data; none if it says nothing."""
+    data = setting.get("data") if isinstance(setting, dict) else None
+    arguments = data.get("init_args") if isinstance(data, dict) else None
+    names = arguments.get("class_names") if isinstance(arguments, dict) else None
+    return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
 @contextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ from PIL import Image
 from tiny import Pictures, Points, points_gan, quiet_trainer
 
 from lightning_gan.cli import program
+from lightning_gan.cli.commands import predict as command
 from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.objectives import NonSaturating
@@ -99,6 +103,14 @@ def test_points_are_written_as_numbers_and_drawn(points: Path, tmp_path: Path) -
     [
         ("--n 0", "n=0 must be at least 1"),
         ("--n many", "--n: Expected a int. Got value: many"),
+        (f"--n {'9' * 400}", "must be at least 1 and at most 1e+12"),
+        ("--class lihgt", "did you mean light?"),
+        ("--class dog", "knows classes 0 to 1: dark, light"),
+        ("--class 2", "knows classes 0 to 1"),
+        ("--truncation nan", "--truncation: Expected a float. Got value: nan"),
+        ("--truncation .nan", "truncation=nan must be above 0"),
+        ("--truncation .inf", "truncation=inf must be above 0 and below inf"),
+        ("--psi .nan", "psi=nan must be"),
         ("--class 7", "knows classes 0 to 1"),
         ("--truncation -1", "truncation=-1.0 must be above 0"),
         ("--device nowhere", "--device nowhere cannot be used here"),
@@ -145,3 +157,211 @@ def test_nothing_is_trained_by_drawing(points: Path, tmp_path: Path) -> None:
     predict(points, tmp_path / "out")
     after = torch.load(path, weights_only=True)["state_dict"]
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+# ------------------------------------------------------------------------------ where they lie
+
+
+def test_samples_lie_in_the_folder_of_their_run_by_how_they_were_drawn(
+    pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--ckpt_path", str(pictures), "--device", "cpu", "--n", "3"]
+    assert program.run(["predict", *where, "--seed", "7", "--class", "light"]) == 0
+    folder = pictures / "predict" / "seed_7_class_light"
+    assert f"Pictures    {folder / 'grid.png'}" in capsys.readouterr().out
+    record = json.loads((folder / "predict.json").read_text())
+    assert record["class"] == 1
+    assert record["complete"] is True
+    assert program.run(["predict", *where]) == 0
+    assert (pictures / "predict" / "seed_0" / "000002.png").is_file()
+
+
+def test_a_class_by_name_is_that_by_number(pictures: Path, tmp_path: Path) -> None:
+    by_name = predict(pictures, tmp_path / "name", "--n 3 --class light")
+    by_number = predict(pictures, tmp_path / "number", "--n 3 --class 1")
+    assert all(np.array_equal(by_number[name], picture) for name, picture in by_name.items())
+
+
+def test_fewer_samples_leave_nothing_of_more(pictures: Path, tmp_path: Path) -> None:
+    predict(pictures, tmp_path / "out", "--n 12 --seed 1")
+    few = predict(pictures, tmp_path / "out", "--n 2")
+    assert list(few) == ["000000.png", "000001.png", "grid.png"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*few, "predict.json"}
+
+
+def test_points_take_the_place_of_pictures(pictures: Path, points: Path, tmp_path: Path) -> None:
+    predict(pictures, tmp_path / "out")
+    predict(points, tmp_path / "out")
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"points.csv", "grid.png", "predict.json"}
+
+
+def foreign(folder: Path) -> None:
+    (folder / "holiday.png").write_bytes(b"mine")
+
+
+def foreign_number(folder: Path) -> None:
+    (folder / "000007.png").write_bytes(b"mine")
+
+
+def changed(folder: Path) -> None:
+    path = folder / "000001.png"
+    path.write_bytes(b"mine")
+    later = (folder / "predict.json").stat().st_mtime_ns + 10**9
+    os.utime(path, ns=(later, later))
+
+
+def linked(folder: Path) -> None:
+    (folder / "000001.png").unlink()
+    (folder / "000001.png").symlink_to(folder.parent / "precious")
+
+
+def linked_part(folder: Path) -> None:
+    (folder / ".predict.part").symlink_to(folder.parent)
+
+
+def inner(folder: Path) -> None:
+    (folder / "000009.png").mkdir()
+
+
+def damaged(folder: Path) -> None:
+    (folder / "predict.json").write_text("[" * 100_000)
+
+
+def claiming(folder: Path) -> None:
+    """Names a file that predict does not write."""
+    (folder / "mine.txt").write_text("mine")
+    record = json.loads((folder / "predict.json").read_text())
+    record["files"]["others"] = ["mine.txt", "../precious"]
+    (folder / "predict.json").write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [foreign, foreign_number, changed, linked, linked_part, inner, damaged, claiming],
+    ids=lambda spoil: spoil.__name__,
+)
+def test_what_predict_did_not_write_is_left_alone(
+    spoil: object, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert callable(spoil)
+    (tmp_path / "precious").write_bytes(b"precious")
+    out = tmp_path / "out"
+    predict(pictures, out)
+    spoil(out)
+    before = contents(out)
+    said = refused(capsys, "--ckpt_path", str(pictures), "--output", str(out), "--n", "3")
+    assert str(out) in said
+    assert contents(out) == before
+    assert (tmp_path / "precious").read_bytes() == b"precious"
+
+
+def contents(folder: Path) -> dict[str, object]:
+    return {
+        path.name: path.read_bytes() if path.is_file() and not path.is_symlink() else None
+        for path in folder.iterdir()
+    }
+
+
+@pytest.mark.parametrize("kind", ["pictures", "points"])
+@pytest.mark.parametrize("again", [False, True])
+def test_a_full_disk_leaves_all_as_it_was(
+    kind: str,
+    again: bool,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, out = request.getfixturevalue(kind), tmp_path / "new" / "out"
+    if again:
+        predict(run, out)
+    before = contents(out) if again else {}
+
+    def full(picture: torch.Tensor, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(command, "save_png", full)
+    said = refused(capsys, "--ckpt_path", str(run), "--output", str(out), "--device", "cpu")
+    assert f"cannot be written to {out} (No space left on device)" in said
+    assert contents(out) == before if again else not out.parent.exists()
+
+
+def test_a_call_that_was_killed_is_made_up_for(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / ".predict.part").mkdir(parents=True)
+    (out / ".predict.part" / "000005.png").write_bytes(b"half")
+    assert list(predict(pictures, out, "--n 1")) == ["000000.png", "grid.png"]
+    assert not (out / ".predict.part").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("/proc/nowhere", "cannot be written"),
+        ("x" * 300, "File name too long"),
+        ("file/inside", "Not a directory"),
+        ("loop", "cannot be written"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_named(
+    place: str,
+    why: str,
+    pictures: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    Path("loop").symlink_to("loop")
+    assert why in refused(capsys, "--ckpt_path", str(pictures), "--output", place)
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "loop"}
+
+
+def test_two_calls_do_not_write_into_one_folder(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    part = tmp_path / "out" / ".predict.part"
+    part.mkdir(parents=True)
+    with (part / "run.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        said = refused(capsys, "--ckpt_path", str(pictures), "--output", str(tmp_path / "out"))
+    assert "is being written by" in said
+    assert "give another --output" in said
+
+
+# --------------------------------------------------------------------------- many, and broken
+
+
+def test_any_number_of_samples_is_drawn_block_by_block(
+    points: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million and one are asked for, and the writing is stopped after a thousand."""
+    seen = []
+
+    def write(blocks: object, count: int, folder: Path) -> None:
+        for block in blocks:  # type: ignore[attr-defined]
+            seen.append(len(block))
+            if len(seen) == 4:
+                raise OSError(errno.ENOSPC, "stop", "here")
+
+    monkeypatch.setattr(command, "_write_points", write)
+    options = ["--ckpt_path", str(points), "--output", str(tmp_path / "out"), "--n", str(10**9)]
+    assert program.run(["predict", *options]) == 2
+    assert seen == [250] * 4
+
+
+def test_weights_that_are_not_finite_are_said(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = torch.load(pictures / "checkpoints" / "last.ckpt", weights_only=True)
+    for name, weight in checkpoint["state_dict"].items():
+        if name.startswith("generator"):
+            weight.fill_(float("nan"))
+    torch.save(checkpoint, tmp_path / "nan.ckpt")
+    said = refused(capsys, "--ckpt_path", str(tmp_path / "nan.ckpt"))
+    assert "makes samples that are not finite" in said
+    assert not (tmp_path / "predict").exists()

@@ -43,7 +43,7 @@ def test_an_objective_from_outside_is_trained_explained_and_sampled(
     assert main(explain[1:]) == 0
     assert "Judges logits by the exponential loss" in capsys.readouterr().out
     assert main(predict[1:]) == 0
-    assert Path("samples/grid.png").is_file()
+    assert Path("runs/mlp_ring/version_0/predict/seed_0/grid.png").is_file()
 
 
 @pytest.mark.usefixtures("_own_folder")

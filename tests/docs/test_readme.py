@@ -5,9 +5,16 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
+from tiny import quiet_trainer
+from torch import Tensor
 
 from lightning_gan.__main__ import main
 from lightning_gan.callbacks import Evaluation
+from lightning_gan.datamodules import Digits
+from lightning_gan.gan import GAN
+from lightning_gan.networks import MLPDiscriminator, MLPGenerator
+from lightning_gan.objectives import NonSaturating
 from lightning_gan.recipes import recipe_names
 
 ROOT = Path(__file__).parents[2]
@@ -72,14 +79,41 @@ def test_every_page_that_the_readme_links_exists() -> None:
         assert (ROOT / page).is_file(), page
 
 
+PYTHON = [text for kind, text in BLOCKS if kind == "python"]
+
+
+def run_python(source: str) -> dict[str, object]:
+    names: dict[str, object] = {"Evaluation": Evaluation}
+    exec(compile(source, "README", "exec"), names)
+    return names
+
+
+def test_the_python_of_the_readme_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    networks = {"channels": 1, "image_size": 28, "num_classes": 10}
+    gan = GAN(MLPGenerator(**networks), MLPDiscriminator(**networks), NonSaturating())
+    gan.max_images = 128
+    trainer = quiet_trainer(tmp_path)
+    trainer.fit(gan, Digits())
+    trainer.save_checkpoint("runs/cgan_mnist/version_0/checkpoints/last.ckpt")
+    names = run_python(PYTHON[0])
+    images, sevens, digits = (names[name] for name in ("images", "sevens", "digits"))
+    assert isinstance(images, Tensor)
+    assert isinstance(sevens, Tensor)
+    assert isinstance(digits, Tensor)
+    assert images.shape == sevens.shape == (64, 1, 28, 28)
+    assert torch.equal(sevens, gan.sample(64, 7))
+    assert digits.shape == (10, 1, 28, 28)
+    assert Path("sevens.png").is_file()
+
+
 def test_the_python_of_the_readme_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (source,) = [text for kind, text in BLOCKS if kind == "python"]
+    source = PYTHON[1]
     assert "max_images=10_000" in source
     monkeypatch.chdir(tmp_path)
     assert 'Digits(), "runs/mine")' in source
     less = "limit_val_batches=1, enable_progress_bar=False, callbacks=[Evaluation(num_samples=50)]"
     short = source.replace("max_images=10_000", "max_images=128")
     short = short.replace('"runs/mine")', f'"runs/mine", accelerator="cpu", {less})')
-    names: dict[str, object] = {"Evaluation": Evaluation}
-    exec(compile(short, "README", "exec"), names)
+    names = run_python(short)
     assert tuple(names["images"].shape) == (64, 1, 28, 28)  # type: ignore[attr-defined]

@@ -87,3 +87,53 @@ def test_psi_pulls_styles_to_their_average() -> None:
 def test_psi_without_styles_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="MLPGenerator has none: leave it out"):
         points_gan().sample(2, psi=0.7)
+
+
+def test_classes_are_asked_for_by_number_name_or_one_by_one() -> None:
+    gan = noisy_gan()
+    gan.class_names = ("cat", "dog", "owl")
+    every = gan.sample(4, torch.tensor([2, 2, 2, 2]), seed=1)
+    assert near(gan.sample(4, 2, seed=1), every)
+    assert near(gan.sample(4, "owl", seed=1), every)
+    assert near(gan.sample(4, "2", seed=1), every)
+    mixed = gan.sample(4, ["cat", "owl", 1, "dog"], seed=1)
+    assert near(mixed, gan.sample(4, torch.tensor([0, 2, 1, 1]), seed=1))
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (3, "knows classes 0 to 2: cat, dog, owl"),
+        (-1, "knows classes 0 to 2"),
+        ("dgo", "did you mean dog?"),
+        ("9" * 400, "knows classes 0 to 2"),
+        (["cat"], "not those of 2 samples"),
+        (torch.tensor([0, 3]), "class 3"),
+        (torch.zeros(2, 1, dtype=torch.long), "not those of 2 samples"),
+    ],
+    ids=str,
+)
+def test_classes_that_there_are_not_are_refused(labels: Any, words: str) -> None:
+    gan = noisy_gan()
+    gan.class_names = ("cat", "dog", "owl")
+    with pytest.raises(ConfigurationError, match=words.replace("?", r"\?")):
+        gan.sample(2, labels)
+
+
+def test_a_class_of_a_generator_without_classes_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="trained without classes"):
+        points_gan().sample(2, 0)
+
+
+def test_a_generator_is_called_with_latents_alone_unless_it_has_classes() -> None:
+    gan = points_gan()
+    z = torch.randn(5, gan.generator.latent_dim)
+    zeros = torch.zeros(5, dtype=torch.long)
+    assert torch.equal(gan.generator(z), gan.generator(z, zeros))
+    assert torch.equal(gan(z), gan(z, zeros))
+    of_classes = noisy_gan()
+    z = torch.randn(5, of_classes.generator.latent_dim)
+    for call in (of_classes.generator, of_classes):
+        with pytest.raises(ConfigurationError, match="makes samples of 3 classes: give it"):
+            call(z)
+    assert of_classes(z, zeros).shape == (5, 2)

@@ -17,7 +17,6 @@ from tqdm.auto import tqdm
 from lightning_gan.basics.images import from_uint8, save_png
 from lightning_gan.basics.version import versions
 from lightning_gan.checkpoints.files import checkpoint_in
-from lightning_gan.cli.commands.predict import GRID, POINTS
 from lightning_gan.cli.functions import device_called, import_modules
 from lightning_gan.datamodules import RealData
 from lightning_gan.datamodules.pictures import decode, find_pictures
@@ -27,6 +26,7 @@ from lightning_gan.evaluation.sampling import MeasuredSamples
 from lightning_gan.evaluation.stamped_values import StampedValues, circumstances
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.chunks import chunks
+from lightning_gan.runs.drawn import GRID, POINTS
 from lightning_gan.training.sampling import BLOCK, Sampling
 
 

@@ -1,7 +1,8 @@
 """``lightning-gan predict``: samples from a checkpoint, which needs neither data nor recipe."""
 
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -9,15 +10,20 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from lightning_gan.basics.images import grid, save_png, scatter, to_uint8
+from lightning_gan.basics.version import versions
+from lightning_gan.checkpoints.files import checkpoint_in
 from lightning_gan.cli.functions import device_called, import_modules
-from lightning_gan.errors import ConfigurationError, at_least, check_range
+from lightning_gan.errors import WeightsError, at_least, at_most, check_range
 from lightning_gan.gan import GAN
+from lightning_gan.runs.drawn import GRID, POINTS, Files, picture_name, replaced
+from lightning_gan.training.sampling import Sampling, class_indices
 
-GRID = "grid.png"
-POINTS = "points.csv"
-"""What is written beside the samples, and instead of them."""
-IN_GRID = 400
-"""Samples that the grid shows at most."""
+IN_GRID, IN_SCATTER = 400, 100_000
+"""Samples that the picture of all shows at most: images, points."""
+MOST = 10**12
+"""Samples that can be asked for."""
+FOLDER = "predict"
+"""In the folder of a run: what was drawn from it."""
 
 
 def predict(
@@ -25,54 +31,125 @@ def predict(
     ckpt_path: Path,
     n: int = 64,
     seed: int = 0,
-    label: int | None = None,
+    label: str | None = None,
     truncation: float | None = None,
     psi: float | None = None,
-    output: Path = Path("samples"),
+    output: Path | None = None,
     device: str | None = None,
     modules: Sequence[str] = (),
 ) -> None:
     """Draws samples from a checkpoint: numbered PNG files and a grid, or points as a CSV file.
 
+    They take the place of those of an earlier call in the same folder, whole or not at all.
+
     Args:
         ckpt_path: A checkpoint, or the folder of a run, whose newest last.ckpt is taken.
         n: Number of samples.
         seed: Seed of the latents.
-        label: Class index, where there are classes; drawn where left out.
+        label: Class by name or number, where there are classes; drawn where left out.
         truncation: Largest entry of a latent.
         psi: What is left of a style's distance from the average style, where there are styles.
-        output: Folder to write to.
+        output: Folder to write to; in the folder of the run, predict/seed_0 or the like, where left
+            out.
         device: Where to compute; the first GPU where there is one.
         modules: A module with parts of your own that the checkpoint names; may be repeated.
 
     Raises:
-        ConfigurationError: If an option makes no sense.
-        WeightsError: If the checkpoint cannot be read.
+        ConfigurationError: If an option makes no sense, or the folder holds what predict has not
+            written.
+        WeightsError: If the checkpoint cannot be read, or its samples are not finite.
     """
-    check_range("predict", at_least(1), n=n)
-    if output.exists() and not output.is_dir():
-        raise ConfigurationError(f"--output {output} is a file: give a folder.")
+    check_range("predict", at_least(1), at_most(MOST), n=n)
+    sampling = Sampling(seed, truncation, psi)
     import_modules(modules)
     gan = GAN.load_from_checkpoint(ckpt_path, device_called(device))
-    samples = gan.sample(n, _labels(gan, label, n), seed, truncation, psi).float().cpu()
-    output.mkdir(parents=True, exist_ok=True)
-    picture = output / GRID
-    if samples.ndim == 2:
-        lines = [",".join(f"{value:.6g}" for value in point) for point in samples.tolist()]
-        (output / POINTS).write_text("\n".join(lines) + "\n", encoding="utf-8")
-        save_png(scatter(samples), picture)
-    else:
-        for index, image in enumerate(tqdm(to_uint8(samples), "writing", unit="png")):
-            save_png(image.expand(3, -1, -1), output / f"{index:06d}.png")
-        save_png(grid(samples[:IN_GRID], columns=max(int(min(n, IN_GRID) ** 0.5), 1)), picture)
-    sys.stdout.write(f"{n} samples of {gan.progress.images:,} images' training: {picture}\n")
+    labels = class_indices(label, n, gan.generator.num_classes, gan.class_names)
+    number = None if labels is None else int(labels[0])
+    checkpoint = checkpoint_in(ckpt_path)
+    about = {
+        "checkpoint": str(checkpoint),
+        "images_seen": gan.progress.images,
+        "count": n,
+        "class": number,
+        "seed": seed,
+        "truncation": truncation,
+        "psi": psi,
+        "versions": versions(),
+    }
+    blocks = _finite(sampling.first(gan.generator_ema, gan.prior, n, labels), checkpoint)
+    is_points = gan.generator.image_size == 0
+    folder = output or _folder(checkpoint, sampling, _class_name(gan, number))
+    files = Files(0, (POINTS, GRID)) if is_points else Files(n, (GRID,))
+    with replaced(folder, files, about) as part, tqdm(total=n, disable=None, unit="sample") as bar:
+        (_write_points if is_points else _write_pictures)(_counted(blocks, bar), n, part)
+    sys.stdout.write(f"Drawn       {n:,} samples, after {gan.progress.images:,} images\n")
+    sys.stdout.write(f"Pictures    {folder / GRID}\n")
 
 
-def _labels(gan: GAN, label: int | None, count: int) -> Tensor | None:
-    classes = gan.generator.num_classes
-    if label is None:
+def _folder(checkpoint: Path, sampling: Sampling, label: str | None) -> Path:
+    """Where samples lie by default: by how they were drawn, in the folder of their run."""
+    in_run = checkpoint.parent.name == "checkpoints"
+    named = {
+        "seed": sampling.seed,
+        "class": label,
+        "truncation": sampling.truncation,
+        "psi": sampling.psi,
+    }
+    name = "_".join(f"{key}_{value}" for key, value in named.items() if value is not None)
+    return (checkpoint.parent.parent if in_run else checkpoint.parent) / FOLDER / name
+
+
+def _class_name(gan: GAN, number: int | None) -> str | None:
+    """A class in the name of a folder: its own name where that is short and plain."""
+    if number is None:
         return None
-    if not 0 <= label < classes:
-        what = f"knows classes 0 to {classes - 1}" if classes else "was trained without classes"
-        raise ConfigurationError(f"--class={label}: this generator {what}.")
-    return torch.full((count,), label)
+    name = gan.class_names[number] if number < len(gan.class_names) else ""
+    return name if re.fullmatch(r"\w[\w-]{0,40}", name) else str(number)
+
+
+def _finite(blocks: Iterable[Tensor], checkpoint: Path) -> Iterator[Tensor]:
+    """The samples in float32 on the CPU.
+
+    Raises:
+        WeightsError: With the first that is NaN or infinite.
+    """
+    for block in blocks:
+        samples = block.float().cpu()
+        if not torch.isfinite(samples).all():
+            raise WeightsError(
+                f"The generator of {checkpoint} makes samples that are not finite, since its "
+                "training has diverged: take another checkpoint of the run."
+            )
+        yield samples
+
+
+def _counted(blocks: Iterable[Tensor], bar: "tqdm[None]") -> Iterator[Tensor]:
+    for block in blocks:
+        yield block
+        bar.update(len(block))
+
+
+def _write_pictures(blocks: Iterable[Tensor], count: int, folder: Path) -> None:
+    """A picture of each image, and the grid of the first ones."""
+    index, first = 0, []
+    for block in blocks:
+        if index < IN_GRID:
+            first.append(block[: IN_GRID - index])
+        for image in to_uint8(block):
+            save_png(image.expand(3, -1, -1), folder / picture_name(index))
+            index += 1
+    columns = max(int(min(count, IN_GRID) ** 0.5), 1)
+    save_png(grid(torch.cat(first), columns), folder / GRID)
+
+
+def _write_points(blocks: Iterable[Tensor], count: int, folder: Path) -> None:
+    """A line of numbers for each point, and a picture of the first ones."""
+    written, first = 0, []
+    with (folder / POINTS).open("w", encoding="utf-8") as file:
+        for block in blocks:
+            if written < IN_SCATTER:
+                first.append(block[: IN_SCATTER - written])
+            for point in block.tolist():
+                file.write(",".join(f"{value:.6g}" for value in point) + "\n")
+            written += len(block)
+    save_png(scatter(torch.cat(first)), folder / GRID)
