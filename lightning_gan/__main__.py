@@ -5,7 +5,7 @@ import sys
 
 from lightning_gan import __version__
 from lightning_gan.cli.commands import COMMANDS
-from lightning_gan.recipes import recipe_file, recipe_names
+from lightning_gan.recipes import Recipe, recipe_names
 
 USAGE = """usage: lightning-gan {{{commands}}} [options]
 
@@ -26,8 +26,7 @@ def usage() -> str:
         examples += f"  {command:<10} {does + ':':<22} lightning-gan {command} {options}\n"
     recipes, width = "", max(map(len, recipe_names()))
     for name in recipe_names():
-        first = recipe_file(name).read_text(encoding="utf-8").split("\n", 1)[0]
-        recipes += f"  {name:<{width}} {first.lstrip('# ')}\n"
+        recipes += f"  {name:<{width}} {Recipe.read(name).title}\n"
     return USAGE.format(commands=",".join(COMMANDS), examples=examples, recipes=recipes)
 
 

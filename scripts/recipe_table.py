@@ -26,7 +26,7 @@ from lightning_gan import datamodules
 from lightning_gan import networks as n
 from lightning_gan.checkpoints.parts import Part, subclasses
 from lightning_gan.networks import Discriminator, Generator
-from lightning_gan.recipes import recipe_file, recipe_names
+from lightning_gan.recipes import Recipe, recipe_file, recipe_names
 from lightning_gan.training.composition import Composition
 from lightning_gan.training.latents import Prior
 
@@ -49,10 +49,11 @@ INTRODUCTION = """\
 
 Made by `python scripts/recipe_table.py > docs/recipes.md`; a test keeps it up to date.
 
-`lightning-gan fit --config NAME` runs a recipe. Its file, `lightning_gan/recipes/NAME.yaml`, begins
-with where each number comes from, what deviates from the paper and why, and what the paper or
-others report. Those that have been run in full stand in `docs/results.md` with what came out; the
-headers of the others say that they have not.
+`lightning-gan recipes` lists the recipes, `lightning-gan recipes NAME` shows one, and
+`lightning-gan fit --config NAME` runs it. Its file, `lightning_gan/recipes/NAME.yaml`, begins with
+where each number comes from, what deviates from the paper and why, what the paper or others
+report, and what is recorded of a run here; `docs/results.md` says more of those. The headers of
+the others say that they have not been run in full.
 
 What holds for all:
 
@@ -207,15 +208,9 @@ def beside(name: str, parts: dict[str, Any]) -> str:
     return ", ".join(names + ([f"{updates} updates of D"] if updates > 1 else []))
 
 
-def header(name: str) -> list[str]:
-    """The comment that a recipe begins with, line by line."""
-    lines = recipe_file(name).read_text(encoding="utf-8").splitlines()
-    return [line.lstrip("# ") for line in lines if line.startswith("#")]
-
-
 def paper(name: str) -> str:
     """The first paper that the header of a recipe names after its title."""
-    found = CITATION.search(" ".join(header(name)[1:]))
+    found = CITATION.search(" ".join(Recipe.read(name).header[1:]))
     assert found, f"{name} names no paper"
     return found.group()
 

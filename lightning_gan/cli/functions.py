@@ -11,7 +11,7 @@ import docstring_parser
 import torch
 
 from lightning_gan.basics.texts import printable, shortened
-from lightning_gan.cli.parser import HelpFormatter, Parser
+from lightning_gan.cli.parser import Parser
 from lightning_gan.errors import ConfigurationError
 
 KEYWORDS = {"label": "class", "modules": "import"}
@@ -55,8 +55,6 @@ def _parser(function: Callable[..., None]) -> Parser:
     parser = Parser(
         prog=f"lightning-gan {function.__name__}",
         description="\n\n".join(filter(None, (text.short_description, text.long_description))),
-        formatter_class=HelpFormatter,
-        allow_abbrev=False,
     )
     hints = typing.get_type_hints(function)
     positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]

@@ -11,6 +11,9 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_gan.cli.choices import choices_for, classes_in, nearest
 from lightning_gan.cli.construction import Escape, escaping
+from lightning_gan.cli.documentation import shown
+from lightning_gan.cli.kinds import in_words
+from lightning_gan.cli.markup import plain
 from lightning_gan.errors import ConfigurationError
 
 KEY = re.compile(r'Parser key "([^"]+)":\s*')
@@ -18,7 +21,25 @@ KEY = re.compile(r'Parser key "([^"]+)":\s*')
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
-    """Leaves the lines of a description as they are."""
+    """Leaves the lines of a description as they are, and says what an option takes in words."""
+
+    def add_text(self, text: str | None) -> None:
+        """Adds a description, without marks."""
+        super().add_text(plain(text) if text else text)
+
+    def _expand_help(self, action: argparse.Action) -> str:
+        text = plain(action.help or "").strip()
+        said = []
+        if action.required:
+            said.append("required")
+        hint = getattr(action, "_typehint", None) or action.type
+        classes = [*classes_in(hint)]
+        if hint is not None and not classes and getattr(action, "choices", None) is None:
+            said.append(in_words(hint))
+        if action.default not in (None, argparse.SUPPRESS, []) and action.option_strings:
+            said.append(f"default: {shown(action.default)}")
+        brackets = f" ({'; '.join(said)})" if said else ""
+        return f"{text.rstrip('.')}{brackets}." if text else brackets.strip()
 
 
 class Parser(LightningArgumentParser):
@@ -27,6 +48,10 @@ class Parser(LightningArgumentParser):
     jsonargparse makes one such parser for every class that is configured, and what an inner one
     refuses is the cause of what the outer ones refuse.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (jsonargparse's own)
+        own: dict[str, Any] = {"formatter_class": HelpFormatter, "allow_abbrev": False}
+        super().__init__(*args, **own | kwargs)
 
     # What is missing a recipe may bring, or the program asks for it.
     add_lightning_class_args = partialmethod(

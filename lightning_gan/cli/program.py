@@ -46,13 +46,13 @@ def run(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> None:
     command = arguments[0]
-    if command in FUNCTION_COMMANDS:
+    if (text := help_text(arguments)) is not None:
+        sys.stdout.write(text)
+    elif command in FUNCTION_COMMANDS:
         module = importlib.import_module(f"lightning_gan.cli.commands.{command}")
         run_function(getattr(module, command), arguments[1:])
     elif command not in COMMANDS and not command.startswith("-"):
         raise unknown("command", command, COMMANDS)
-    elif (text := help_text(arguments)) is not None:
-        sys.stdout.write(text)
     else:
         # Lightning starts further processes with sys.argv, so they must see the same.
         sys.argv[1:] = with_default_networks(with_recipes(in_plain_form(arguments)))

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from jsonargparse import Namespace
 from lightning.pytorch import Trainer
@@ -33,7 +33,8 @@ from lightning_gan.cli import configuration
 from lightning_gan.cli.arguments import given, names_seed, run_name
 from lightning_gan.cli.commands import TRAINER_COMMANDS
 from lightning_gan.cli.failures import mendable
-from lightning_gan.cli.parser import HelpFormatter, Parser
+from lightning_gan.cli.options import RUN_OPTIONS
+from lightning_gan.cli.parser import Parser
 from lightning_gan.datamodules import RealData
 from lightning_gan.errors import (
     AnotherRunError,
@@ -47,15 +48,6 @@ from lightning_gan.errors import (
 from lightning_gan.gan import GAN
 from lightning_gan.runs.lock import hold
 from lightning_gan.runs.record import RunRecord, run_folders
-
-DESCRIPTION = """Options come from a recipe, then from here; a later one wins.
-
-  lightning-gan {command} --model.help                      options of the model
-  lightning-gan {command} --model.objective.help            objectives to choose from
-  lightning-gan {command} --model.objective.help Hinge      what one is, and its options
-  lightning-gan {command} --data.help MNIST                 the same for data
-  lightning-gan {command} --trainer.callbacks.help Balance  and for callbacks
-"""
 
 
 class CLI(LightningCLI):
@@ -107,8 +99,6 @@ class CLI(LightningCLI):
             seed_everything_default=0,
             trainer_defaults=TRAINER_DEFAULTS | {"check_val_every_n_epoch": None},
             parser_class=Parser,
-            parser_kwargs={"formatter_class": HelpFormatter, "allow_abbrev": False}
-            | {command: _parser_options(command) for command in TRAINER_COMMANDS},
         )
 
     @staticmethod
@@ -120,38 +110,10 @@ class CLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """What is about the run as a whole."""
-        parser.add_argument(
-            "--run_name",
-            type=str | None,
-            help="Name of the run; if left out, the recipe, what differs from it, and the seed.",
-        )
-        parser.add_argument("--lr", type=float | None, help="Learning rate of both players.")
-        parser.add_argument(
-            "--global_batch_size",
-            type=int | None,
-            help="Samples that all processes take at a time; --data.batch_size is what each takes.",
-        )
-        parser.add_argument(
-            "--resume.allow_changes",
-            type=bool,
-            default=False,
-            help="Let a run that goes on from a checkpoint take over options that differ from it.",
-        )
-        parser.add_argument(
-            "--wandb",
-            type=Literal["off", "offline", "online"],
-            default="off",
-            help="Log to W&B as well; offline needs neither account nor network.",
-        )
-        parser.add_argument(
-            "--tensorboard", type=bool, default=False, help="Log to TensorBoard as well."
-        )
-        for option, what in {
-            "project": "Project in W&B; WANDB_PROJECT if left out, else lightning-gan.",
-            "group": "Group of the run in W&B; WANDB_RUN_GROUP if left out, else the recipe.",
-            "tags": "Words for the run in W&B, with commas between; WANDB_TAGS if left out.",
-        }.items():
-            parser.add_argument(f"--wandb_{option}", type=str | None, help=what)
+        for name, option in RUN_OPTIONS.items():
+            parser.add_argument(
+                f"--{name}", type=option.type, default=option.default, help=option.help
+            )
 
     def _parse_ckpt_path(self) -> None:
         """Leaves the configuration alone: a checkpoint must not override what was asked for."""
@@ -376,12 +338,3 @@ def _told(folder: Path) -> str:
     except ConfigurationError:
         return ""
     return f" ({record.name}; {record.state} after {record.images:,} images)"
-
-
-def _parser_options(command: str) -> dict[str, object]:
-    return {
-        "allow_abbrev": False,
-        "usage": f"lightning-gan {command} [--config NAME] [--model.OPTION VALUE] "
-        "[--data NAME] [--data.OPTION VALUE] [--trainer.OPTION VALUE] ...",
-        "description": DESCRIPTION.format(command=command),
-    }

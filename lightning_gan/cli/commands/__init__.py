@@ -8,6 +8,7 @@ TRAINER_COMMANDS = {
 """What runs through Lightning's Trainer: what it does, and options as an example."""
 
 FUNCTION_COMMANDS = {
+    "recipes": ("list, or show one", "dcgan_digits"),
     "predict": ("draw samples", "--ckpt_path runs/dcgan_digits --n 64"),
     "evaluate": ("measure any pictures", "--samples FOLDER --data MNIST"),
     "compare": ("put side by side", "first.json second.json"),

@@ -1,0 +1,67 @@
+"""``lightning-gan recipes``: all recipes in a list, or one in full."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lightning_gan.cli import program
+from lightning_gan.recipes import Recipe, recipe_file, recipe_names
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results.md"
+NUMBERS = re.compile(r"\d[\d.,]*(?<![.,])")
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert program.run(["recipes", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_every_recipe_is_listed_under_its_data(capsys: pytest.CaptureFixture[str]) -> None:
+    groups = dict(re.findall(r"^(\w+):\n((?:  .*\n)+)", printed(capsys), re.MULTILINE))
+    listed = [line for text in groups.values() for line in re.findall(r"^  (\w+) ", text, re.M)]
+    assert sorted(listed) == recipe_names()
+    assert "  mlp_ring  " in groups["Ring"]
+    assert Recipe.read("mlp_ring").title in groups["Ring"]
+    assert "recorded: 8 of 8 modes" in groups["Ring"]
+
+
+def test_a_recipe_is_shown_with_its_header_and_its_settings(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = printed(capsys, "r3gan_mnist")
+    assert text.startswith("R3GAN, small, on MNIST")
+    assert "Huang et al. 2024" in text
+    assert "#" not in text
+    settings = text[text.index("model:") : text.index("Run it:")]
+    assert yaml.safe_load(settings) == yaml.safe_load(recipe_file("r3gan_mnist").read_text())
+    assert text.endswith("lightning-gan fit --config r3gan_mnist\n")
+
+
+def test_recipes_are_listed_for_pages_and_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = list(csv.DictReader(io.StringIO(printed(capsys, "--format", "csv"))))
+    assert [row["recipe"] for row in rows] == recipe_names()
+    assert {row["data"] for row in rows} >= {"MNIST", "CIFAR10", "Ring"}
+    assert printed(capsys, "mlp_ring", "--format", "markdown").count("\n") == 3
+    (shown,) = json.loads(printed(capsys, "mlp_ring", "--format", "json"))
+    assert shown["settings"]["model"]["init_args"]["objective"]
+    assert shown["recorded"].startswith("8 of 8 modes")
+
+
+def test_a_misspelt_recipe_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.run(["recipes", "dcgan_mnits"]) == 2
+    assert "no recipe dcgan_mnits: did you mean dcgan_mnist?" in capsys.readouterr().err
+
+
+def test_what_is_recorded_of_a_recipe_stands_among_the_results() -> None:
+    rows = RESULTS.read_text(encoding="utf-8").split("\n| `")[1:]
+    first = {row.partition("`")[0]: row for row in reversed(rows)}
+    recorded = {name: Recipe.read(name).recorded for name in recipe_names()}
+    assert {name for name, text in recorded.items() if text} == first.keys() & recorded.keys()
+    for name in first.keys() & recorded.keys():
+        figures = [set(NUMBERS.findall(text or "")) for text in (recorded[name], first[name])]
+        assert figures[0] <= figures[1], name
