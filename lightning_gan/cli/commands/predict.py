@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from lightning_gan.basics.images import grid, save_png, scatter, to_uint8
+from lightning_gan.basics.images import grid, save_png, to_uint8
 from lightning_gan.cli.functions import device_called, import_modules
 from lightning_gan.errors import ConfigurationError, at_least, check_range
 from lightning_gan.gan import GAN
+from lightning_gan.runs.drawing import scatter
 
 GRID = "grid.png"
 POINTS = "points.csv"
