@@ -18,6 +18,7 @@ from lightning_gan.checkpoints.identity import environment, identity_of, setting
 from lightning_gan.checkpoints.parts import flat
 from lightning_gan.errors import ConfigurationError, DivergenceError, said
 from lightning_gan.gan import GAN
+from lightning_gan.runs import scores
 from lightning_gan.runs.curves import NAME as CURVES
 from lightning_gan.runs.drawing import draw_curves
 from lightning_gan.runs.record import EVALUATIONS, NAME, RunRecord, Segment, State, utc_now
@@ -69,6 +70,7 @@ class Recorder(GANCallback):
                 if isinstance(logger, CSVCurve):
                     logger.experiment.cut(images, gan.images_validated)
             cut_lines(folder / EVALUATIONS, _images_of, gan.images_validated)
+            cut_lines(folder / scores.NAME, scores.images_of, gan.images_validated)
         known = record_in(folder) if images else None
         self.record = known or self._new(trainer, gan)
         spent = gan.max_images is not None and images >= gan.max_images
