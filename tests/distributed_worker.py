@@ -37,6 +37,7 @@ from lightning_gan.callbacks import (
     SampleGrid,
     StopOnDivergence,
 )
+from lightning_gan.callbacks.scores import counted
 from lightning_gan.distributed import processes
 from lightning_gan.distributed.batch_norm import share_batch_norm
 from lightning_gan.distributed.reduction import Reducer
@@ -244,10 +245,22 @@ def averaged() -> list[torch.Tensor]:
     return [torch.empty(0) if p.grad is None else p.grad for p in parameters]
 
 
-def agreed() -> dict[str, list[int] | list[bool]]:
+LOGITS = torch.linspace(-3.1, 8.7, 22, dtype=torch.float64)
+"""Logits of 14 reals and of 8 fakes, of which the second process has 3 and 5."""
+
+
+def counted_of(real: torch.Tensor, fake: torch.Tensor) -> list[Any]:
+    """Their histograms with probabilities, and without."""
+    objectives = (NonSaturating(), Hinge())
+    return [vars(counted(points_gan(objective), real, fake)) for objective in objectives]
+
+
+def agreed() -> dict[str, Any]:
     """What two processes find out of numbers and flags that differ between them."""
     rank, device = processes.rank(), torch.device("cpu")
+    real, fake = LOGITS[:14], LOGITS[14:]
     return {
+        "scores": counted_of(real[11:], fake[3:]) if rank else counted_of(real[:11], fake[:3]),
         "ints": processes.gathered_ints(5 + rank, device),
         "any": processes.any_true([False, rank == 0, rank == 1, True], device),
         "all": processes.all_true(torch.tensor([False, rank == 0, rank == 1, True])),

@@ -5,7 +5,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
+
+from lightning_gan.basics.cache import written_whole
+
+DESCRIPTION = "Description"
+"""The name that PNG files give to what they show."""
 
 
 def from_uint8(images: Tensor) -> Tensor:
@@ -45,36 +51,17 @@ def grid(images: Tensor, columns: int, smallest: int = 64) -> Tensor:
     return make_grid(pictures, columns, padding=2, pad_value=255)
 
 
-def scatter(points: Tensor, real: Tensor | None = None, size: int = 512) -> Tensor:
-    """Draws generated points in the plane in blue over the real ones in grey.
+def save_png(picture: Tensor, path: Path, caption: str = "") -> None:
+    """Writes a picture (3, H, W), uint8, whole or not at all, making folders as needed.
 
     Args:
-        points: Generated points (N, 2).
-        real: Real points (M, 2), which also set the frame.
-        size: Height and width of the picture in pixels.
-
-    Returns:
-        A picture (3, size, size), uint8.
+        picture: The picture.
+        path: The file.
+        caption: What it shows, which the file holds as its ``Description``; empty for none.
     """
-    frame = points if real is None else real
-    low, high = frame.min(0).values, frame.max(0).values
-    middle, half = (low + high) / 2, float((high - low).max()) * 0.65 + 1e-9
-    canvas = torch.full((3, size, size), 255, dtype=torch.uint8)
-    layers = [(points, (31, 90, 200))]
-    if real is not None:
-        layers.insert(0, (real[:: max(len(real) // 20_000, 1)], (205, 205, 205)))
-    for layer, colour in layers:
-        place = ((layer - middle) / half + 1) / 2 * (size - 1)
-        place = place[torch.isfinite(place).all(1)].round().long()
-        for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
-            column, row = place[:, 0] + dx, size - 1 - place[:, 1] + dy
-            inside = (column >= 0) & (column < size) & (row >= 0) & (row < size)
-            for channel, value in enumerate(colour):
-                canvas[channel, row[inside], column[inside]] = value
-    return canvas
-
-
-def save_png(picture: Tensor, path: Path) -> None:
-    """Writes a picture (3, H, W), uint8, making folders as needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.ascontiguousarray(picture.permute(1, 2, 0).numpy())).save(path)
+    about = PngInfo()
+    if caption:
+        about.add_itxt(DESCRIPTION, caption)
+    image = Image.fromarray(np.ascontiguousarray(picture.permute(1, 2, 0).numpy()))
+    with written_whole(path) as part:
+        image.save(part, pnginfo=about)

@@ -9,11 +9,13 @@ from lightning.pytorch import Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lightning_gan.callbacks.base import GANCallback, log_late
+from lightning_gan.callbacks.base import GANCallback, is_dry_run, log_late, run_folder
 from lightning_gan.callbacks.measurements import TrainingReport, measurements
+from lightning_gan.callbacks.scores import counted
 from lightning_gan.distributed import processes
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.balance import BalanceResult, DiscriminatorBalance, ValidationBalance
+from lightning_gan.runs.scores import Scores
 from lightning_gan.training.step import StepOutput
 
 MAX_TRAIN_IMAGES = 1000
@@ -33,7 +35,8 @@ class Balance(GANCallback):
     ``val/`` and ``test/``, with what only these can tell (see
     :class:`~lightning_gan.metrics.ValidationBalance`): ``auc``, ``auc_sd``, ``jsd_lower_bound``,
     and ``d_gap_train_val`` from as many images of training as were held out, but at most 1,000,
-    where the data module hands out some of its images.
+    where the data module hands out some of its images. How the scores of a validation are spread
+    is a line of ``scores.jsonl`` in the folder of the run: counts of reals and fakes in bins.
 
     Args:
         every: Batches between two reports; the Trainer's ``log_every_n_steps`` where None.
@@ -82,12 +85,24 @@ class Balance(GANCallback):
         outputs, self._val_outputs = self._val_outputs, []
         if trainer.sanity_checking:
             return
-        result = _val_balance(trainer, gan, outputs)
+        # A process that was given no held-out batch has to take part all the same.
+        none = torch.zeros(0, device=gan.device)
+        real = torch.cat([none, *(o.real_logits for o in outputs if o.real_logits is not None)])
+        fake = torch.cat([none, *(output.fake_logits for output in outputs)])
+        result = _val_balance(trainer, gan, real, fake)
         if not result.n:
             return
+        self._write(trainer, counted(gan, real, fake))
         measurements(trainer).val = result
         logged = result.logged("test" if trainer.testing else "val")
         gan.log_dict(logged, sync_dist=True)  # equal everywhere; Lightning warns without it
+
+    def _write(self, trainer: Trainer, scores: Scores | None) -> None:
+        """Appends the histogram to those of the run, if it is one that writes."""
+        folder = run_folder(trainer)
+        writes = trainer.is_global_zero and not trainer.testing and trainer.loggers
+        if scores is not None and writes and not is_dry_run(trainer) and folder.is_dir():
+            scores.append(folder)
 
     def state_dict(self) -> dict[str, Any]:
         """What no report has told yet, of all processes, so that a resumed run tells it."""
@@ -167,12 +182,8 @@ def _balance(gan: GAN, outputs: list[StepOutput]) -> BalanceResult | None:
     return result if gan.objective.has_sign else result._replace(r_t=None)
 
 
-def _val_balance(trainer: Trainer, gan: GAN, outputs: list[StepOutput]) -> BalanceResult:
+def _val_balance(trainer: Trainer, gan: GAN, real: Tensor, fake: Tensor) -> BalanceResult:
     """The balance on held-out data, on all processes, some of which may have seen nothing."""
-    # A process that was given no held-out batch has to take part all the same.
-    none = torch.zeros(0, device=gan.device)
-    real = torch.cat([none, *(o.real_logits for o in outputs if o.real_logits is not None)])
-    fake = torch.cat([none, *(output.fake_logits for output in outputs)])
     count = sum(processes.gathered_ints(len(real), gan.device)) * gan.discriminator.pack
     objective = gan.objective
     metric = ValidationBalance(objective.probability, single=not objective.relative).to(gan.device)

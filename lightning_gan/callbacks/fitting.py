@@ -23,7 +23,7 @@ from lightning_gan.callbacks.evaluation import Evaluation
 from lightning_gan.callbacks.last_checkpoint import LastCheckpoint
 from lightning_gan.callbacks.loggers import CSVCurve
 from lightning_gan.callbacks.progress_bar import ImagesBar
-from lightning_gan.callbacks.recorder import Recorder
+from lightning_gan.callbacks.recorder import Recorder, draw_curves_of
 from lightning_gan.callbacks.sample_grid import SampleGrid
 from lightning_gan.callbacks.summary import summary
 from lightning_gan.checkpoints.files import newest_checkpoint
@@ -190,6 +190,7 @@ def finish(trainer: Trainer, gan: GAN, data: Any) -> None:  # noqa: ANN401 (as f
     if hasattr(data, "val_dataloader") and gan.images_validated != gan.progress.images:
         trainer.validate(gan, data, verbose=False, weights_only=True)
     if trainer.is_global_zero:
+        draw_curves_of(trainer)
         sys.stdout.write(summary(trainer, gan) + "\n")
 
 

@@ -18,6 +18,9 @@ from lightning_gan.checkpoints.identity import environment, identity_of, setting
 from lightning_gan.checkpoints.parts import flat
 from lightning_gan.errors import ConfigurationError, DivergenceError, said
 from lightning_gan.gan import GAN
+from lightning_gan.runs import scores
+from lightning_gan.runs.curves import NAME as CURVES
+from lightning_gan.runs.drawing import draw_curves
 from lightning_gan.runs.record import EVALUATIONS, NAME, RunRecord, Segment, State, utc_now
 from lightning_gan.training.schedule import PLAYERS
 
@@ -67,6 +70,7 @@ class Recorder(GANCallback):
                 if isinstance(logger, CSVCurve):
                     logger.experiment.cut(images, gan.images_validated)
             cut_lines(folder / EVALUATIONS, _images_of, gan.images_validated)
+            cut_lines(folder / scores.NAME, scores.images_of, gan.images_validated)
         known = record_in(folder) if images else None
         self.record = known or self._new(trainer, gan)
         spent = gan.max_images is not None and images >= gan.max_images
@@ -126,6 +130,8 @@ class Recorder(GANCallback):
         diverged = isinstance(exception, DivergenceError)
         state: State = "stopped" if stopped else "diverged" if diverged else "failed"
         self._write(trainer, gan, state, said(exception))
+        if self.record is not None and trainer.is_global_zero:
+            draw_curves_of(trainer)
 
     def _new(self, trainer: Trainer, gan: GAN) -> RunRecord:
         seed = int(gan.hparams["seed"])
@@ -168,6 +174,16 @@ class Recorder(GANCallback):
             name = f"fid/{best.extractor}"
             self.record.best = {"name": name, "value": best.value, "images": best.images}
         self.record.write(run_folder(trainer))
+
+
+def draw_curves_of(trainer: Trainer) -> None:
+    """Draws the curves of a run that has any; what hinders it is only warned of."""
+    folder = run_folder(trainer)
+    try:
+        if (folder / CURVES).is_file():
+            draw_curves(folder)
+    except (OSError, ConfigurationError) as error:
+        rank_zero_warn(f"The curves were not drawn: {said(error)}.")
 
 
 def record_in(folder: Path) -> RunRecord | None:

@@ -13,12 +13,19 @@ from lightning_gan.gan import GAN
 from lightning_gan.metrics.balance import BalanceResult
 from lightning_gan.metrics.frechet import FrechetResult
 from lightning_gan.metrics.modes import ModesResult
+from lightning_gan.runs.drawing import PICTURE as CURVES
+from lightning_gan.runs.pictures import REALS
 
 
 def summary(trainer: Trainer, gan: GAN) -> str:
     """The final balance, distance and modes, and where everything lies."""
     lines, folder = [*_lines(trainer, gan)], run_folder(trainer)
-    written = {"Pictures": folder / "samples", "Metrics": folder / "metrics.csv"}
+    written = {
+        "Pictures": folder / "samples",
+        "Reals": folder / f"{REALS}.png",
+        "Curves": folder / CURVES,
+        "Metrics": folder / "metrics.csv",
+    }
     lines += [f"{what:<11} {path}" for what, path in written.items() if path.exists()]
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, LastCheckpoint):

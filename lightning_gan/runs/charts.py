@@ -92,7 +92,7 @@ def chart(panel: Panel, runs: Sequence[tuple[str, Curves]]) -> str:
     if not any(line.is_visible for line in lines):
         return f"<figure class=chart>{head}<p class=none>No value is finite.</p></figure>"
     x, y = _scales(panel, lines)
-    body = "".join([*_axes(x, y), *_level(panel, y), *(line.svg(x, y) for line in lines)])
+    body = "".join([*y_axis(y), *x_axis(x), *_level(panel, y), *(line.svg(x, y) for line in lines)])
     svg = (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(panel.title)}">'
         f"{body}</svg>"
@@ -206,11 +206,16 @@ def _with_room(low: float, high: float, log: bool) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _axes(x: Scale, y: Scale) -> Iterator[str]:
+def y_axis(y: Scale) -> Iterator[str]:
+    """Lines across the picture at round values, with these to the left."""
     for value in y.ticks():
         at = y(value)
         yield f'<line class=grid x1="{LEFT}" x2="{RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
         yield f'<text class=y x="{LEFT - 5}" y="{at + 3.5:.1f}">{short(value)}</text>'
+
+
+def x_axis(x: Scale) -> Iterator[str]:
+    """The ground of the picture, with round values below it."""
     yield f'<line class=axis x1="{LEFT}" x2="{RIGHT}" y1="{BOTTOM}" y2="{BOTTOM}"/>'
     for value in x.ticks():
         at = x(value)

@@ -18,6 +18,7 @@ from lightning_gan.runs.pictures import (
     read_reals,
 )
 from lightning_gan.runs.record import RunRecord
+from lightning_gan.runs.scores import Scores, read_scores
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Contents:
         record: What it is and how it stands.
         is_held: Whether a living process writes into the folder; None where nobody can tell.
         curves: Its series by their names in the logs.
+        scores: How the discriminator's scores were spread, over time.
         measured: Its last evaluation, and that of its last test, by the stage.
         grids: Its samples over time.
         reals: Real images beside them.
@@ -40,6 +42,7 @@ class Contents:
     record: RunRecord
     is_held: bool | None
     curves: Curves
+    scores: list[Scores]
     measured: dict[str, StampedValues]
     grids: Grids
     reals: Picture | None
@@ -78,6 +81,7 @@ def read_contents(folder: Path, picture_bytes: int) -> Contents:
         record,
         is_held(folder),
         read_curves(folder),
+        read_scores(folder),
         _measured(folder),
         read_grids(folder, allowance),
         reals,

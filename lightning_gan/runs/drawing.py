@@ -1,8 +1,12 @@
-"""The curves of a run as a picture file."""
+"""What matplotlib draws of a run: its curves as a picture file, and points in the plane."""
 
 import math
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
 
 from lightning_gan.basics.cache import written_whole
 from lightning_gan.runs.curves import Curves, read_curves, thinned
@@ -12,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PICTURE = "curves.png"
+MOST_POINTS = 20_000
+"""Real points that are drawn at most."""
 
 
 def draw_curves(folder: Path, picture: Path | None = None) -> Path:
@@ -70,3 +76,35 @@ def _draw(axis: "Axes", panel: Panel, curves: Curves) -> None:
     axis.xaxis.set_major_formatter("{x:,.0f}")
     axis.legend(fontsize=9, frameon=False)
     axis.grid(alpha=0.3)
+
+
+def scatter(points: Tensor, real: Tensor | None = None, size: int = 512) -> Tensor:
+    """Draws generated points in the plane in blue over the real ones in grey.
+
+    Args:
+        points: Generated points (N, 2); those that are not finite are left out.
+        real: Real points (M, 2), which also set the frame.
+        size: Height and width of the picture in pixels.
+
+    Returns:
+        A picture (3, size, size), uint8. Equal points give equal bytes.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(size / 100, size / 100), dpi=100)
+    axis = figure.add_axes((0.09, 0.07, 0.89, 0.91))
+    frame = points[torch.isfinite(points).all(1)] if real is None else real
+    if len(frame):
+        low, high = frame.min(0).values, frame.max(0).values
+        half = float((high - low).max()) * 0.65 + 1e-9
+        left, bottom = ((low + high) / 2 - half).tolist()
+        axis.set(xlim=(left, left + 2 * half), ylim=(bottom, bottom + 2 * half))
+    if real is not None:
+        some = real[:: -(-len(real) // MOST_POINTS) or 1]
+        axis.scatter(some[:, 0], some[:, 1], s=2, color="0.8", linewidths=0)
+    axis.scatter(points[:, 0], points[:, 1], s=2, color="#1f5ac8", linewidths=0)
+    axis.tick_params(labelsize=7)
+    pixels = BytesIO()
+    figure.savefig(pixels, format="rgba")
+    picture = torch.frombuffer(bytearray(pixels.getvalue()), dtype=torch.uint8)
+    return picture.view(size, size, 4)[..., :3].permute(2, 0, 1)

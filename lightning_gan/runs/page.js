@@ -1,12 +1,12 @@
 for (const figure of document.querySelectorAll("[data-slides]")) {
-  const pictures = figure.querySelectorAll("img");
+  const slides = figure.querySelectorAll("[data-caption]");
   const slider = figure.querySelector("input");
   const said = figure.querySelector("output");
   const show = () => {
-    pictures.forEach((picture, number) => { picture.hidden = number !== Number(slider.value); });
-    said.textContent = pictures[slider.value].alt;
+    slides.forEach((slide, number) => { slide.toggleAttribute("hidden", number !== Number(slider.value)); });
+    said.textContent = slides[slider.value].dataset.caption;
   };
-  slider.hidden = false;
+  slider.hidden = slides.length < 2;
   slider.addEventListener("input", show);
   show();
 }

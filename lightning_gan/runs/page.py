@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from string import Template
+from typing import NamedTuple
 
 from lightning_gan.basics.cache import written_whole
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.runs.charts import COLOURS, chart, key
 from lightning_gan.runs.contents import Contents, Runs, named, read_contents
 from lightning_gan.runs.heads import between, heads
+from lightning_gan.runs.histograms import caption, histogram, legend, title
 from lightning_gan.runs.panels import all_panels
-from lightning_gan.runs.pictures import Grids, Picture
+from lightning_gan.runs.pictures import MAX_SLIDES, Grids, Picture, evenly_spread
+from lightning_gan.runs.scores import Scores
 from lightning_gan.runs.values import details, values
 
 PICTURE_BYTES = 9_000_000
@@ -22,7 +25,7 @@ PICTURE_BYTES = 9_000_000
 KINDS = {
     "nearest_training": "Samples nearest to a training image, which stands to their right",
     "closest_pairs": "Samples nearest to each other",
-    "classes": "A class in each row",
+    "interpolation": "From one latent to another in each row",
 }
 """What pictures show whose names are known."""
 HERE = Path(__file__).parent
@@ -80,7 +83,8 @@ def page(folders: Sequence[Path]) -> str:
 def _curves(runs: Runs) -> str:
     pairs = [(name, run.curves) for name, run in runs.items()]
     panels = all_panels({name for _, curves in pairs for name in curves})
-    if not panels:
+    spread = [_spread(name if len(runs) > 1 else "", run.scores) for name, run in runs.items()]
+    if not panels and not any(spread):
         return "<h2>Curves</h2><p class=none>Nothing has been logged yet.</p>"
     who = ""
     if len(pairs) > 1:
@@ -90,7 +94,16 @@ def _curves(runs: Runs) -> str:
     note = (
         "<p class=note>Against images seen. A shade is what the values in between range over.</p>"
     )
-    return f"<h2>Curves</h2>{note}{who}<div class=charts>{drawn}</div>"
+    return f"<h2>Curves</h2>{note}{who}<div class=charts>{drawn}{''.join(spread)}</div>"
+
+
+def _spread(name: str, scores: Sequence[Scores]) -> str:
+    """How the scores of a run are spread, validation by validation; empty where nobody counted."""
+    if not scores:
+        return ""
+    shown = evenly_spread(scores, MAX_SLIDES)
+    slides = [Slide(caption(each), histogram(each, hidden=each is not shown[-1])) for each in shown]
+    return _slides(f"{title(scores[-1])}, {name}".rstrip(", "), slides, legend())
 
 
 def _pictures(runs: Runs) -> str:
@@ -104,7 +117,7 @@ def _pictures(runs: Runs) -> str:
 
 
 def _samples(run: Contents) -> str:
-    found = [_slides(run.grids)] if run.grids.pictures else []
+    found = [_grids(run.grids)] if run.grids.pictures else []
     found += [_figure("Real images", run.reals)] if run.reals else []
     found += [_figure(_kind(kind), picture) for kind, picture in run.pictures.items()]
     return f"{_missing(run.grids)}<div class=samples>{''.join(found)}</div>"
@@ -119,26 +132,47 @@ def _missing(grids: Grids) -> str:
     return f"<p class=note>{len(grids.pictures)} of {grids.total} grids are shown.</p>"
 
 
-def _slides(grids: Grids) -> str:
-    """All grids, of which a slider shows one; the last one where scripts do not run."""
-    last = len(grids.pictures) - 1
-    images = "".join(
-        _image(picture, picture.caption, hidden=number != last)
-        for number, picture in enumerate(grids.pictures)
-    )
-    caption = f"<output>{escape(grids.pictures[last].caption)}</output>"
+def _grids(grids: Grids) -> str:
+    """All grids, of which a slider shows one."""
+    last = grids.pictures[-1]
+    slides = [
+        Slide(picture.caption, _image(picture, picture.caption, hidden=picture is not last))
+        for picture in grids.pictures
+    ]
+    about = f"<p class=note>{escape(last.about)}</p>" if last.about else ""
+    return _slides("Samples", slides, about)
+
+
+class Slide(NamedTuple):
+    """One of several pictures: after how many images, and its HTML."""
+
+    caption: str
+    html: str
+
+
+def _slides(title: str, slides: Sequence[Slide], below: str) -> str:
+    """Pictures of which a slider shows one; the last one where scripts do not run.
+
+    Args:
+        title: What they are.
+        slides: In the order of images.
+        below: What stands below them, as HTML.
+    """
+    last = len(slides) - 1
+    after = f"after <output>{escape(slides[last].caption)}</output>"
     slider = (
         f'<input type="range" min="0" max="{last}" value="{last}" hidden '
         'aria-label="Images seen" autocomplete="off">'
     )
     return (
-        f"<figure data-slides><figcaption>Samples after {caption}</figcaption>"
-        f"{slider}{images}</figure>"
+        f"<figure data-slides><figcaption>{escape(title)} {after}</figcaption>"
+        f"{slider}{''.join(slide.html for slide in slides)}{below}</figure>"
     )
 
 
 def _figure(title: str, picture: Picture) -> str:
-    small = f" <small>{escape(picture.caption)}</small>" if picture.caption else ""
+    said = "; ".join(filter(None, (picture.caption, picture.about)))
+    small = f" <small>{escape(said)}</small>" if said else ""
     return (
         f"<figure><figcaption>{escape(title)}{small}</figcaption>{_image(picture, title)}</figure>"
     )
@@ -147,7 +181,7 @@ def _figure(title: str, picture: Picture) -> str:
 def _image(picture: Picture, instead: str, hidden: bool = False) -> str:
     return (
         f'<img src="{picture.uri}" width="{picture.width}" height="{picture.height}" '
-        f'alt="{escape(instead)}"{" hidden" if hidden else ""}>'
+        f'alt="{escape(instead)}" data-caption="{escape(instead)}"{" hidden" if hidden else ""}>'
     )
 
 

@@ -4,11 +4,22 @@ import base64
 import re
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import TypeVar
 
-MAX_GRIDS = 40
+from PIL import Image
+
+from lightning_gan.basics.images import DESCRIPTION
+
+T = TypeVar("T")
+
+MAX_SLIDES = 40
 """Of a run; where there are more, some are left out in between."""
+LONGEST = 500
+"""Characters that are shown of what a file says."""
 PNG = b"\x89PNG\r\n\x1a\n"
 GRID = re.compile(r"\d+")
 OF_KIND = re.compile(r"(?P<kind>.*?)_?(?P<when>\d+|val|test)?")
@@ -22,12 +33,14 @@ class Picture:
 
     Args:
         caption: After how many images, where that is known.
+        about: What the file says that it shows; empty if it does not.
         uri: Its bytes as a data URI.
         width: In pixels.
         height: In pixels.
     """
 
     caption: str
+    about: str
     uri: str
     width: int
     height: int
@@ -68,7 +81,15 @@ class Allowance:
         self.left -= len(content)
         width, height = struct.unpack(">II", content[16:24])
         uri = f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
-        return Picture(caption, uri, width, height)
+        return Picture(caption, _described(content), uri, width, height)
+
+
+def _described(content: bytes) -> str:
+    """What a PNG file says that it shows; empty where it says nothing, or nothing that is one."""
+    wrong = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+    with suppress(*wrong), Image.open(BytesIO(content), formats=["PNG"]) as file:
+        return str(file.info.get(DESCRIPTION, ""))[:LONGEST]
+    return ""
 
 
 def read_grids(folder: Path, allowance: Allowance) -> Grids:
@@ -89,11 +110,18 @@ def read_grids(folder: Path, allowance: Allowance) -> Grids:
 
 def _spread(paths: Sequence[Path], size: int) -> list[Path]:
     """As many of the paths as fit, evenly spread, the last one among them."""
-    for count in range(min(len(paths), MAX_GRIDS), 1, -1):
-        chosen = [paths[round(n * (len(paths) - 1) / (count - 1))] for n in range(count)]
+    for count in range(min(len(paths), MAX_SLIDES), 1, -1):
+        chosen = evenly_spread(paths, count)
         if sum(path.stat().st_size for path in chosen) <= size:
             return chosen
     return list(paths[-1:])
+
+
+def evenly_spread(things: Sequence[T], count: int) -> list[T]:
+    """Some of many things, at most ``count`` of at least 2, the first and the last among them."""
+    if len(things) <= count:
+        return list(things)
+    return [things[round(n * (len(things) - 1) / (count - 1))] for n in range(count)]
 
 
 def read_reals(folder: Path, allowance: Allowance) -> Picture | None:

@@ -77,16 +77,53 @@ class Sampling:
         z = normal_latents(BLOCK, network.latent_dim, random, self.truncation)[chosen]
         # After the latents, so that who asks for one class gets the same latents.
         drawn = torch.randint(max(network.num_classes, 1), (BLOCK,), generator=random)[chosen]
+        labels = drawn if labels is None else labels
+        return self._images(network, prior, z, labels, block, chosen)
+
+    @torch.no_grad()
+    def between(
+        self, network: Generator, prior: Prior, rows: int, steps: int, labels: Tensor
+    ) -> Tensor:
+        """Samples on the way from one latent to another, in each row from another one.
+
+        The way is a quarter of the circle around zero, on which normal numbers stay normal: on a
+        straight line those in the middle would be too small (White 2016). Noise inside
+        the layers is the same all along.
+
+        Args:
+            network: The generator.
+            prior: What makes its latents of normal numbers.
+            rows: How many ways, at most 125.
+            steps: Samples on each, those at both ends among them.
+            labels: Class indices (rows * steps,).
+
+        Returns:
+            Samples (rows * steps, ...), row by row.
+        """
+        random = block_generator(self.seed, 0)
+        z = normal_latents(BLOCK, network.latent_dim, random, self.truncation)[: 2 * rows]
+        angles = torch.linspace(0, torch.pi / 2, steps)[:, None, None]
+        starts, ends = z[:rows], z[rows:]
+        ways = (angles.cos() * starts + angles.sin() * ends).unbind()
+        made = [
+            self._images(network, prior, latents, labels[step::steps], 0, slice(0, rows))
+            for step, latents in enumerate(ways)
+        ]
+        return torch.stack(made, 1).flatten(0, 1)
+
+    def _images(
+        self, network: Generator, prior: Prior, z: Tensor, labels: Tensor, block: int, chosen: slice
+    ) -> Tensor:
+        """What the generator makes of normal numbers, with the noise of some samples of a block."""
         weight = next(network.parameters())
-        z = z.to(weight.device, weight.dtype)
-        labels = (drawn if labels is None else labels).to(weight.device)
-        z = prior(z)
+        z = prior(z.to(weight.device, weight.dtype))
         # The name of the stream is as old as the first measurements, and keeps them.
         noise = Seeds(self.seed).stream("measured", block, Shard(BLOCK, 0, BLOCK), z)
+        given = z, labels.to(weight.device), noise.subset(chosen)
         with evaluating(network):
             if self.psi is None:
-                return network.generate(z, labels, noise.subset(chosen))
-            return network.generate_truncated(z, labels, noise.subset(chosen), self.psi)
+                return network.generate(*given)
+            return network.generate_truncated(*given, self.psi)
 
     def first(
         self, network: Generator, prior: Prior, count: int, labels: Tensor | None = None

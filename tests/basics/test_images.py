@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lightning_gan.basics.images import from_uint8, grid, save_png, scatter, to_uint8
+from lightning_gan.basics.images import from_uint8, grid, save_png, to_uint8
 
 LEVELS = torch.arange(256, dtype=torch.uint8)
 
@@ -61,17 +61,32 @@ def test_a_grid_is_no_wider_than_its_images() -> None:
     assert grid(torch.zeros(3, 1, 64, 64), columns=5).shape == (3, 68, 200)
 
 
-def test_points_are_drawn_in_blue_over_the_real_ones_in_grey() -> None:
-    real = torch.tensor([[-1.0, -1.0], [1.0, 1.0]])
-    picture = scatter(torch.tensor([[1.0, 1.0], [50.0, 0.0], [float("nan"), 0.0]]), real, size=101)
-    colours, counts = picture.flatten(1).unique(dim=1, return_counts=True)
-    drawn = dict(zip(map(tuple, colours.T.tolist()), counts.tolist(), strict=True))
-    assert drawn[(31, 90, 200)] == drawn[(205, 205, 205)] == 4  # a point is 2 x 2 pixels
-    assert len(drawn) == 3  # and the rest is white
-
-
 def test_a_picture_file_holds_the_same_pixels(tmp_path: Path) -> None:
     picture = torch.randint(256, (3, 5, 7), dtype=torch.uint8)
     save_png(picture, tmp_path / "new" / "folder" / "picture.png")
     with Image.open(tmp_path / "new" / "folder" / "picture.png") as file:
         assert torch.equal(torch.from_numpy(np.array(file)).permute(2, 0, 1), picture)
+
+
+def test_a_picture_file_says_what_it_shows(tmp_path: Path) -> None:
+    save_png(torch.zeros(3, 4, 4, dtype=torch.uint8), tmp_path / "a.png", "a class in each row: ä")
+    with Image.open(tmp_path / "a.png") as file:
+        assert file.info["Description"] == "a class in each row: ä"
+
+
+def test_a_picture_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = torch.zeros(3, 4, 4, dtype=torch.uint8)
+    save_png(picture, tmp_path / "a.png")
+    before = (tmp_path / "a.png").read_bytes()
+
+    def torn(self: object, path: Path, **_: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", torn)
+    with pytest.raises(OSError, match="No space"):
+        save_png(picture + 1, tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

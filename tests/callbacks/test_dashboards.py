@@ -197,5 +197,5 @@ def test_tensorboard_lies_on_the_axis_of_images_with_the_configuration(tmp_path:
     steps = [event.step for event in reader.Scalars("loss/generator")]
     assert steps == [40, 80, 120, 160, 200, 240, 280, 320]
     assert [event.step for event in reader.Scalars("val/auc")] == [104, 200, 304, 320]
-    assert [event.step for event in reader.Images("samples")] == [0, 104, 200, 304, 320]
+    assert [event.step for event in reader.Images("samples/grid")] == [0, 104, 200, 304, 320]
     assert "model.objective" in str(reader.SummaryMetadata("_hparams_/session_start_info"))

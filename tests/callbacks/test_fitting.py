@@ -10,7 +10,7 @@ from tiny import Points, points_gan
 from torch.utils.data import DataLoader, TensorDataset
 
 import lightning_gan
-from lightning_gan.callbacks import Balance, Evaluation, default_callbacks
+from lightning_gan.callbacks import Balance, Evaluation, default_callbacks, recorder
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.runs.record import RunRecord
 
@@ -50,7 +50,10 @@ def test_a_run_from_python_has_its_record_and_goes_on(
     assert (record.state, record.images, record.recipe) == ("finished", 64, None)
     (line,) = (folder / "evaluations.jsonl").read_text().splitlines()
     assert json.loads(line)["run"]["id"] == record.id
-    assert "Trained on 64 images" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Trained on 64 images" in said
+    assert f"Curves      {folder / 'curves.png'}" in said
+    assert (folder / "curves.png").is_file()
     assert lightning_gan.load(folder).sample(3).shape == (3, 2)
     few = [Evaluation(num_samples=100)]
     gan = points_gan(max_images=128)
@@ -82,3 +85,19 @@ def test_the_best_of_a_run_begins_another_and_loggers_are_added(tmp_path: Path) 
     lightning_gan.fit(again, Points(8), tmp_path, "best", few, logger=False, **QUIET)
     assert RunRecord.read(tmp_path / "version_0").images == 64
     assert [s.images for s in RunRecord.read(tmp_path / "version_1").segments] == [64]
+
+
+def test_curves_that_cannot_be_drawn_cost_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(folder: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(recorder, "draw_curves", full)
+    few = [Evaluation(num_samples=100)]
+    with pytest.warns(UserWarning, match="curves were not drawn.*No space left"):
+        lightning_gan.fit(points_gan(max_images=64), Points(8), tmp_path, callbacks=few, **QUIET)
+    assert RunRecord.read(tmp_path / "version_0").state == "finished"
+    said = capsys.readouterr().out
+    assert "Trained on 64 images" in said
+    assert "Curves" not in said

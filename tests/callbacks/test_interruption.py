@@ -95,6 +95,7 @@ def test_a_stopped_run_leaves_a_checkpoint_and_goes_on(
     assert f"Stopped by {number.name} after" in output
     assert "--ckpt_path last" in output
     assert "Traceback" not in output
+    assert (run / "version_0" / "curves.png").stat().st_size > 10_000
     before = logged_images(run)
     assert saved_images(run) >= before[-1]
     go_on(run, before)

@@ -19,9 +19,11 @@ from distributed_worker import (
     BATCH,
     BATCHES,
     CONFIGURATIONS,
+    LOGITS,
     MATRIX,
     MATRIX_BATCH,
     MATRIX_BATCHES,
+    counted_of,
     train,
     train_matrix,
     watch,
@@ -195,6 +197,7 @@ def test_processes_agree_on_numbers_and_flags(
             "any": [False, True, True, True],
             "all": [False, False, False, True],
             "total": [2, 1],
+            "scores": counted_of(LOGITS[:14], LOGITS[14:]),
         }
 
 

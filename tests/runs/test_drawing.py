@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.runs.drawing import draw_curves
+from lightning_gan.runs.drawing import draw_curves, scatter
 
 CURVES = """progress/images,loss/generator,loss/discriminator,gan/d_real,fid/x,fid/x_floor
 64,1,2,0.6,,
@@ -50,6 +51,32 @@ def test_curves_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         draw_curves(tmp_path)
     assert not (tmp_path / "curves.png").exists()
+
+
+def shares(picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where a picture is blue, and where it is grey but no line of the frame."""
+    red, _, blue = picture.int()
+    return blue > red + 60, (red == blue) & (red > 180) & (red < 230)
+
+
+def test_points_are_drawn_in_blue_over_the_real_ones_in_grey() -> None:
+    real = torch.tensor([[-1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+    far = torch.tensor([[1.0, 1.0], [50.0, 0.0], [float("nan"), 0.0]])
+    picture = scatter(far, real, size=200)
+    assert picture.shape == (3, 200, 200)
+    blue, grey = shares(picture)
+    rows, columns = blue.nonzero().T
+    assert 0 < len(rows) < 30  # the one of three that lies in the frame
+    assert rows.max() < 100 < columns.min()
+    assert grey[:100, :100].any()
+    assert grey[100:, :100].any()
+    assert torch.equal(picture, scatter(far, real, size=200))
+
+
+@pytest.mark.parametrize("points", [torch.full((3, 2), torch.nan), torch.zeros(3, 2)])
+def test_points_that_are_lost_or_all_the_same_are_drawn_too(points: torch.Tensor) -> None:
+    blue, _ = shares(scatter(points, size=100))
+    assert bool(blue.any()) == bool(points.isfinite().all())
 
 
 def test_only_who_draws_imports_matplotlib() -> None:

@@ -15,6 +15,7 @@ from recorded_runs import identity, record, report, write_run
 from lightning_gan.basics.images import save_png
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.runs.page import page, write_page
+from lightning_gan.runs.scores import Scores
 
 VOID = {"meta", "br", "img", "input", "line", "circle", "polyline", "polygon"}
 EVIL = "<script>document.title='harm'</script>\"'&<img src=x onerror=\"document.title='harm'\">"
@@ -78,7 +79,9 @@ def run(tmp_path: Path) -> Path:
     report(0.125).write(folder / "test-0000020224.json")
     curves(folder)
     samples(folder, "0000000000", "0000000128", "0000000256", "nearest_training_0000000256")
-    save_png(torch.zeros(3, 8, 8, dtype=torch.uint8), folder / "reals.png")
+    save_png(torch.zeros(3, 8, 8, dtype=torch.uint8), folder / "reals.png", "<b>rows</b>")
+    for images in (128, 256):
+        Scores(images, True, 0.0, 0.25, [0, 1, 2, images], [9, 5, 0, 0]).append(folder)
     (folder / "config.yaml").write_text("model:\n  name: <the & configuration>\n")
     return folder
 
@@ -96,8 +99,10 @@ def test_a_page_shows_all_that_a_run_has_left(run: Path) -> None:
         "torch 2.14.1",
         "Losses",
         "Frechet distance (x)",
+        "Spread of D(x) and D(G(z)) on held-out images after 256 images",
+        "reals fakes",
         "Samples after 256 images",
-        "Real images",
+        "Real images <b>rows</b>",
         "Samples nearest to a training image",
         "validation after 20,224 images",
         "0.25 a perfect generator: 0.001",
@@ -127,9 +132,12 @@ def test_without_scripts_the_last_grid_is_seen(run: Path) -> None:
     shown = [i["alt"] for i in Parsed(page([run])).all("img") if "hidden" not in i]
     nearest = "Samples nearest to a training image, which stands to their right"
     assert shown == ["256 images", "Real images", nearest]
-    (slider,) = Parsed(page([run])).all("input")
-    assert "hidden" in slider
-    assert (slider["min"], slider["max"], slider["value"]) == ("0", "2", "2")
+    histograms, grids = Parsed(page([run])).all("input")
+    for slider, last in ((histograms, "1"), (grids, "2")):
+        assert "hidden" in slider
+        assert (slider["min"], slider["max"], slider["value"]) == ("0", last, last)
+    drawn = [svg for svg in Parsed(page([run])).all("svg") if "data-caption" in svg]
+    assert [svg["data-caption"] for svg in drawn if "hidden" not in svg] == ["256 images"]
 
 
 def harmful(folder: Path) -> Path:
@@ -340,8 +348,10 @@ def test_in_a_browser_the_slider_works_and_nothing_harms(run: Path, tmp_path: Pa
     assert "harm" not in re.findall(r"<title>(.*?)</title>", done.stdout)
     assert re.findall(r"<title>(.*?)</title>", done.stdout)[0] == "2 runs"
     sliders: list[dict[str, Any]] = [*parsed.all("input")]
-    assert len(sliders) == 2
+    assert len(sliders) == 3
     assert not any("hidden" in slider for slider in sliders)  # so the script has run
     shown = [image["alt"] for image in parsed.all("img") if "hidden" not in image]
+    drawn = [svg for svg in parsed.all("svg") if "data-caption" in svg and "hidden" not in svg]
+    assert [svg["data-caption"] for svg in drawn] == ["256 images"]
     assert {"256 images", "128 images"} <= set(shown)
     assert not {"0 images", "64 images"} & set(shown)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from lightning_gan.basics.images import save_png
 from lightning_gan.runs.pictures import (
-    MAX_GRIDS,
+    MAX_SLIDES,
     Allowance,
     Picture,
     read_grids,
@@ -54,7 +54,7 @@ def test_grids_are_in_the_order_of_images(tmp_path: Path) -> None:
 def test_of_many_grids_some_are_shown_with_the_first_and_the_last(tmp_path: Path) -> None:
     draw(tmp_path, *(f"{number:010d}" for number in range(101)))
     grids = read_grids(tmp_path, Allowance(MUCH))
-    assert (len(grids.pictures), grids.total) == (MAX_GRIDS, 101)
+    assert (len(grids.pictures), grids.total) == (MAX_SLIDES, 101)
     images = [int(caption.split()[0]) for caption in captions(grids.pictures)]
     assert (images[0], images[-1]) == (0, 100)
     assert max(b - a for a, b in pairwise(images)) == 3
@@ -103,3 +103,15 @@ def test_a_run_without_pictures_has_none(tmp_path: Path) -> None:
     assert read_reals(tmp_path, Allowance(MUCH)) is None
     save_png(torch.zeros(3, 4, 6, dtype=torch.uint8), tmp_path / "reals.png")
     assert read_reals(tmp_path, Allowance(MUCH)) is not None
+
+
+def test_a_picture_is_shown_with_what_its_file_says_of_it(tmp_path: Path) -> None:
+    picture = torch.zeros(3, 4, 6, dtype=torch.uint8)
+    for name, said in (("a", "rows: ä, b"), ("b", ""), ("c", "x" * 9000)):
+        save_png(picture, tmp_path / f"{name}.png", said)
+    found = [Allowance(MUCH).read(tmp_path / f"{name}.png", "") for name in "abc"]
+    assert [each and each.about for each in found] == ["rows: ä, b", "", "x" * 500]
+    content = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "d.png").write_bytes(content[:16] + b"\xff" * 20 + content[36:])
+    damaged = Allowance(MUCH).read(tmp_path / "d.png", "")
+    assert damaged is None or damaged.about == ""

@@ -137,3 +137,29 @@ def test_a_generator_is_called_with_latents_alone_unless_it_has_classes() -> Non
         with pytest.raises(ConfigurationError, match="makes samples of 3 classes: give it"):
             call(z)
     assert of_classes(z, zeros).shape == (5, 2)
+
+
+def test_a_way_between_latents_begins_and_ends_at_samples_of_the_seed() -> None:
+    gan = points_gan()
+    labels = torch.zeros(3 * 5, dtype=torch.long)
+    ways = Sampling(4).between(gan.generator_ema, gan.prior, 3, 5, labels).unflatten(0, (3, 5))
+    samples = gan.sample(6, seed=4)
+    assert near(ways[:, 0], samples[:3])
+    assert near(ways[:, -1], samples[3:])
+    assert (ways.diff(dim=1).flatten(1).abs().sum(1) > 0).all()
+
+
+def test_latents_on_the_way_are_as_long_as_any_and_noise_stays() -> None:
+    class Shown(Noisy):
+        def forward(self, z: Tensor, labels: Tensor, random: RandomStream | None = None) -> Tensor:
+            lengths.append(z.square().mean())
+            return layer_normal(z, random, 2) + labels[:, None]
+
+    lengths: list[Tensor] = []
+    generator = Shown(2, 0, width=8, depth=2, num_classes=3, latent_dim=400)
+    gan = points_gan(generator=generator, discriminator=MLPDiscriminator(2, 0, 8, num_classes=3))
+    labels = torch.arange(4).repeat_interleave(7) % 3
+    ways = Sampling(0).between(gan.generator_ema, gan.prior, 4, 7, labels).unflatten(0, (4, 7))
+    assert all(abs(float(length) - 1) < 0.1 for length in lengths)
+    assert torch.equal(ways, ways[:, :1].expand_as(ways))  # of noise and class alone
+    assert not torch.equal(ways[0], ways[3])

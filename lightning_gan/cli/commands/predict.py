@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from lightning_gan.basics.images import grid, save_png, scatter, to_uint8
+from lightning_gan.basics.images import grid, save_png, to_uint8
 from lightning_gan.basics.version import versions
 from lightning_gan.checkpoints.files import checkpoint_in
 from lightning_gan.cli.functions import device_called, import_modules
 from lightning_gan.errors import WeightsError, at_least, at_most, check_range
 from lightning_gan.gan import GAN
 from lightning_gan.runs.drawn import GRID, POINTS, Files, picture_name, replaced
+from lightning_gan.runs.drawing import scatter
 from lightning_gan.training.sampling import Sampling, class_indices
 
 IN_GRID, IN_SCATTER = 400, 100_000
