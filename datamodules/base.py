@@ -5,6 +5,7 @@ from typing import Literal
 
 import torch
 from lightning import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from lightning_gan.basics.randomness import data_generator
@@ -12,6 +13,9 @@ from lightning_gan.datamodules.memory import EvaluationBatches, Samples, Split, 
 from lightning_gan.errors import DataError, at_least, check_range
 
 SplitName = Literal["train", "val", "test"]
+
+HELD_OUT: dict[str | None, SplitName] = {"fit": "val", "validate": "val", "test": "test"}
+"""The split that nobody trains on which a stage of the Trainer asks for."""
 
 SPLIT_SEED = 0
 """Splits, and drawn points, do not depend on a run's seed: runs compare on the same samples."""
@@ -57,6 +61,7 @@ class RealData(LightningDataModule):
         self._samples: dict[tuple[str, torch.device], Samples] = {}
         self._training: TrainingBatches | None = None
         self._resumed: dict[str, int] | None = None
+        self._said: set[str] = set()
 
     def read_splits(self) -> dict[str, Split]:
         """Reads ``train``, ``val`` and ``test``; the one thing that a subclass must write.
@@ -67,12 +72,24 @@ class RealData(LightningDataModule):
         raise NotImplementedError
 
     def setup(self, stage: str | None = None) -> None:
-        """Reads the data once, whatever the ``stage``."""
+        """Reads the data once, whatever the ``stage``; says so where nothing is held out for it."""
         if not self._splits:
             splits = self.read_splits()
             for name, split in splits.items():
                 _check_split(self, name, split)
             self._splits = splits
+        held_out = HELD_OUT.get(stage)
+        if held_out is not None and not len(self._splits[held_out].labels):
+            self.say(
+                f"Nothing is held out in the {held_out} split: what only held-out data can tell is "
+                "left out, and all else is measured against the training split."
+            )
+
+    def say(self, sentence: str) -> None:
+        """Tells the user, once, on one process for all."""
+        if sentence not in self._said:
+            self._said.add(sentence)
+            rank_zero_info(sentence)
 
     def teardown(self, stage: str | None = None) -> None:
         """Frees the copies on the device."""

@@ -221,7 +221,8 @@ class EvaluationBatches(_Batches):
     """One pass in the split's own order; no sample is seen twice or left out.
 
     Every process yields the same number of batches. The last one is divided as evenly as it
-    goes, so that a process may get a batch of zero rows.
+    goes, so that a process may get a batch of zero rows. An empty split is one such batch: without
+    any, Lightning would leave out validations and all that is measured there of other data.
 
     Args:
         samples: The split.
@@ -241,12 +242,10 @@ class EvaluationBatches(_Batches):
         """Which samples to pass over and in which order, int64 ``(n,)``."""
 
     def __len__(self) -> int:
-        return -(-len(self.rows) // self.global_batch_size)
+        return max(-(-len(self.rows) // self.global_batch_size), 1)
 
     def __iter__(self) -> Iterator[Batch]:
         for batch in torch.split(self.rows, self.global_batch_size):
-            if not len(batch):  # of an empty split
-                return
             first = len(batch) * self.rank // self.world_size
             last = len(batch) * (self.rank + 1) // self.world_size
             yield self.samples.take(batch[first:last].to(self.samples.images.device))
