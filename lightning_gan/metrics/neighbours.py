@@ -128,8 +128,8 @@ class Neighbours(FeatureMetric[NeighboursResult]):
       Neighbours at one distance count by their fractions.
 
     All of them depend on the number of samples, so as many reals as fakes are compared: all, up to
-    ``max_samples``, of the smaller side and the first of the other. Only values with equal numbers
-    and equal k compare with each other.
+    ``max_samples``, of the smaller side and as many of the other, by a fixed shuffle. Only values
+    with equal numbers and equal k compare with each other.
 
     Args:
         extractor: The features; in the keys, e is its name.
@@ -176,7 +176,7 @@ class Neighbours(FeatureMetric[NeighboursResult]):
     def measure(self, bank: FeatureBank) -> NeighboursResult:
         """The values of a bank of generated samples."""
         real = self.reference.sample(min(len(bank), self.max_samples), bank.features.device)
-        fake = bank.first(len(real))
+        fake = bank.sample(len(real))
         reals, fakes = (neighbourhood(x, self.min_samples - 1) for x in (real, fake))
         manifold = reals.distances[:, self.manifold_k - 1], fakes.distances[:, self.manifold_k - 1]
         density = reals.distances[:, self.density_k - 1]
