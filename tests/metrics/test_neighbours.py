@@ -213,6 +213,23 @@ def test_as_many_samples_are_compared_as_there_are_reals() -> None:
     assert [*metric.compute().logged().values()] == pytest.approx([*expected.values()])
 
 
+@pytest.mark.parametrize("held_out", [40, 60, 90])
+def test_the_test_of_held_out_reals_stands_beside_that_of_the_samples(held_out: int) -> None:
+    real, val, fake = gaussian(60, 4), gaussian(held_out, 4, seed=1), gaussian(60, 4, seed=2) + 9
+    reference = ReferenceFeatures(real, val)
+    metric = Neighbours(get_extractor("identity"), reference)
+    metric.update(fake)
+    found = metric.compute()
+    count = min(60, held_out)
+    assert (found.compared, found.held_out) == (60, count)
+    bank = FeatureBank(real[reference.order]).sample(count)
+    expected = measured(bank.features, FeatureBank(val).sample(count).features)
+    assert found.nn1_real_held_out == pytest.approx(expected["nn1_real"], abs=1e-12)
+    assert found.nn1_fake_held_out == pytest.approx(expected["nn1_fake"], abs=1e-12)
+    assert found.nn1_fake == 1
+    assert found.logged()["nn1/identity_fake_held_out"] == found.nn1_fake_held_out
+
+
 def test_of_samples_sorted_by_class_no_class_is_left_out() -> None:
     """Four clusters one after the other, of which the first three fill what is compared."""
     centres = 20 * torch.eye(4).repeat_interleave(100, 0)
