@@ -28,7 +28,7 @@ class EquilibriumStopping(GANCallback):
       and ``deviations`` of their own around 1/2,
     * the 1-nearest-neighbour test (Lopez-Paz and Oquab 2017), ``nn1/<e>_real`` and
       ``nn1/<e>_fake``, where it is logged, lies within ``nearest_tolerance`` and ``deviations`` of
-      its own around 1/2.
+      its own around 1/2, or around what held-out reals give in place of the samples, or between.
 
     A discriminator that is dead, constant or too weak shows the first two as well; only the third
     looks at the samples themselves. So log it (:class:`Evaluation` does); without it, what is said
@@ -41,8 +41,7 @@ class EquilibriumStopping(GANCallback):
         patience: Validations in a row after which the equilibrium counts as reached.
         deviations: How many standard deviations may be chance.
         tolerance: How far from 1/2 the mean probabilities may lie beyond chance.
-        nearest_tolerance: How far from 1/2 the nearest-neighbour test may lie beyond chance; test
-            digits give 0.514 and 0.526 beside training digits.
+        nearest_tolerance: How far off the nearest-neighbour test may lie beyond chance.
         stop: Whether the training ends when the equilibrium is reached.
 
     Raises:
@@ -106,15 +105,24 @@ class EquilibriumStopping(GANCallback):
             if probability is not None:
                 error = probability.std / math.sqrt(val.n)
                 near.append(self._is_near(probability.mean, error, self.tolerance))
-        if samples is not None and samples.neighbours is not None:
-            error = math.sqrt(0.25 / samples.n)
-            for value in (samples.neighbours.nn1_real, samples.neighbours.nn1_fake):
-                near.append(self._is_near(value, error, self.nearest_tolerance))
+        if samples is not None and (nearest := samples.neighbours) is not None:
+            error = math.sqrt(0.25 / (nearest.compared or samples.n))
+            if nearest.held_out:
+                error = math.hypot(error, math.sqrt(0.25 / nearest.held_out))
+            for value, unseen in (
+                (nearest.nn1_real, nearest.nn1_real_held_out),
+                (nearest.nn1_fake, nearest.nn1_fake_held_out),
+            ):
+                near.append(self._is_near(value, error, self.nearest_tolerance, unseen))
         return all(near)
 
-    def _is_near(self, value: float, deviation: float, tolerance: float = 0.0) -> bool:
-        """Whether a value lies around 1/2; NaN does not."""
-        return abs(value - 0.5) <= tolerance + self.deviations * deviation
+    def _is_near(
+        self, value: float, deviation: float, tolerance: float = 0.0, unseen: float | None = None
+    ) -> bool:
+        """Whether a value lies around 1/2, or what reals give that are unseen; NaN does not."""
+        low, high = sorted((0.5, 0.5 if unseen is None else unseen))
+        reach = tolerance + self.deviations * deviation
+        return low - reach <= value <= high + reach
 
     def _sentence(self, val: BalanceResult, samples: Measured | None, images: int) -> str:
         shown = [f"AUC {val.auc:.3f} ± {val.auc_sd:.3f}"]

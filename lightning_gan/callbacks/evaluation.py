@@ -111,6 +111,7 @@ class Evaluation(GANCallback):
             processes=trainer.world_size,
             device=str(gan.device.type),
             precision=str(trainer.precision),
+            **measured.missing(),
             **(
                 {}
                 if latest.record is None

@@ -129,6 +129,11 @@ class Measured:
     modes: ModesResult | None = None
     seconds: float | None = None
 
+    def missing(self) -> dict[str, str]:
+        """Names of the modes that are missing, under ``missing``; nothing where none is."""
+        names = self.modes.missing_names() if self.modes else ""
+        return {"missing": names} if names else {}
+
     def logged(self) -> dict[str, float]:
         """All values by their names in the logs."""
         numbers = {name: getattr(self, name) for name in COUNTS}
@@ -336,7 +341,7 @@ class Panel:
         for metric in suite.metrics if isinstance(suite, FeatureSuite) else ():
             if isinstance(metric, Neighbours):
                 k = {"manifold_k": metric.manifold_k, "density_k": metric.density_k}
-                neighbours = k | {"most": metric.max_samples}
+                neighbours = k | {"most": metric.max_samples, "order": "shuffled"}
         if "memorisation" in self.measures:
             held_out = self._describe_split(self.val_split, self.data.split(self.val_split))
         return {
@@ -345,7 +350,14 @@ class Panel:
             "reference": self._describe_split("train", train),
             "held_out": held_out,
             "neighbours": neighbours,
+            "score": self._describe_score(),
         }
+
+    def _describe_score(self) -> dict[str, Any] | None:
+        score = self.metrics.get("score")
+        if not isinstance(score, ClassifierScore):
+            return None
+        return {"splits": score.splits, "order": "shuffled"}
 
     def _describe_split(self, name: str, samples: Samples) -> dict[str, Any]:
         found = {"data": self.data.name, "split": name, "count": len(samples.images)}

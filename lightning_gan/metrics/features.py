@@ -29,6 +29,14 @@ def once(known: dict[str, T], key: str, make: Callable[[], T]) -> T:
     return known[key]
 
 
+def shuffled(count: int) -> Tensor:
+    """The numbers below ``count`` in an order (count,) that is the same in every run.
+
+    Data sets and folders are often sorted by class: the first ones would be of few.
+    """
+    return torch.randperm(count, generator=torch.Generator().manual_seed(0))
+
+
 class FeatureBank:
     """Feature vectors in a fixed order, with what has been computed from them.
 
@@ -53,12 +61,13 @@ class FeatureBank:
         """What ``make`` returned when first asked for under that key."""
         return once(self._known, key, make)
 
-    def first(self, count: int) -> "FeatureBank":
-        """The bank of the first so many vectors; itself where there are no more."""
+    def sample(self, count: int) -> "FeatureBank":
+        """So many vectors from all over the bank, the same whenever asked; itself if no more."""
         if count >= len(self):
             return self
+        chosen = shuffled(len(self))[:count]
         return self.once(
-            f"first {count}", lambda: FeatureBank(self.features[:count], self.index[:count])
+            f"sample {count}", lambda: FeatureBank(self.features[chosen], self.index[chosen])
         )
 
 
@@ -117,7 +126,7 @@ class ReferenceFeatures(Reference):
     @cached_property
     def order(self) -> Tensor:
         """A shuffled order (N,) of the training images, the same in every run."""
-        return torch.randperm(len(self.train), generator=torch.Generator().manual_seed(0))
+        return shuffled(len(self.train))
 
     def sample(self, count: int, device: torch.device | str = "cpu") -> FeatureBank:
         """So many distinct training images, or all there are; the same whenever asked.
@@ -129,7 +138,6 @@ class ReferenceFeatures(Reference):
             count: Number of images.
             device: Where their features are wanted.
         """
-        # Data sets are often sorted, so the first ones would be of few classes.
         chosen = self.order[:count]
         key = f"sample on {device}"
         if key in self.known and len(self.known[key]) != len(chosen):

@@ -16,7 +16,7 @@ from torch import Tensor
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.base import named
 from lightning_gan.metrics.extractors.base import FeatureExtractor
-from lightning_gan.metrics.features import FeatureBank
+from lightning_gan.metrics.features import FeatureBank, shuffled
 from lightning_gan.metrics.gathered import GatheredMetric
 from lightning_gan.metrics.samples import SampleBatch
 
@@ -57,10 +57,11 @@ class ClassifierScore(GatheredMetric[ClassifierScoreResult]):
     """How surely a classifier sorts generated images, and how evenly over its classes.
 
     ``compute`` gives a :class:`ClassifierScoreResult`, logged as ``is/<c>`` and ``is/<c>_std``:
-    mean and standard deviation (divided by the number of splits) of the score over consecutive
-    splits of equal size. At most the number of classes. Never read it alone: it looks at no real
-    image, and one perfect picture per class reaches the maximum. Only the genuine Inception logits
-    give the published Inception score.
+    mean and standard deviation (divided by the number of splits) of the score over splits of equal
+    size, consecutive after a fixed shuffle: in a folder that is sorted by class a split would hold
+    one class. At most the number of classes. Never read it alone: it looks at no real image, and
+    one perfect picture per class reaches the maximum. Only the genuine Inception logits give the
+    published Inception score.
 
     Args:
         classifier: An extractor that classifies; in ``is/<c>``, c is its name.
@@ -102,6 +103,7 @@ class ClassifierScore(GatheredMetric[ClassifierScoreResult]):
     def measure(self, bank: FeatureBank) -> ClassifierScoreResult:
         """The score of a bank of logits."""
         bounds = [number * len(bank) // self.splits for number in range(self.splits + 1)]
-        scores = torch.stack([inception_score(bank.features[i:j]) for i, j in pairwise(bounds)])
+        logits = bank.features[shuffled(len(bank))]
+        scores = torch.stack([inception_score(logits[i:j]) for i, j in pairwise(bounds)])
         std = scores.std(unbiased=False)
         return ClassifierScoreResult(self.classifier.name, float(scores.mean()), float(std))

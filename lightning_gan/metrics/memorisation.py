@@ -254,7 +254,7 @@ class Duplicates(FeatureMetric[DuplicatesResult]):
         """The values of a bank of generated samples."""
         real = self.reference.sample(len(bank), bank.features.device)
         # The minimum over more pairs would be smaller.
-        fakes = bank.first(len(real))
+        fakes = bank.sample(len(real))
         ratio = neighbourhood(fakes).distances.min() / neighbourhood(real).distances.min()
         assert bank.digests is not None  # generated samples have them
         pairs, distances = closest_pairs(bank)

@@ -87,6 +87,11 @@ class ModesResult(NamedTuple):
         """Number of modes that are covered, by the stricter rule where there are two."""
         return self.covered if self.covered_robust is None else self.covered_robust
 
+    def missing_names(self, most: int = 20) -> str:
+        """Which modes are missing, in words: so many names, and the number of the others."""
+        more = len(self.missing) - most
+        return ", ".join(self.missing[:most]) + (f" and {more} more" if more > 0 else "")
+
     def logged(self) -> dict[str, float]:
         """The values by their names in the logs, as in ``modes/mnist/covered``."""
         values = zip(self._fields[3:], self[3:], strict=True)

@@ -94,7 +94,10 @@ def own_share(own: Nearest, other: Nearest) -> Tensor:
 
 
 class NeighboursResult(NamedTuple):
-    """What nearest neighbours tell; see :class:`Neighbours`."""
+    """What nearest neighbours tell; see :class:`Neighbours`.
+
+    Besides the values: how many samples of each side were compared, and how many held-out reals.
+    """
 
     extractor: str
     precision: float = math.nan
@@ -103,18 +106,23 @@ class NeighboursResult(NamedTuple):
     coverage: float = math.nan
     nn1_real: float = math.nan
     nn1_fake: float = math.nan
+    nn1_real_held_out: float | None = None
+    nn1_fake_held_out: float | None = None
+    compared: int = 0
+    held_out: int = 0
 
     def logged(self) -> dict[str, float]:
         """The values by their names in the logs, as in ``precision/mnist_cnn``."""
         shares = ("precision/{}", "recall/{}", "density/{}", "coverage/{}")
-        return named(self, *shares, "nn1/{}_real", "nn1/{}_fake")
+        nearest = ("nn1/{}_real", "nn1/{}_fake")
+        return named(self, *shares, *nearest, *(f"{name}_held_out" for name in nearest))
 
 
 class Neighbours(FeatureMetric[NeighboursResult]):
     r"""Precision, recall, density, coverage and the 1-nearest-neighbour test, in one pass.
 
     With :math:`B_k(x)` the closed ball around x up to its k-th nearest neighbour in its own set,
-    ``compute`` gives a :class:`NeighboursResult` of six values, logged as
+    ``compute`` gives a :class:`NeighboursResult`, logged as
 
     * ``precision/<e>``: share of fakes in some :math:`B_k` of a real; ``recall/<e>``: share of
       reals in some :math:`B_k` of a fake (Kynkaanniemi et al. 2019, Eqs. 1 and 2; k = 3).
@@ -125,11 +133,13 @@ class Neighbours(FeatureMetric[NeighboursResult]):
     * ``nn1/<e>_real`` and ``nn1/<e>_fake``: share of reals, and of fakes, whose nearest neighbour
       among all others is of their own kind (Lopez-Paz and Oquab 2017, Sec. 3; Xu et al. 2018).
       1/2: indistinguishable; above: told apart; below: the generator repeats the training images.
-      Neighbours at one distance count by their fractions.
+      Neighbours at one distance count by their fractions. ``nn1/<e>_real_held_out`` and
+      ``nn1/<e>_fake_held_out`` are the same with reals that were not trained on in place of the
+      fakes, where the reference has them: other people's digits are told apart, too.
 
     All of them depend on the number of samples, so as many reals as fakes are compared: all, up to
-    ``max_samples``, of the smaller side and the first of the other. Only values with equal numbers
-    and equal k compare with each other.
+    ``max_samples``, of the smaller side and as many of the other, by a fixed shuffle. Only values
+    with equal numbers and equal k compare with each other.
 
     Args:
         extractor: The features; in the keys, e is its name.
@@ -176,17 +186,39 @@ class Neighbours(FeatureMetric[NeighboursResult]):
     def measure(self, bank: FeatureBank) -> NeighboursResult:
         """The values of a bank of generated samples."""
         real = self.reference.sample(min(len(bank), self.max_samples), bank.features.device)
-        fake = bank.first(len(real))
+        found = self._compared(real, bank.sample(len(real)))
+        unseen = real.once("held out", lambda: self._held_out(real))
+        if unseen is None:
+            return found
+        return found._replace(
+            nn1_real_held_out=unseen.nn1_real,
+            nn1_fake_held_out=unseen.nn1_fake,
+            held_out=unseen.compared,
+        )
+
+    def _held_out(self, real: FeatureBank) -> NeighboursResult | None:
+        """What held-out reals give in place of fakes, where there are enough."""
+        val = self.reference.val_bank(real.features.device)
+        count = 0 if val is None else min(len(val), len(real))
+        if val is None or count < self.min_samples:
+            return None
+        return self._compared(real.sample(count), val.sample(count))
+
+    def _compared(self, real: FeatureBank, fake: FeatureBank) -> NeighboursResult:
+        """The values of two banks of one size."""
         reals, fakes = (neighbourhood(x, self.min_samples - 1) for x in (real, fake))
         manifold = reals.distances[:, self.manifold_k - 1], fakes.distances[:, self.manifold_k - 1]
         density = reals.distances[:, self.density_k - 1]
         found = crossing(real.features, fake.features, manifold, density)
-        values = (
-            found.in_manifold.double().mean(),
-            found.recalled.double().mean(),
-            found.balls.double().mean() / self.density_k,
-            (found.to_fake.distance <= density).double().mean(),
-            own_share(Nearest(reals.distances[:, 0], reals.ties), found.to_fake),
-            own_share(Nearest(fakes.distances[:, 0], fakes.ties), found.to_real),
+        own_real = Nearest(reals.distances[:, 0], reals.ties)
+        own_fake = Nearest(fakes.distances[:, 0], fakes.ties)
+        return NeighboursResult(
+            self.extractor.name,
+            precision=float(found.in_manifold.double().mean()),
+            recall=float(found.recalled.double().mean()),
+            density=float(found.balls.double().mean() / self.density_k),
+            coverage=float((found.to_fake.distance <= density).double().mean()),
+            nn1_real=float(own_share(own_real, found.to_fake)),
+            nn1_fake=float(own_share(own_fake, found.to_real)),
+            compared=len(real),
         )
-        return NeighboursResult(self.extractor.name, *map(float, values))

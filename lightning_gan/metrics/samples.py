@@ -7,16 +7,25 @@ import torch
 from torch import Tensor
 
 from lightning_gan.basics.images import to_uint8
-from lightning_gan.metrics.extractors.base import FeatureExtractor
-
-OUT_OF_RANGE = 1e-4  # what rounding may add beyond [-1, 1] without being counted
+from lightning_gan.metrics.extractors.base import (
+    FeatureExtractor,
+    check_floats,
+    check_samples,
+    outside,
+)
 
 
 class SampleBatch:
     """Generated samples as several metrics see them: each extractor looks at them once.
 
+    A generator may leave [-1, 1] while it learns, so its images are clamped and counted here; a
+    metric that is given bare images refuses those.
+
     Args:
         samples: Images (N, C, H, W) in [-1, 1], or points (N, D).
+
+    Raises:
+        ConfigurationError: If they are integers.
 
     Attributes:
         finite: Which samples are finite, bool (N,).
@@ -27,6 +36,7 @@ class SampleBatch:
     """
 
     def __init__(self, samples: Tensor) -> None:
+        check_floats(samples)
         samples = samples.detach()
         if samples.dtype not in (torch.float32, torch.float64):
             samples = samples.float()
@@ -35,8 +45,7 @@ class SampleBatch:
         kept = samples if bool(self.finite.all()) else samples[self.finite]
         self.low, self.high, self.outside = -1.0, 1.0, 0
         if kept.ndim == 4 and kept.numel():
-            per_image = kept.flatten(1).abs().amax(1)
-            self.outside = int((per_image > 1 + OUT_OF_RANGE).sum())
+            self.outside = int(outside(kept).sum())
             self.low, self.high = float(kept.min()), float(kept.max())
             kept = kept.clamp(-1, 1)
         self.kept = kept
@@ -48,8 +57,15 @@ class SampleBatch:
 
     @classmethod
     def of(cls, samples: "Tensor | SampleBatch") -> "SampleBatch":
-        """The batch itself, or the samples as one."""
-        return samples if isinstance(samples, SampleBatch) else cls(samples)
+        """The batch itself, or the samples as one.
+
+        Raises:
+            ConfigurationError: If they are integers, or images that leave [-1, 1].
+        """
+        if isinstance(samples, SampleBatch):
+            return samples
+        check_samples(samples)
+        return cls(samples)
 
     def features(self, extractor: FeatureExtractor) -> Tensor:
         """Features (n, D), float32, of the n finite samples."""

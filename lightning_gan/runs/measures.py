@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable
 
 from lightning_gan.errors import ConfigurationError
 
-BESIDE = ("_floor", "_debiased", "_real")
+BESIDE = ("_floor", "_debiased", "_real", "_held_out")
 """Endings of values that stand beside a measure and read it."""
 SMALLER = ("fid/", "kid/", "dup/", "kl", "kl_all", "tv", "unclassifiable")
 """Measures, and values of modes, that are better the smaller they are."""

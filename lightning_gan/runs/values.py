@@ -40,7 +40,17 @@ def _value(stamped: StampedValues, name: str) -> str:
         return ""
     floor = stamped.values.get(f"{name}_floor")
     small = "" if floor is None else f"<small>a perfect generator: {floor:.4g}</small>"
-    return f"{stamped.values[name]:.5g}{small}"
+    return f"{stamped.values[name]:.5g}{small}{_missing(stamped, name)}"
+
+
+def _missing(stamped: StampedValues, name: str) -> str:
+    """The names of the modes that were not found, beside the stricter of their numbers."""
+    missing = stamped.run.get("missing")
+    strict = name.endswith("/covered_robust") or (
+        name.endswith("/covered") and f"{name}_robust" not in stamped.values
+    )
+    shows = strict and isinstance(missing, str)
+    return f"<small>missing: {escape(str(missing))}</small>" if shows else ""
 
 
 def _unlike(columns: Sequence[tuple[str, str, StampedValues]]) -> str:

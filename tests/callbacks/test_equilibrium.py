@@ -59,6 +59,29 @@ def test_each_value_may_be_off_by_its_tolerance_and_chance(
             assert is_undecided(VAL._replace(**{name: found})) == expected
 
 
+def test_genuine_digits_that_nobody_has_seen_are_accepted_and_copies_are_not() -> None:
+    """Test digits beside training digits, 10,000 of each: other people wrote them."""
+    unseen = NeighboursResult("e", nn1_real=0.530, nn1_fake=0.569, compared=10_000)
+    beside = unseen._replace(nn1_real_held_out=0.530, nn1_fake_held_out=0.569, held_out=10_000)
+
+    def accepted(nearest: NeighboursResult) -> bool:
+        return EquilibriumStopping().is_undecided(VAL, Measured(10_000, neighbours=nearest))
+
+    assert not accepted(unseen)  # with no held-out reals to judge by
+    assert accepted(beside)
+    assert accepted(beside._replace(nn1_real=0.5, nn1_fake=0.5))
+    assert not accepted(beside._replace(nn1_fake=0.65))
+    assert not accepted(beside._replace(nn1_fake=0.42))
+    assert not accepted(beside._replace(nn1_fake=math.nan))
+
+
+def test_few_samples_that_were_compared_may_differ_more() -> None:
+    nearest = NeighboursResult("e", nn1_real=0.59, nn1_fake=0.5, compared=400)
+    assert EquilibriumStopping().is_undecided(VAL, Measured(10_000, neighbours=nearest))
+    many = nearest._replace(compared=10_000)
+    assert not EquilibriumStopping().is_undecided(VAL, Measured(10_000, neighbours=many))
+
+
 def test_values_that_are_not_measured_are_not_judged() -> None:
     few = VAL._replace(real_probability=None, fake_probability=None)
     assert EquilibriumStopping().is_undecided(few)

@@ -86,6 +86,7 @@ def test_what_predict_writes_is_measured_like_its_checkpoint(checkpoint: Path) -
         "source": "files",
         "count": len(points),
         "quantisation": "none",
+        "order": "content",
     }
 
 
@@ -105,6 +106,38 @@ def test_real_pictures_are_near_the_reals_and_a_blank_is_far(tmp_path: Path) -> 
     assert near.values[name] < 3 * near.values[f"{name}_floor"] < far.values[name] / 10
     assert near.values["modes/digits/covered"] == 10
     assert far.values["modes/digits/covered"] == 1
+
+
+def test_names_and_folders_of_pictures_change_no_value(tmp_path: Path) -> None:
+    """A folder for each class, sorted: neighbours and splits of the score see all classes."""
+    data = Digits()
+    data.setup()
+    train = data.split("train")
+    for number, (image, label) in enumerate(zip(train.images, train.labels.tolist(), strict=True)):
+        picture = image.expand(3, -1, -1)
+        save_png(picture, tmp_path / "flat" / f"{number:04d}.png")
+        save_png(picture, tmp_path / "sorted" / str(label) / f"{9999 - number}.png")
+    measures = ["--data", "Digits", "--measures", "[frechet, neighbours, score]"]
+    flat = evaluated("--samples", "flat", *measures)
+    Path("evaluation.json").unlink()
+    by_class = evaluated("--samples", "sorted", *measures)
+    assert by_class.stamp == flat.stamp
+    assert flat.stamp["samples"]["order"] == "content"
+    timeless = {key: x for key, x in flat.values.items() if key != "eval/seconds"}
+    assert by_class.values | timeless == by_class.values
+    assert flat.values["is/digits_cnn"] > 9
+
+
+def test_classes_that_are_missing_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    data = Digits()
+    data.setup()
+    test = data.split("test")
+    kept = (test.labels != 3) & (test.labels != 8)
+    for number, image in enumerate(test.images[kept]):
+        save_png(image.expand(3, -1, -1), Path("few") / f"{number}.png")
+    stamped = evaluated("--samples", "few", "--data", "Digits", "--measures", "[modes]")
+    assert "\nMissing     3, 8\n" in capsys.readouterr().out
+    assert stamped.run["missing"] == "3, 8"
 
 
 @pytest.mark.parametrize(
@@ -203,6 +236,7 @@ def test_pictures_are_read_as_they_are(tmp_path: Path) -> None:
     images = digits(tmp_path / "real", 5)
     source = _of_folder(tmp_path / "real", Digits(), torch.device("cpu"))
     read = source.rows(torch.arange(5))
-    assert torch.equal(((read + 1) * 127.5).round().to(torch.uint8), images)
+    levels = ((read + 1) * 127.5).round().to(torch.uint8)
+    assert {x.numpy().tobytes() for x in levels} == {x.numpy().tobytes() for x in images}
     with Image.open(tmp_path / "real" / "000.png") as picture:
         assert picture.size == (28, 28)

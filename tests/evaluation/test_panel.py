@@ -126,6 +126,9 @@ def test_stamps_tell_extractor_reference_and_neighbours() -> None:
     first, second = Panel(Points()).stamp(), Panel(Points(), ["frechet"]).stamp()
     assert first["reference"] == second["reference"]
     assert first["held_out"]["count"] == len(Points().split("test").images)
-    assert first["neighbours"] == {"manifold_k": 3, "density_k": 5, "most": 10_000}
+    assert first["neighbours"] == {"manifold_k": 3, "density_k": 5} | {
+        "most": 10_000,
+        "order": "shuffled",
+    }
     assert (second["held_out"], second["neighbours"]) == (None, None)
     assert Panel(Points(), ["frechet"], extractor="pixel").stamp() != second

@@ -56,10 +56,11 @@ class Nameless(FeatureExtractor):
 @pytest.mark.parametrize("name", BUNDLED)
 def test_bundled_features_are_bounded_float32_of_the_promised_length(name: str) -> None:
     extractor = get_extractor(name)
-    features = extractor(50 * images(7, *SHAPES[name]))
+    features = extractor(images(7, *SHAPES[name]))
     assert features.shape == (7, extractor.num_features)
     assert features.dtype == torch.float32
     assert float(features.abs().max()) <= 1
+    assert float(extractor.extract(50 * images(7, *SHAPES[name])).abs().max()) <= 1
     logits = extractor.classify(images(7, *SHAPES[name]))
     assert logits.shape == (7, extractor.num_classes) == (7, len(extractor.class_names))
 
@@ -279,7 +280,9 @@ def test_inception_receives_rounded_bytes_of_three_channels(
     for images in (levels / 127.5 - 1, (levels / 127.5 - 1).bfloat16()):
         assert torch.equal(extractor(images), levels.expand(1, 3, 16, 16).flatten(1).float())
     wild = torch.tensor([-1.5, -1.0, 1.0, 2.0]).reshape(1, 1, 2, 2)
-    assert extractor(wild)[0, :4].tolist() == [0, 0, 255, 255]
+    assert extractor.extract(wild)[0, :4].tolist() == [0, 0, 255, 255]
+    with pytest.raises(ConfigurationError, match=r"reach from -1\.5 to 2, and"):
+        extractor(wild)
 
 
 def test_the_metrics_import_neither_torchvision_nor_torch_fidelity_scipy_or_lightning() -> None:

@@ -2,21 +2,27 @@
 
 import math
 import warnings
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from lightning_gan.basics.images import from_uint8
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics import (
     FrechetDistance,
+    Neighbours,
+    ReferenceFeatures,
     ReferenceStatistics,
     bias_coefficient,
     frechet_distance,
     get_extractor,
 )
 from lightning_gan.metrics.frechet import LARGE, SMALL, covariance_factor
+from lightning_gan.metrics.samples import SampleBatch
 
 
 def gaussian(count: int, size: int, seed: int = 0) -> Tensor:
@@ -291,20 +297,51 @@ def test_a_few_samples_that_are_not_finite_are_left_out_and_more_make_it_nan() -
         assert math.isnan(metric.compute().value)
 
 
-def test_images_out_of_range_are_clamped_and_counted_with_one_warning() -> None:
+def test_images_of_a_generator_out_of_range_are_clamped_and_counted_with_one_warning() -> None:
     extractor = get_extractor("pixel")
     reals = torch.rand(64, 1, 4, 4) * 2 - 1
     metric = FrechetDistance(extractor, ReferenceStatistics.from_samples(reals, extractor))
     wild = reals.clone()
     wild[3, 0, 0, 0], reals[3, 0, 0, 0] = 1.5, 1.0
     with pytest.warns(UserWarning, match=r"to 1.5\) and are clamped"):
-        metric.update(wild)
-    metric.update(wild)
+        metric.update(SampleBatch(wild))
+    metric.update(SampleBatch(wild))
     assert metric.out_of_range == 2
     exact = FrechetDistance(extractor, metric.reference)
     exact.update(reals)
     exact.update(reals)
     assert metric.compute().value == exact.compute().value
+
+
+LEVELS = torch.randint(256, (64, 1, 4, 4), generator=torch.Generator().manual_seed(0))
+WRONG = [LEVELS.byte(), LEVELS, LEVELS.float(), from_uint8(LEVELS) * 1.1, LEVELS > 127]
+SENTENCE = r"(reach from|are torch\.(uint8|int64|bool)).*in \[-1, 1\] are measured: give images"
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=["uint8", "int64", "0 to 255", "beyond", "bool"])
+def test_images_that_are_not_from_minus_one_to_one_are_refused_by_every_door(wrong: Tensor) -> None:
+    extractor = get_extractor("pixel")
+    metric = FrechetDistance(extractor, ReferenceStatistics.from_samples(LEVELS.byte(), extractor))
+    features = ReferenceFeatures.from_samples(LEVELS.byte(), extractor)
+    doors: list[Callable[[Tensor], object]] = [
+        metric.update,
+        Neighbours(extractor, features).update,
+        extractor,
+    ]
+    if wrong.dtype != torch.uint8:  # reals are grey levels as well
+        doors.append(partial(ReferenceStatistics.from_samples, extractor=extractor))
+    for door in doors:
+        with pytest.raises(ConfigurationError, match=SENTENCE):
+            door(wrong)
+    metric.update(from_uint8(LEVELS))
+    assert metric.compute().value < 1e-6
+
+
+def test_points_may_lie_anywhere_but_are_no_integers() -> None:
+    metric = points_metric(gaussian(50, 3))
+    metric.update(100 * gaussian(50, 3, seed=1))
+    with pytest.raises(ConfigurationError, match=r"are torch\.int64, and floats"):
+        metric.update(torch.ones(3, 3, dtype=torch.int64))
 
 
 def test_bfloat16_images_that_require_gradients_are_measured_without() -> None:

@@ -15,6 +15,7 @@ from lightning_gan.metrics import (
     get_extractor,
 )
 from lightning_gan.metrics.distances import distance_blocks, nearest, neighbourhood
+from lightning_gan.metrics.features import shuffled
 
 SHORT = ("precision", "recall", "density", "coverage", "nn1_real", "nn1_fake")
 
@@ -200,16 +201,43 @@ def test_one_sample_far_out_does_not_blur_the_others() -> None:
 
 def test_as_many_samples_are_compared_as_there_are_reals() -> None:
     real, fake = gaussian(60, 4), gaussian(100, 4, seed=1)
-    assert measured(real, fake) == measured(real, fake[:60])
+    assert measured(real, fake) == measured(real, fake[shuffled(100)[:60]])
     more = ReferenceFeatures(gaussian(90, 4))
     metric = Neighbours(get_extractor("identity"), more)
     metric.update(fake[:60])
     bounded = Neighbours(get_extractor("identity"), more, max_samples=60)
-    bounded.update(fake)
+    bounded.update(fake[:60])
     assert bounded.compute() == metric.compute()
     chosen = more.train[more.order[:60]]
     expected = brute_force(chosen, fake[:60], 3, 5)
     assert [*metric.compute().logged().values()] == pytest.approx([*expected.values()])
+
+
+@pytest.mark.parametrize("held_out", [40, 60, 90])
+def test_the_test_of_held_out_reals_stands_beside_that_of_the_samples(held_out: int) -> None:
+    real, val, fake = gaussian(60, 4), gaussian(held_out, 4, seed=1), gaussian(60, 4, seed=2) + 9
+    reference = ReferenceFeatures(real, val)
+    metric = Neighbours(get_extractor("identity"), reference)
+    metric.update(fake)
+    found = metric.compute()
+    count = min(60, held_out)
+    assert (found.compared, found.held_out) == (60, count)
+    bank = FeatureBank(real[reference.order]).sample(count)
+    expected = measured(bank.features, FeatureBank(val).sample(count).features)
+    assert found.nn1_real_held_out == pytest.approx(expected["nn1_real"], abs=1e-12)
+    assert found.nn1_fake_held_out == pytest.approx(expected["nn1_fake"], abs=1e-12)
+    assert found.nn1_fake == 1
+    assert found.logged()["nn1/identity_fake_held_out"] == found.nn1_fake_held_out
+
+
+def test_of_samples_sorted_by_class_no_class_is_left_out() -> None:
+    """Four clusters one after the other, of which the first three fill what is compared."""
+    centres = 20 * torch.eye(4).repeat_interleave(100, 0)
+    real, fake = gaussian(400, 4) + centres, gaussian(400, 4, seed=1) + centres
+    metric = Neighbours(get_extractor("identity"), ReferenceFeatures(real), max_samples=300)
+    metric.update(fake)
+    assert metric.compute().coverage > 0.9
+    assert metric.compute().nn1_real < 0.56
 
 
 def test_too_few_samples_for_k_neighbours_are_nan() -> None:

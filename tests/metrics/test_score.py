@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics import ClassifierScore, FeatureExtractor, get_extractor, inception_score
+from lightning_gan.metrics.features import shuffled
 
 
 class Linear(FeatureExtractor):
@@ -35,8 +36,8 @@ def measured(logits: Tensor, splits: int = 10, batch: int = 37) -> tuple[float, 
 
 
 def by_numpy(logits: Tensor, splits: int) -> tuple[float, float]:
-    """As in the code of the paper, in float64."""
-    raised = np.exp(logits.double().numpy())
+    """As in the code of the paper, in float64, after the shuffle."""
+    raised = np.exp(logits[shuffled(len(logits))].double().numpy())
     shares = raised / raised.sum(1, keepdims=True)
     scores = []
     for i in range(splits):
@@ -48,7 +49,7 @@ def by_numpy(logits: Tensor, splits: int) -> tuple[float, float]:
 
 def test_one_sure_image_of_each_class_scores_the_number_of_classes() -> None:
     sure = 200 * torch.eye(5).repeat(20, 1)
-    assert measured(sure) == pytest.approx((5, 0), abs=1e-9)
+    assert measured(sure, splits=1) == pytest.approx((5, 0), abs=1e-9)
 
 
 @pytest.mark.parametrize("logits", [torch.zeros(50, 5), 200 * torch.eye(5)[:1].repeat(50, 1)])
@@ -68,6 +69,13 @@ def test_splits_are_those_of_the_paper(count: int, splits: int) -> None:
     assert measured(logits, splits) == pytest.approx(by_numpy(logits, splits), rel=1e-10)
 
 
+def test_samples_sorted_by_class_score_like_mixed_ones() -> None:
+    mixed = 8 * torch.eye(5).repeat(40, 1)
+    ordered = mixed[mixed.argmax(1).argsort(stable=True)]
+    assert measured(ordered)[0] == pytest.approx(measured(mixed)[0], rel=0.05)
+    assert measured(ordered, splits=1) == pytest.approx(measured(mixed, splits=1), abs=1e-12)
+
+
 def test_scipy_agrees_on_the_divergences() -> None:
     stats = pytest.importorskip("scipy.stats")
     shares = some_logits(80).double().softmax(1).numpy()
@@ -80,13 +88,14 @@ def test_torch_fidelity_agrees() -> None:
         "torch_fidelity.metric_isc", reason="torch-fidelity is optional"
     )
     logits = some_logits(203)
-    found = theirs.isc_features_to_metric(logits, splits=10, shuffle=False)
+    mixed = logits[shuffled(203)]
+    found = theirs.isc_features_to_metric(mixed, splits=10, shuffle=False)
     expected = [found[key] for key in ("inception_score_mean", "inception_score_std")]
     assert measured(logits) == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_mode_that_is_missing_lowers_the_score() -> None:
-    every, four = 8 * torch.eye(5).repeat(20, 1), 8 * torch.eye(5)[torch.arange(100) % 4]
+    every, four = 8 * torch.eye(5).repeat(200, 1), 8 * torch.eye(5)[torch.arange(1000) % 4]
     assert measured(four)[0] < 4.01 < 4.8 < measured(every)[0] <= 5
 
 

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,16 @@ def run(tmp_path: Path) -> Path:
         Scores(images, True, 0.0, 0.25, [0, 1, 2, images], [9, 5, 0, 0]).append(folder)
     (folder / "config.yaml").write_text("model:\n  name: <the & configuration>\n")
     return folder
+
+
+@pytest.mark.parametrize("name", ["modes/x/covered", "modes/x/covered_robust"])
+def test_modes_that_are_missing_are_named_beside_their_number(run: Path, name: str) -> None:
+    measured = report(0.25)
+    values = {"modes/x/covered": 9.0, name: 8.0}
+    facts = measured.run | {"missing": "3, <8>"}
+    line = replace(measured, values=values, run=facts).as_json()
+    (run / "evaluations.jsonl").write_text(f"{line}\n")
+    assert "8 missing: 3, <8>" in Parsed(page([run])).text
 
 
 def test_a_page_shows_all_that_a_run_has_left(run: Path) -> None:

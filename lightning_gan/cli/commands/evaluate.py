@@ -1,5 +1,6 @@
 """``lightning-gan evaluate``: measures a checkpoint, or anybody's pictures, against a data set."""
 
+import hashlib
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -26,6 +27,7 @@ from lightning_gan.evaluation.sampling import MeasuredSamples
 from lightning_gan.evaluation.stamped_values import StampedValues, circumstances
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.chunks import chunks
+from lightning_gan.metrics.samples import picture_hashes
 from lightning_gan.runs.drawn import GRID, POINTS
 from lightning_gan.training.sampling import BLOCK, Sampling
 
@@ -95,9 +97,13 @@ def evaluate(
     measured = panel.measure(tqdm(source.chunks, "measuring", total, disable=None, unit="chunk"))
     values = replace(measured, seconds=time.perf_counter() - started).logged()
     stamp = panel.stamp() | {"samples": source.stamp, "versions": versions()}
-    stamped = StampedValues(values, stamp, circumstances(device=place.type, **source.about))
+    missing = measured.missing()
+    about = source.about | missing
+    stamped = StampedValues(values, stamp, circumstances(device=place.type, **about))
     for name, value in sorted(values.items()):
         sys.stdout.write(f"{name:<34} {value:.6g}\n")
+    for names in missing.values():
+        sys.stdout.write(f"Missing     {names}\n")
     path = stamped.write(output)
     sys.stdout.write(f"Measured    {path}\n")
     for name, pairs in panel.pictures(measured, source.rows).items():
@@ -138,16 +144,21 @@ def _of_checkpoint(
 
 
 def _of_folder(folder: Path, data: RealData, device: torch.device) -> _Samples:
-    """Pictures in a folder, of the size of the data and by their names, or points in a file.
+    """Pictures in a folder, of the size of the data, or points in a file.
+
+    Their order is that of what they hold, so that neither names nor folders decide which splits
+    and which neighbours they fall among.
 
     Raises:
         DataError: If there are less than two, or one is of another size.
     """
     if data.image_size == 0:
         points = read_points(folder / POINTS, data.channels)
+        points = points[picture_hashes(points).argsort(stable=True)]
         count, rows, quantisation = len(points), points.__getitem__, "none"
     else:
-        paths = [folder / found.path for found in find_pictures(folder) if found.path != GRID]
+        found = (folder / found.path for found in find_pictures(folder) if found.path != GRID)
+        paths = sorted(found, key=_content)
         count, rows, quantisation = len(paths), partial(_pictures, paths, data), "uint8"
     if count < 2:
         raise DataError(f"There are {count} samples in '{folder}': give at least 2.")
@@ -155,8 +166,23 @@ def _of_folder(folder: Path, data: RealData, device: torch.device) -> _Samples:
         (number, rows(torch.arange(start, start + size)).to(device))
         for number, start, size in chunks(count, BLOCK)
     )
-    stamp = {"source": "files", "count": count, "quantisation": quantisation}
+    stamp: dict[str, Any] = {"source": "files", "count": count, "quantisation": quantisation}
+    stamp["order"] = "content"
     return _Samples(count, numbered, rows, stamp, {"samples": str(folder)})
+
+
+def _content(path: Path) -> bytes:
+    """A hash of what a file holds.
+
+    Raises:
+        DataError: If it cannot be read.
+    """
+    try:
+        return hashlib.blake2b(path.read_bytes()).digest()
+    except OSError as error:
+        raise DataError(
+            f"The picture '{path}' cannot be read ({error.strerror}): mend it or take it away."
+        ) from error
 
 
 def _pictures(paths: list[Path], data: RealData, numbers: Tensor) -> Tensor:

@@ -15,8 +15,8 @@ from lightning_gan.checkpoints.files import checkpoint_in
 from lightning_gan.cli.functions import device_called, import_modules
 from lightning_gan.errors import WeightsError, at_least, at_most, check_range
 from lightning_gan.gan import GAN
-from lightning_gan.runs.drawn import GRID, POINTS, Files, picture_name, replaced
 from lightning_gan.runs.drawing import scatter
+from lightning_gan.runs.drawn import GRID, POINTS, Files, picture_name, replaced
 from lightning_gan.training.sampling import Sampling, class_indices
 
 IN_GRID, IN_SCATTER = 400, 100_000

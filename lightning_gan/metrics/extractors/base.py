@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from lightning_gan.errors import ConfigurationError
 
+OUT_OF_RANGE = 1e-4  # what rounding may add beyond [-1, 1] without being counted
+
 
 @contextlib.contextmanager
 def exact_float32(device: torch.device) -> Iterator[None]:
@@ -36,6 +38,48 @@ def exact_float32(device: torch.device) -> Iterator[None]:
     finally:
         if precision != "highest":
             torch.set_float32_matmul_precision(precision)
+
+
+def check_samples(samples: Tensor) -> None:
+    """Refuses what is neither images in [-1, 1] nor points.
+
+    Args:
+        samples: Images (N, C, H, W), or points (N, D), which may lie anywhere.
+
+    Raises:
+        ConfigurationError: If they are integers, or images that leave [-1, 1] by more than rounding
+            adds; NaN and infinities pass.
+    """
+    check_floats(samples)
+    if samples.ndim == 4 and outside(samples).any():
+        low, high = (float(x) for x in samples[samples.isfinite()].aminmax())
+        raise ConfigurationError(
+            f"The images reach from {low:.3g} to {high:.3g}, and those in [-1, 1] are measured: "
+            "give images / 127.5 - 1 for grey levels from 0 to 255, end a generator with a tanh, "
+            "or clamp."
+        )
+
+
+def check_floats(samples: Tensor) -> None:
+    """Refuses integers, whose range nobody knows.
+
+    Args:
+        samples: Of any shape.
+
+    Raises:
+        ConfigurationError: If they are integers.
+    """
+    if not samples.is_floating_point():
+        raise ConfigurationError(
+            f"The samples are {samples.dtype}, and floats in [-1, 1] are measured: give "
+            "images / 127.5 - 1 for grey levels from 0 to 255."
+        )
+
+
+def outside(images: Tensor) -> Tensor:
+    """Which images (N, C, H, W) have a finite entry outside of [-1, 1], bool (N,)."""
+    beyond = (images.abs() > 1 + OUT_OF_RANGE) & images.isfinite()
+    return beyond.flatten(1).any(1)
 
 
 class FeatureExtractor(nn.Module):
@@ -82,19 +126,25 @@ class FeatureExtractor(nn.Module):
         return self._exactly(self.logits_of, features)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Features (N, D), float32, of images (N, C, H, W) in [-1, 1] or points (N, D)."""
+        """Features (N, D), float32, of images (N, C, H, W) in [-1, 1] or points (N, D).
+
+        Raises:
+            ConfigurationError: If they are integers, or images out of that range.
+        """
         return self._exactly(self.extract, images)
 
     def classify(self, images: Tensor) -> Tensor:
         """Logits (N, K), float32, of images (N, C, H, W) in [-1, 1].
 
         Raises:
-            ConfigurationError: If the extractor has no classes.
+            ConfigurationError: If the extractor has no classes, or the images are integers or out
+                of that range.
         """
         return self._exactly(self.logits, images)
 
     def _exactly(self, function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
         """A function of float32 inputs, by frozen weights that follow their device."""
+        check_samples(inputs)
         if self.training:
             self.freeze()
         weight = next(self.parameters(), None)
