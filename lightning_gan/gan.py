@@ -121,13 +121,15 @@ class GAN(Part, LightningModule):
         check_range("GAN", at_least(1), accumulate=accumulate, max_images=max_images)
         check_range("GAN", at_least(0), ema_half_life=ema_half_life, ema_rampup=ema_rampup)
         check_range("GAN", at_least(0), gradient_clip=gradient_clip, validate_every=validate_every)
+        how = augmentation, prior or Prior(), accumulate, sync_batch_norm
+        parts = Composition(generator, discriminator, objective, regularizers or [], *how)
         self.generator = generator
         self.discriminator = discriminator
         self.objective = objective
         self.regularizers = nn.ModuleList(regularizers or [])
         self.alternation = alternation or PerBatch()
         self.augmentation = augmentation
-        self.prior = prior or Prior()
+        self.prior = parts.prior
         makers = (discriminator_optimizer, generator_optimizer)
         self.make_optimizer = dict(zip(PLAYERS, makers, strict=True))
         self.learning_rate = learning_rate
@@ -146,8 +148,6 @@ class GAN(Part, LightningModule):
         """What a resumed run does otherwise than before, as in ``changes`` of identities."""
         self.outputs: list[StepOutput] = []
         """What the updates of the last batch showed, for callbacks to read."""
-        how = augmentation, self.prior, accumulate, sync_batch_norm
-        parts = Composition(generator, discriminator, objective, list(regularizers or []), *how)
         parts.attach()
         # Not a module: it holds the parts that this model has registered by their own names.
         self.game = Game(parts, seed)
@@ -425,7 +425,11 @@ class GAN(Part, LightningModule):
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]  # nothing else is needed to build it
-        cls, checkpoint_path: str | Path, map_location: str | torch.device = "cpu"
+        cls,
+        checkpoint_path: str | Path,
+        map_location: str | torch.device = "cpu",
+        generator: Generator | None = None,
+        discriminator: Discriminator | None = None,
     ) -> "GAN":
         """Builds the GAN of a checkpoint with all that it was built with, ready to sample from.
 
@@ -434,15 +438,17 @@ class GAN(Part, LightningModule):
         Args:
             checkpoint_path: A checkpoint written during ``fit``, or the folder of a run.
             map_location: Device to put it on.
+            generator: In the place of the file's, which cannot be built if it was made by ``wrap``.
+            discriminator: Likewise.
 
         Raises:
             WeightsError: If the file is missing, damaged, unsafe, or not a checkpoint of a GAN.
         """
-        model, state = build_model(cls, checkpoint_path, map_location)
+        given = {"generator": generator, "discriminator": discriminator}
+        model, state = build_model(cls, checkpoint_path, map_location, given)
         model.take_up(state)
         return model
 
 
-def load(path: str | Path, map_location: str | torch.device = "cpu") -> GAN:
-    """The GAN of a checkpoint or of the folder of a run; see :meth:`GAN.load_from_checkpoint`."""
-    return GAN.load_from_checkpoint(path, map_location)
+load = GAN.load_from_checkpoint
+"""The GAN of a checkpoint or of the folder of a run."""
