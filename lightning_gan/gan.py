@@ -24,6 +24,7 @@ from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.objectives import Objective
 from lightning_gan.regularizers import Regularizer
 from lightning_gan.training import validation
+from lightning_gan.training.batches import Batches
 from lightning_gan.training.composition import Composition
 from lightning_gan.training.game import Game, Player
 from lightning_gan.training.latents import Prior
@@ -38,8 +39,6 @@ from lightning_gan.training.schedule import (
     Progress,
 )
 from lightning_gan.training.step import StepOutput
-
-Batch = tuple[Tensor, Tensor]
 
 
 class GAN(Part, LightningModule):
@@ -122,13 +121,15 @@ class GAN(Part, LightningModule):
         check_range("GAN", at_least(1), accumulate=accumulate, max_images=max_images)
         check_range("GAN", at_least(0), ema_half_life=ema_half_life, ema_rampup=ema_rampup)
         check_range("GAN", at_least(0), gradient_clip=gradient_clip, validate_every=validate_every)
+        how = augmentation, prior or Prior(), accumulate, sync_batch_norm
+        parts = Composition(generator, discriminator, objective, regularizers or [], *how)
         self.generator = generator
         self.discriminator = discriminator
         self.objective = objective
         self.regularizers = nn.ModuleList(regularizers or [])
         self.alternation = alternation or PerBatch()
         self.augmentation = augmentation
-        self.prior = prior or Prior()
+        self.prior = parts.prior
         makers = (discriminator_optimizer, generator_optimizer)
         self.make_optimizer = dict(zip(PLAYERS, makers, strict=True))
         self.learning_rate = learning_rate
@@ -149,16 +150,6 @@ class GAN(Part, LightningModule):
         """What a resumed run does otherwise than before, as in ``changes`` of identities."""
         self.outputs: list[StepOutput] = []
         """What the updates of the last batch showed, for callbacks to read."""
-        parts = Composition(
-            generator,
-            discriminator,
-            objective,
-            list(regularizers or []),
-            augmentation,
-            self.prior,
-            accumulate,
-            sync_batch_norm,
-        )
         parts.attach()
         # Not a module: it holds the parts that this model has registered by their own names.
         self.game = Game(parts, seed)
@@ -168,14 +159,15 @@ class GAN(Part, LightningModule):
 
     # ------------------------------------------------------------------------------- the step
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
+    def training_step(self, batch: object, batch_idx: int) -> None:
         """Lets the players whose turn it is move once or more.
 
         Args:
-            batch: Samples (N, C, H, W) in [-1, 1] or points (N, D), and class indices (N,).
+            batch: Samples (N, C, H, W) in [-1, 1] or points (N, D), and class indices (N,) where
+                there are classes.
             batch_idx: Index in the epoch.
         """
-        real, labels = batch
+        real, labels = self.batches.pair(batch, "training")
         if self.channels_last and real.ndim == 4:
             real = real.contiguous(memory_format=torch.channels_last)
         self.outputs = []
@@ -292,7 +284,7 @@ class GAN(Part, LightningModule):
         every = self.validate_every or schedule.NEVER
         return self.progress.images // every > self.images_validated // every
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def validation_step(self, batch: object, batch_idx: int) -> None:
         """Judges held-out reals and as many fakes, for callbacks to read from ``outputs``."""
         real, labels, shard = self._shard(batch)
         images = self.progress.images
@@ -300,7 +292,7 @@ class GAN(Part, LightningModule):
 
     test_step = validation_step
 
-    def validation_logits(self, batch: Batch, batch_idx: int) -> Tensor:
+    def validation_logits(self, batch: object, batch_idx: int) -> Tensor:
         """Logits of other reals, judged as held-out ones are; all processes must ask for them.
 
         Args:
@@ -310,9 +302,10 @@ class GAN(Part, LightningModule):
         real, labels, shard = self._shard(batch)
         return validation.validation_logits(self.game, real, labels, batch_idx, shard)
 
-    def _shard(self, batch: Batch) -> tuple[Tensor, Tensor, Shard]:
+    def _shard(self, batch: object) -> tuple[Tensor, Tensor, Shard]:
         """Whole packs, and where they stand: a last batch may be shared out unevenly."""
-        real, labels = validation.trim_to_packs(self.discriminator, *batch)
+        pair = self.batches.pair(batch, "held-out data")
+        real, labels = validation.trim_to_packs(self.discriminator, *pair)
         # All processes have to ask: the exchange below is one of all, even where one has nothing.
         counts = processes.gathered_ints(len(real), real.device)
         first = sum(counts[: self.trainer.global_rank])
@@ -369,6 +362,7 @@ class GAN(Part, LightningModule):
         data = getattr(self.trainer, "datamodule", None)
         self.class_names = tuple(getattr(data, "class_names", self.class_names))
         self.game.parts.check_run(data, self.trainer.precision)
+        self.batches = Batches(self.generator, data)
         if self.validate_every == 0:
             self.validate_every = schedule.images_between(data)
         if self.validate_every is not None and stage == "fit":
@@ -435,7 +429,11 @@ class GAN(Part, LightningModule):
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]  # nothing else is needed to build it
-        cls, checkpoint_path: str | Path, map_location: str | torch.device = "cpu"
+        cls,
+        checkpoint_path: str | Path,
+        map_location: str | torch.device = "cpu",
+        generator: Generator | None = None,
+        discriminator: Discriminator | None = None,
     ) -> "GAN":
         """Builds the GAN of a checkpoint with all that it was built with, ready to sample from.
 
@@ -444,15 +442,17 @@ class GAN(Part, LightningModule):
         Args:
             checkpoint_path: A checkpoint written during ``fit``, or the folder of a run.
             map_location: Device to put it on.
+            generator: In the place of the file's, which cannot be built if it was made by ``wrap``.
+            discriminator: Likewise.
 
         Raises:
             WeightsError: If the file is missing, damaged, unsafe, or not a checkpoint of a GAN.
         """
-        model, state = build_model(cls, checkpoint_path, map_location)
+        given = {"generator": generator, "discriminator": discriminator}
+        model, state = build_model(cls, checkpoint_path, map_location, given)
         model.take_up(state)
         return model
 
 
-def load(path: str | Path, map_location: str | torch.device = "cpu") -> GAN:
-    """The GAN of a checkpoint or of the folder of a run; see :meth:`GAN.load_from_checkpoint`."""
-    return GAN.load_from_checkpoint(path, map_location)
+load = GAN.load_from_checkpoint
+"""The GAN of a checkpoint or of the folder of a run."""

@@ -18,7 +18,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("checkpoints.parts", "checkpoints.files", "distributed.processes", "distributed.reduction"),
     ("training", "training.schedule", "training.optimizers"),
     ("networks", "training.latents"),
-    ("training.step", "training.sampling"),
+    ("training.step", "training.sampling", "training.batches"),
     ("objectives", "regularizers", "augment", "metrics"),
     ("training.composition", "training.game", "training.validation", "distributed", "checkpoints"),
     ("gan",),

@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.evaluation.loaders import LoaderData
 from lightning_gan.evaluation.panel import EvaluationData
 from lightning_gan.gan import GAN
 
@@ -65,10 +66,19 @@ def is_fitting(trainer: Trainer) -> bool:
     return trainer.state.fn == TrainerFn.FITTING and not is_dry_run(trainer)
 
 
+_LOADED: WeakKeyDictionary[Trainer, LoaderData] = WeakKeyDictionary()
+
+
 def data_of(trainer: Trainer) -> EvaluationData | None:
-    """The data module of the run, where it hands out its splits."""
+    """The data module of the run where it hands out its splits, or else what its loaders give."""
     data = getattr(trainer, "datamodule", None)
-    return cast("EvaluationData", data) if hasattr(data, "split") else None
+    if hasattr(data, "split"):
+        return cast("EvaluationData", data)
+    if trainer not in _LOADED and trainer.train_dataloader is not None:
+        assert isinstance(trainer.lightning_module, GAN)
+        generator, held_out = trainer.lightning_module.generator, trainer.val_dataloaders
+        _LOADED[trainer] = LoaderData(generator, trainer.train_dataloader, held_out)
+    return _LOADED.get(trainer)
 
 
 def epoch_of(trainer: Trainer, gan: GAN) -> int:

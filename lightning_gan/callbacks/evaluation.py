@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -41,7 +42,8 @@ class Evaluation(GANCallback):
     One pass of generation feeds all measures: ``frechet`` (fid), ``kernel`` (kid), ``neighbours``
     (precision, recall, density, coverage, 1-NN test), ``vendi``, ``score`` (is), ``memorisation``
     (auth, ct), ``duplicates`` (dup) and ``modes``; docs/metrics.md says what each one sees. The
-    reals are the training split, whose features are computed once and cached. Latents are a
+    reals are the training split, whose features are computed once and cached; of plain loaders up
+    to 50,000 samples are read. Latents are a
     function of the seed and the sample's number, so that the values depend neither on the number of
     processes nor on the training before, and training is not touched. Each measurement is a line of
     ``evaluations.jsonl`` in the folder of the run, with a stamp of all that the values depend on.
@@ -85,6 +87,32 @@ class Evaluation(GANCallback):
         self._sampling = Sampling(self.seed, self.truncation, self.psi)
         self._best: BestDistance | None = None
         self._panels: dict[str, Panel] = {}
+
+    def on_fit_start(self, trainer: Trainer, gan: GAN) -> None:
+        """Says so where nothing will be measured."""
+        asked = trainer.limit_val_batches and not is_dry_run(trainer)
+        if asked and not trainer.enable_validation:
+            rank_zero_warn(
+                "Evaluation will measure nothing, since it does so at validations and there are no "
+                "held-out batches: train by lightning_gan.fit, which needs none, or give some."
+            )
+
+    def on_validation_start(self, trainer: Trainer, gan: GAN) -> None:
+        """Refuses to measure without reals.
+
+        Raises:
+            ConfigurationError: If there are none.
+        """
+        if data_of(trainer) is None:
+            raise ConfigurationError(
+                "Evaluation compares with the training samples, and there are held-out batches "
+                "alone: pass datamodule=..., or use the metrics in lightning_gan.metrics by "
+                "themselves."
+            )
+
+    def on_test_start(self, trainer: Trainer, gan: GAN) -> None:
+        """Likewise."""
+        self.on_validation_start(trainer, gan)
 
     def on_validation_epoch_end(self, trainer: Trainer, gan: GAN) -> None:
         """Measures, logs, and writes the values down with their stamp."""
@@ -134,17 +162,12 @@ class Evaluation(GANCallback):
         """What measures; built when first needed, rank zero first, who fills the cache.
 
         Raises:
-            ConfigurationError: If the Trainer was given plain loaders, or a measure does not fit.
+            ConfigurationError: If a measure does not fit.
         """
         split: Literal["val", "test"] = "test" if trainer.testing else "val"
         if split not in self._panels:
             data = data_of(trainer)
-            if data is None:
-                raise ConfigurationError(
-                    "Evaluation compares with the training split, so it needs a data module with a "
-                    "method split(name): pass datamodule=..., or use the metrics in "
-                    "lightning_gan.metrics by themselves."
-                )
+            assert data is not None  # or the validation was refused
             default = MEASURES if trainer.testing else TRAINING_MEASURES
             options = (self.extractor, self.classifier, split, self.cache_dir)
             # Rank zero goes ahead, or all would compute what one can leave in the cache for all.

@@ -13,6 +13,8 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
+from torch import Generator, Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from lightning_gan.callbacks.balance import Balance
 from lightning_gan.callbacks.base import is_dry_run, run_folder
@@ -27,7 +29,8 @@ from lightning_gan.callbacks.recorder import Recorder, draw_curves_of
 from lightning_gan.callbacks.sample_grid import SampleGrid
 from lightning_gan.callbacks.summary import summary
 from lightning_gan.checkpoints.files import newest_checkpoint
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, at_least, check_range
+from lightning_gan.evaluation.loaders import LoaderData, NothingHeldOut
 from lightning_gan.evaluation.panel import MEASURES, EvaluationData, extractor_for
 from lightning_gan.gan import GAN
 from lightning_gan.runs.lock import hold, release
@@ -108,18 +111,21 @@ def fit(
     ckpt_path: str | Path | None = None,
     callbacks: Sequence[Callback] = (),
     loggers: Sequence[Logger] = (),
+    batch_size: int = 64,
     **options: Any,  # noqa: ANN401 (the Trainer's own)
 ) -> Trainer:
     """Trains a GAN with the record, the pictures and the safety of ``lightning-gan fit``.
 
     Args:
         gan: What is trained.
-        data: A data module, or a loader of batches of images (N, C, H, W) in [-1, 1] with labels.
+        data: A data module; or images (N, C, H, W) in [-1, 1] or points (N, D), with class indices
+            (N,) where there are classes, as a loader of batches, a data set, or tensors.
         folder: Where runs of this kind lie, each in a ``version_N`` of its own.
         ckpt_path: Checkpoint to go on from, in the folder of its run; "last" for the newest one
             below ``folder``, if there is any; "best" for a new run that begins with the best one.
         callbacks: More callbacks, or others in the place of the usual ones.
         loggers: More loggers; the curve in ``metrics.csv`` is always written.
+        batch_size: Samples a batch and process, of a data set or tensors.
         options: Options of the Trainer.
 
     Returns:
@@ -127,6 +133,7 @@ def fit(
 
     Raises:
         ConfigurationError: If there is no budget.
+        DataError: If the first batch does not fit the networks.
 
     Example:
         >>> from lightning_gan.datamodules import Ring
@@ -145,9 +152,14 @@ def fit(
     curve = curve_of(folder, None if ckpt_path == "best" else found)
     asked = options.pop("logger", True)
     loggers = [*loggers, *(asked if isinstance(asked, list) else [asked])]
-    module = data if hasattr(data, "split") else None
+    data, held_out = loader_of(data, batch_size, gan), None
+    is_module = hasattr(data, "train_dataloader")
+    if not is_module:
+        held_out = NothingHeldOut(gan.generator)
+        if not {"check_val_every_n_epoch", "val_check_interval"} & options.keys():
+            gan.validate_every = gan.validate_every or 0
     usual = default_callbacks(
-        module,
+        data if hasattr(data, "split") else None if is_module else LoaderData(gan.generator, data),
         callbacks,
         bar=options.get("enable_progress_bar") is not False,
         checkpoints=options.pop("enable_checkpointing", True),
@@ -158,12 +170,28 @@ def fit(
     try:
         if not is_dry_run(trainer) and trainer.is_global_zero:
             hold(run_folder(trainer))
-        trainer.fit(gan, data, ckpt_path=found, weights_only=True)
-        finish(trainer, gan, data)
+        trainer.fit(gan, data, held_out, ckpt_path=found, weights_only=True)
+        finish(trainer, gan, data if is_module else held_out)
     finally:
         forget_if_unused(curve)
         release()
     return trainer
+
+
+def loader_of(data: Any, batch_size: int, gan: GAN) -> Any:  # noqa: ANN401 (as fit's)
+    """Shuffled, whole batches of a data set or of tensors; anything else as it is."""
+    check_range("fit", at_least(1), batch_size=batch_size)
+    if isinstance(data, Tensor):
+        data = TensorDataset(data)
+    elif isinstance(data, (tuple, list)) and all(isinstance(part, Tensor) for part in data):
+        data = TensorDataset(*data)
+    if isinstance(data, IterableDataset):
+        return DataLoader(data, batch_size)
+    if not isinstance(data, Dataset):
+        return data
+    size = min(batch_size, len(data))  # type: ignore[arg-type]  # all but streams have a length
+    order = Generator().manual_seed(int(gan.hparams["seed"]))
+    return DataLoader(data, size, shuffle=True, drop_last=True, generator=order)
 
 
 def curve_of(root: str | Path, checkpoint: str | Path | None) -> CSVCurve:
@@ -187,7 +215,9 @@ def finish(trainer: Trainer, gan: GAN, data: Any) -> None:  # noqa: ANN401 (as f
     """Measures the final generator, where it was not, and prints what came out of the run."""
     if is_dry_run(trainer):
         return
-    if hasattr(data, "val_dataloader") and gan.images_validated != gan.progress.images:
+    nothing = isinstance(data, NothingHeldOut)
+    due = gan.images_validated != gan.progress.images and trainer.limit_val_batches
+    if due and (nothing or hasattr(data, "val_dataloader")):
         trainer.validate(gan, data, verbose=False, weights_only=True)
     if trainer.is_global_zero:
         draw_curves_of(trainer)

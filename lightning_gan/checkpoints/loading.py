@@ -1,5 +1,6 @@
 """A model from its checkpoint alone."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +16,10 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def build_model(
-    kind: type[Model], path: str | Path, map_location: str | torch.device
+    kind: type[Model],
+    path: str | Path,
+    map_location: str | torch.device,
+    given: Mapping[str, nn.Module | None],
 ) -> tuple[Model, dict[str, Plain]]:
     """Builds the model of a checkpoint, of which no code is run.
 
@@ -23,6 +27,7 @@ def build_model(
         kind: Class of the model.
         path: A checkpoint, or the folder of a run.
         map_location: Device to put it on.
+        given: Parts that stand in the place of the file's, by name; None is none.
 
     Returns:
         The model with its weights, in evaluation mode, and what was recorded besides.
@@ -33,14 +38,16 @@ def build_model(
     path = checkpoint_in(path)
     checkpoint = read_checkpoint(path, map_location)
     state = own_state(checkpoint, str(path))
+    own = {name: part for name, part in given.items() if part is not None}
+    named = {name: part for name, part in checkpoint[ARGUMENTS].items() if name not in own}
     try:
-        model = kind(**{name: build(value) for name, value in checkpoint[ARGUMENTS].items()})
+        model = kind(**{name: build(part) for name, part in named.items()} | own)
         model.load_state_dict(checkpoint["state_dict"])
     except LightningGANError:
         raise
     except Exception as error:  # whatever a description that was changed makes a part do
         raise WeightsError(
-            f"The weights in {path} do not fit the parts that it names "
+            f"The weights in {path} do not fit the parts that it names, or that were given "
             f"({type(error).__name__}): take another checkpoint of the run."
         ) from error
     return model.to(map_location).eval(), state

@@ -80,7 +80,8 @@ def describe(value: object, name: str = "") -> Plain:
     """``value`` in plain form: parts and optimizers by their public paths and arguments.
 
     Args:
-        value: A part, a list of parts, a plain value, or a function that makes an optimizer.
+        value: A part, a list of parts, a plain value, or a function that makes an optimizer. Of a
+            plain module only its name is known.
         name: Of the argument that it is, for errors.
 
     Raises:
@@ -91,6 +92,8 @@ def describe(value: object, name: str = "") -> Plain:
         return {"class_path": public_path(type(value)), "init_args": arguments}
     if isinstance(value, (list, tuple, nn.ModuleList)):
         return [describe(item, name) for item in value]
+    if isinstance(value, nn.Module):  # whose code and arguments nobody has kept
+        return type(value).__name__
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return _describe_optimizer(value, name) if callable(value) else repr(value)

@@ -18,6 +18,9 @@ from lightning_gan.networks.fastgan import FastGANGenerator as FastGANGenerator
 from lightning_gan.networks.minibatch import MinibatchDiscrimination as MinibatchDiscrimination
 from lightning_gan.networks.mlp import MLPDiscriminator as MLPDiscriminator
 from lightning_gan.networks.mlp import MLPGenerator as MLPGenerator
+from lightning_gan.networks.plain import PlainDiscriminator as PlainDiscriminator
+from lightning_gan.networks.plain import PlainGenerator as PlainGenerator
+from lightning_gan.networks.plain import wrap as wrap
 from lightning_gan.networks.r3gan import R3GANDiscriminator as R3GANDiscriminator
 from lightning_gan.networks.r3gan import R3GANGenerator as R3GANGenerator
 from lightning_gan.networks.resnet import ResNetDiscriminator as ResNetDiscriminator

@@ -44,6 +44,9 @@ class Objective(Part, nn.Module, base=True):
     reads_labels: ClassVar[bool] = False
     """Whether it conditions the discriminator on classes by itself."""
 
+    needs_features: ClassVar[bool] = False
+    """Whether it has weights on the discriminator's features."""
+
     wants_reconstruction: ClassVar[bool] = False
     """Whether the discriminator must be an autoencoder."""
 

@@ -43,6 +43,7 @@ class MultiHinge(Objective):
     """
 
     reads_labels = True
+    needs_features = True
     per_sample = True
     classes: nn.Linear
 

@@ -6,8 +6,10 @@ stands here, with its reason and the mend.
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+
+from torch import nn
 
 from lightning_gan.augment import Augmentation
 from lightning_gan.distributed.batch_norm import share_batch_norm
@@ -33,6 +35,9 @@ class Composition:
         prior: What latents are made of.
         accumulate: Pieces that each batch is worked through in.
         sync_batch_norm: Whether batch norm is over the batch of all processes.
+
+    Raises:
+        ConfigurationError: If a part is none of its kind.
     """
 
     generator: Generator
@@ -43,6 +48,9 @@ class Composition:
     prior: Prior = field(default_factory=Prior)
     accumulate: int = 1
     sync_batch_norm: bool = False
+
+    def __post_init__(self) -> None:
+        _refuse(_kinds(self))
 
     @property
     def penalties(self) -> list[Penalty]:
@@ -111,6 +119,32 @@ def _bounded(parts: Composition) -> bool:
 # ------------------------------------------------------------------------------- what is refused
 
 
+def _kinds(parts: Composition) -> Iterator[str]:
+    """What is no part of the kind that it should be."""
+    regularizers: object = parts.regularizers
+    if not isinstance(regularizers, Iterable):
+        yield f"regularizers is a {_name(regularizers)} and no list: give [{regularizers}]."
+    named: list[tuple[str, object, type]] = [
+        ("generator", parts.generator, Generator),
+        ("discriminator", parts.discriminator, Discriminator),
+        ("objective", parts.objective, Objective),
+        *(("regularizers", part, Regularizer) for part in parts.regularizers),
+        ("augmentation", parts.augmentation, Augmentation),
+        ("prior", parts.prior, Prior),
+    ]
+    for name, part, kind in named:
+        base = kind.__name__
+        if isinstance(part, kind) or (name == "augmentation" and part is None):
+            continue
+        if isinstance(part, type):
+            yield f"{name} is the class {part.__name__}: give one of it, {part.__name__}(...)."
+        module = isinstance(part, nn.Module) and issubclass(kind, (Generator, Discriminator))
+        size = "latent_dim=..." if kind is Generator else "channels=..., image_size=..."
+        wrapped = f"lightning_gan.networks.wrap({_name(part)}(...), {size}), or " if module else ""
+        subclass = f"a subclass of {base}" if module else f"an instance of {base}"
+        yield f"{name} is a {_name(part)}, which is no {base}: give {wrapped}{subclass}."
+
+
 def _networks(parts: Composition) -> Iterator[str]:
     """Networks that do not fit together, or not to the kind of objective."""
     generator, discriminator, objective = parts.generator, parts.discriminator, parts.objective
@@ -127,6 +161,11 @@ def _networks(parts: Composition) -> Iterator[str]:
     if discriminator.reconstructs and not objective.wants_reconstruction:
         gives = f"{name} wants logits, and {network} gives the error of a reconstruction"
         yield f"{gives}: take another discriminator, or BEGAN or EBGAN."
+    tasks = [_name(part) for part in parts.regularizers if isinstance(part, AuxiliaryTask)]
+    tasks += [name] if objective.needs_features else []
+    if tasks and discriminator.num_features < 1:
+        reads = f"{tasks[0]} reads the discriminator's features, and {network} gives logits alone"
+        yield f"{reads}: leave it out, or subclass lightning_gan.networks.Discriminator."
     least = parts.prior.min_latent_dim
     if least > generator.latent_dim:
         has = f"{least} entries and the generator has latent_dim={generator.latent_dim}"

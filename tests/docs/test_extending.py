@@ -6,10 +6,13 @@ import re
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from lightning_gan.__main__ import main
+from lightning_gan.callbacks import Evaluation
 from lightning_gan.cli import program
 
 TEXT = (Path(__file__).parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -54,8 +57,20 @@ def test_a_module_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str])
     assert "--import nowhere" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("source", PYTHON[1:], ids=["penalty", "loop"])
+@pytest.mark.parametrize("source", [PYTHON[1], PYTHON[3]], ids=["penalty", "loop"])
 def test_the_other_examples_run(source: str) -> None:
     names: dict[str, object] = {}
     exec(compile(source.replace("range(100)", "range(5)"), "extending.md", "exec"), names)
     assert "LogitDecay" in names or names["loss"].detach() > 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("_own_folder")
+def test_plain_modules_train_on_a_tensor_and_load_as_the_page_says() -> None:
+    names: dict[str, Any] = {"Evaluation": Evaluation}
+    quick = 'accelerator="cpu", enable_progress_bar=False, callbacks=[Evaluation(num_samples=50)]'
+    assert "batch_size=32)" in PYTHON[2]
+    exec(PYTHON[2].replace("batch_size=32)", f"batch_size=32, {quick})"), names)
+    (loading,) = re.findall(r"`(lightning_gan\.load\(.*)`", TEXT)
+    loaded = eval(loading, names)
+    assert loaded.progress.images == 640
+    assert torch.equal(loaded.sample(3), names["gan"].sample(3))

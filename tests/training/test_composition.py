@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 from small_networks import network_of
 from tiny import NormedDiscriminator, composition
-from torch import Tensor
+from torch import Tensor, nn
 from zoo import Decoding, Styled
 
 from lightning_gan.augment import AdaptivePseudo, InstanceNoise
@@ -23,6 +23,7 @@ from lightning_gan.networks import (
     MLPGenerator,
     Packed,
     StyleGAN2Discriminator,
+    wrap,
 )
 from lightning_gan.objectives import BEGAN, NonSaturating, Objective, RelativisticPairing, TopK
 from lightning_gan.regularizers import (
@@ -142,6 +143,15 @@ RULES: dict[str, list[Rule]] = {
             True,
             "Mine judges by the error of a reconstruction, and MLPDiscriminator makes none: take",
             mends=(lambda: {"discriminator": autoencoder()},),
+        )
+    ],
+    "needs_features": [
+        Rule(
+            Mine,
+            True,
+            "Mine reads the discriminator's features, and PlainDiscriminator gives logits alone",
+            lambda: {"discriminator": wrap(nn.Linear(2, 1), channels=2, image_size=0)},
+            (lambda: {"discriminator": perceptron()},),
         )
     ],
     "foresees": [

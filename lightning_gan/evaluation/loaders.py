@@ -1,0 +1,124 @@
+"""Plain loaders as data that samples can be measured against."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, DistributedSampler, RandomSampler, SequentialSampler
+
+from lightning_gan.basics.images import to_uint8
+from lightning_gan.distributed import processes
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.networks.base import Generator
+from lightning_gan.training.batches import Batch, Batches
+
+MOST = 50_000
+"""Samples of a loader that others are measured against."""
+MEMORY = 2**31
+"""Bytes that they take at most."""
+
+
+@dataclass(frozen=True)
+class LoadedSplit:
+    """What a loader has given.
+
+    Args:
+        images: Grey levels (N, C, H, W), uint8, or points (N, D).
+        labels: Class indices (N,).
+    """
+
+    images: Tensor
+    labels: Tensor
+
+
+class LoaderData:
+    """The samples of plain loaders as a data module hands them out, read when first asked for.
+
+    At most 50,000 of a split, and 2 GiB. A data set is read in its own order, without touching the
+    random numbers of the training, so that the same samples are the same reference in each run.
+
+    Args:
+        generator: Whose samples look like these.
+        train: The loader of training; None where nothing is read.
+        held_out: That of held-out samples, which have none where None.
+    """
+
+    name = "loader"
+
+    def __init__(self, generator: Generator, train: object, held_out: object = None) -> None:
+        self.channels, self.num_classes = generator.channels, generator.num_classes
+        self.image_size: Any = generator.image_size
+        self.class_names = tuple(map(str, range(generator.num_classes)))
+        self._generator = generator
+        self._loaders = {"train": train, "val": held_out, "test": held_out}
+        self._splits: dict[str, LoadedSplit] = {}
+
+    def split(self, name: Literal["train", "val", "test"]) -> LoadedSplit:
+        """The samples of a split.
+
+        Raises:
+            ConfigurationError: If a stream has no order in which every process would read it.
+            DataError: If the samples do not fit the networks.
+        """
+        if name not in self._splits:
+            self._splits[name] = _read(self._loaders[name], self._generator)
+        return self._splits[name]
+
+
+class NothingHeldOut:
+    """A loader of one batch without samples: validations then measure what needs no reals.
+
+    Args:
+        generator: Whose samples have the shape.
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        self.shape = generator.sample_shape
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[Batch]:
+        yield torch.zeros(0, *self.shape), torch.zeros(0, dtype=torch.long)
+
+
+def _read(loader: object, generator: Generator) -> LoadedSplit:
+    """The first samples of a loader, in an order that is the same each time where there is one."""
+    nothing = [*NothingHeldOut(generator)]
+    batches, count = Batches(generator), 0
+    most = min(MOST, max(MEMORY // prod(generator.sample_shape), 1))
+    pairs = nothing
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for batch in [] if loader is None else _in_order(loader):
+            samples, labels = batches.pair(batch, "the reference")
+            pairs.append((samples.cpu(), labels.cpu()))
+            count += len(samples)
+            if count >= most:
+                break
+    samples, labels = (torch.cat(column)[:most] for column in zip(*pairs, strict=True))
+    return LoadedSplit(to_uint8(samples) if generator.image_size else samples, labels)
+
+
+def _in_order(loader: Any) -> Iterable[object]:  # noqa: ANN401 (whatever the Trainer takes)
+    """Passes over the samples of a loader in the order of its data set, if it has one.
+
+    Raises:
+        ConfigurationError: If it has none, and other processes would read other samples.
+    """
+    shuffles = (RandomSampler, SequentialSampler, DistributedSampler)
+    if isinstance(loader, DataLoader) and isinstance(loader.sampler, shuffles):
+        size, workers = loader.batch_size or 64, loader.num_workers
+        made: Iterable[object] = DataLoader(
+            loader.dataset, size, num_workers=workers, collate_fn=loader.collate_fn
+        )
+        return made
+    if processes.is_distributed():
+        raise ConfigurationError(
+            "Evaluation reads a plain loader for its reference, and this one gives each process "
+            "other samples: leave Evaluation out, or give a data module with a method split(name)."
+        )
+    return loader

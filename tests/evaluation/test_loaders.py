@@ -1,0 +1,142 @@
+"""Samples are measured against what plain loaders give."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from tiny import distance, picture_gan, points_gan, quiet_trainer, weights
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, SubsetRandomSampler, TensorDataset
+
+import lightning_gan
+from lightning_gan.callbacks import Evaluation
+from lightning_gan.errors import ConfigurationError, DataError
+from lightning_gan.evaluation import loaders
+from lightning_gan.evaluation.loaders import LoaderData, NothingHeldOut
+from lightning_gan.networks import MLPGenerator
+from lightning_gan.runs.record import RunRecord
+
+QUIET: dict[str, Any] = {"accelerator": "cpu", "enable_progress_bar": False}
+POINTS = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
+PICTURES = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+class Stream(IterableDataset[Tensor]):
+    """Points without a length."""
+
+    def __iter__(self) -> Iterator[Tensor]:
+        yield from POINTS
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    text = (folder / "version_0" / "evaluations.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        POINTS,
+        (POINTS, torch.zeros(64)),
+        TensorDataset(POINTS),
+        DataLoader(POINTS, 8, shuffle=True),  # type: ignore[arg-type]
+        Stream(),
+    ],
+    ids=["tensor", "tensors", "data set", "loader", "stream"],
+)
+def test_training_samples_alone_are_measured_against_once_the_budget_is_spent(
+    data: object, tmp_path: Path
+) -> None:
+    gan = points_gan(max_images=64)
+    few = [Evaluation(num_samples=100)]
+    trainer = lightning_gan.fit(gan, data, tmp_path, callbacks=few, batch_size=8, **QUIET)
+    (line,) = lines(tmp_path)
+    assert line["stamp"]["reference"]["count"] == 64
+    assert line["values"]["fid/identity"] > 0
+    assert trainer.callback_metrics["fid/identity"] == pytest.approx(line["values"]["fid/identity"])
+    assert (tmp_path / "version_0" / "checkpoints" / "best.ckpt").is_file()
+    assert (tmp_path / "version_0" / "samples").is_dir()
+    assert RunRecord.read(tmp_path / "version_0").values["fid/identity"] > 0
+
+
+def test_a_run_of_epochs_is_measured_at_its_end_and_where_asked_for(tmp_path: Path) -> None:
+    few = [Evaluation(num_samples=100)]
+    options = QUIET | {"callbacks": few, "max_epochs": 4, "batch_size": 8}
+    lightning_gan.fit(points_gan(), POINTS, tmp_path / "a", **options)
+    assert [line["run"]["images_seen"] for line in lines(tmp_path / "a")] == [256]
+    options["callbacks"] = [Evaluation(num_samples=100)]
+    lightning_gan.fit(points_gan(validate_every=128), POINTS, tmp_path / "b", **options)
+    assert [line["run"]["images_seen"] for line in lines(tmp_path / "b")] == [128, 256]
+
+
+def test_pictures_of_a_loader_are_measured_and_the_training_is_the_same(tmp_path: Path) -> None:
+    loader = DataLoader(TensorDataset(PICTURES), 8, shuffle=True)
+    gan, other = picture_gan(max_images=80), picture_gan(max_images=80)
+    torch.manual_seed(5)
+    few = [Evaluation(num_samples=100)]
+    lightning_gan.fit(gan, loader, tmp_path / "a", callbacks=few, **QUIET)
+    torch.manual_seed(5)
+    lightning_gan.fit(other, loader, tmp_path / "b", limit_val_batches=0, **QUIET)
+    assert distance(weights(gan), weights(other)) == 0
+    (line,) = lines(tmp_path / "a")
+    assert {"fid/pixel", "precision/pixel"} <= line["values"].keys()
+    assert not (tmp_path / "b" / "version_0" / "evaluations.jsonl").exists()
+
+
+def test_the_reference_is_the_data_set_in_its_own_order_whatever_the_loader_draws() -> None:
+    generator, data = MLPGenerator(2, 0), TensorDataset(POINTS, torch.arange(64))
+    before = torch.random.get_rng_state()
+    for loader in (DataLoader(data, 7), DataLoader(data, 8, shuffle=True, drop_last=True)):
+        assert torch.equal(LoaderData(generator, loader).split("train").images, POINTS)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    chosen = DataLoader(data, 8, sampler=SubsetRandomSampler([3, 5]))
+    assert len(LoaderData(generator, chosen).split("train").images) == 2
+    assert len(LoaderData(generator, chosen).split("val").images) == 0
+
+
+def test_no_more_is_read_than_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    loader = DataLoader(TensorDataset(POINTS), 8)
+    monkeypatch.setattr(loaders, "MOST", 20)
+    assert len(LoaderData(MLPGenerator(2, 0), loader).split("train").images) == 20
+    with pytest.raises(DataError, match="The first batch of the reference has the shape"):
+        LoaderData(MLPGenerator(3, 0), loader).split("train")
+
+
+@pytest.mark.filterwarnings("ignore:.*number of training batches.*")
+def test_a_trainer_with_both_loaders_measures_at_its_validations() -> None:
+    evaluation = Evaluation(num_samples=100)
+    trainer = quiet_trainer(callbacks=[evaluation], max_epochs=1, limit_val_batches=1)
+    loader = DataLoader(TensorDataset(POINTS), 8)
+    trainer.fit(points_gan(), loader, loader)
+    assert trainer.callback_metrics["fid/identity"] > 0
+
+
+@pytest.mark.filterwarnings("ignore:.*(have no `val_dataloader`|number of training batches).*")
+def test_what_will_not_be_measured_is_said_before_training() -> None:
+    loader = DataLoader(TensorDataset(POINTS), 8)
+    few = Evaluation(num_samples=100)
+    trainer = quiet_trainer(callbacks=[few], max_epochs=1, limit_val_batches=1)
+    with pytest.warns(UserWarning, match="Evaluation will measure nothing, since it does so at"):
+        trainer.fit(points_gan(), loader)
+    trainer = quiet_trainer(callbacks=[few], limit_val_batches=1)
+    with pytest.raises(ConfigurationError, match="there are held-out batches alone"):
+        trainer.validate(points_gan(), loader, verbose=False)
+
+
+def test_a_schedule_of_the_trainers_own_is_kept(tmp_path: Path) -> None:
+    options = QUIET | {"callbacks": [Evaluation(num_samples=100), ModelCheckpoint()]}
+    lightning_gan.fit(
+        points_gan(), POINTS, tmp_path, max_epochs=3, check_val_every_n_epoch=1, **options
+    )
+    assert len(lines(tmp_path)) == 3
+
+
+def test_nothing_held_out_is_one_empty_batch() -> None:
+    (batch,) = NothingHeldOut(MLPGenerator(2, 0))
+    assert batch[0].shape == (0, 2)
