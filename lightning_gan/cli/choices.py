@@ -36,10 +36,10 @@ def choices_for(base: type) -> dict[str, type]:
     return dict(sorted(found.items())) or {base.__name__: base}
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The known word most like ``word``, whatever its case; None if none is near."""
     by_case = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word.lower(), by_case, 1)
+    near = difflib.get_close_matches(word.lower(), by_case, 1, cutoff)
     return by_case[near[0]] if near else None
 
 

@@ -9,11 +9,12 @@ from typing import Any, NoReturn
 from jsonargparse import DefaultHelpFormatter, Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
-from lightning_gan.cli.choices import choices_for, classes_in, nearest
+from lightning_gan.cli.choices import classes_in
 from lightning_gan.cli.construction import Escape, escaping
 from lightning_gan.cli.documentation import shown
 from lightning_gan.cli.kinds import in_words
 from lightning_gan.cli.markup import plain
+from lightning_gan.cli.mistakes import explained
 from lightning_gan.errors import ConfigurationError
 
 KEY = re.compile(r'Parser key "([^"]+)":\s*')
@@ -114,22 +115,5 @@ def _sentence(chain: list[BaseException]) -> str:
     refusals = [refusal for refusal in chain if isinstance(refusal, Refusal)]
     option = "--" + ".".join(refusal.key for refusal in refusals if refusal.key)
     reason = KEY.sub("", str(chain[-1]).strip()).partition("\n")[0].rstrip(".")
-    reason = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", reason)
-    where = f"{option}: " if option != "--" else ""
-    return f"{where}{reason}{_hint(refusals[-1], reason, option)}"
-
-
-def _hint(refusal: Refusal, reason: str, option: str) -> str:
-    """Ends the sentence with what the word in quotes, or after a colon, was meant to be."""
-    found = re.search(r"'([^']+)'|: ([^\s,]+)", reason)
-    word = (found[1] or found[2]).lstrip("-").partition("=")[0] if found else ""
-    actions = {action.dest: action for action in refusal.parser._actions}
-    if not refusal.key:  # it is about an option that does not exist, or is missing
-        near = nearest(word, actions)
-        prefix = option if option == "--" else f"{option}."
-        return f"; did you mean {prefix}{near}?" if near and word not in actions else "."
-    classes = classes_in(getattr(actions.get(refusal.key), "_typehint", None))
-    known = {name for base in classes for name in choices_for(base)}
-    near = nearest(word.rpartition(".")[2], known)
-    hint = f"did you mean {near}?" if near else f"{option}.help lists what there is."
-    return f"; {hint}" if known else "."
+    text = explained(reason, option, refusals[-1].parser, refusals[0].parser)
+    return text if text.endswith("?") else f"{text}."

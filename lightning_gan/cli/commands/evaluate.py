@@ -21,7 +21,7 @@ from lightning_gan.checkpoints.files import checkpoint_in
 from lightning_gan.cli.functions import device_called, import_modules
 from lightning_gan.datamodules import RealData
 from lightning_gan.datamodules.pictures import decode, find_pictures
-from lightning_gan.errors import ConfigurationError, DataError
+from lightning_gan.errors import ConfigurationError, DataError, WeightsError
 from lightning_gan.evaluation.panel import Measure, Panel, default_num_samples
 from lightning_gan.evaluation.sampling import MeasuredSamples
 from lightning_gan.evaluation.stamped_values import StampedValues, circumstances
@@ -80,6 +80,10 @@ def evaluate(
         raise ConfigurationError("evaluate: give either --ckpt_path FILE or --samples FOLDER.")
     if output.is_dir():
         raise ConfigurationError(f"--output {output} is a folder: give a file.")
+    if samples is not None and not samples.is_dir():
+        raise ConfigurationError(f"--samples {samples} is no folder: give one with pictures.")
+    if ckpt_path is not None and not checkpoint_in(ckpt_path).is_file():
+        raise WeightsError(f"There is no checkpoint at {ckpt_path}: check --ckpt_path.")
     started = time.perf_counter()
     import_modules(modules)
     place = device_called(device)
