@@ -31,9 +31,11 @@ class RealData(LightningDataModule):
     Attributes:
         name: Short name of the data, such as ``"mnist"``.
         channels: Channels of an image, or coordinates of a point.
-        image_size: Height and width in pixels; 0 for points.
+        image_size: Height and width in pixels, one number where they are equal; 0 for points.
         num_classes: Number of classes; 0 where there are none.
         class_names: Their names, by label.
+        content: What the samples are, where the arguments do not say it: how many, and a hash. Only
+            with the same does a run go on.
 
     Args:
         batch_size: Samples a batch and process.
@@ -47,9 +49,10 @@ class RealData(LightningDataModule):
     is_base = True  # no choice on the command line
     name: str
     channels: int
-    image_size: int
+    image_size: int | tuple[int, int]
     num_classes: int
     class_names: tuple[str, ...]
+    content: dict[str, int | str] | None = None
 
     def __init__(self, batch_size: int = 64, seed: int = 0, flip: bool = False) -> None:
         super().__init__()

@@ -42,6 +42,7 @@ class Digits(RealData):
 
     name = "digits"
     channels = 1
+    image_size: int
     num_classes = 10
     class_names = DIGIT_NAMES
 

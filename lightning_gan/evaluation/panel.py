@@ -69,9 +69,12 @@ class EvaluationData(Protocol):
 
     name: str
     channels: int
-    image_size: int
     num_classes: int
     class_names: tuple[str, ...]
+
+    @property
+    def image_size(self) -> int | tuple[int, int]:
+        """Height and width, one number where they are equal; 0 for points."""
 
     def split(self, name: Literal["train", "val", "test"]) -> Samples:
         """The samples of a split."""
@@ -327,7 +330,8 @@ class Panel:
         if measured.duplicates is not None and len(pairs := measured.duplicates.closest):
             found["closest_pairs"] = grid(rows(pairs.flatten()).cpu(), COLUMNS)
         if measured.memorisation is not None and len(copies := measured.memorisation.closest):
-            reals = from_uint8(self.data.split("train").images[copies[:, 1]])
+            reals = self.data.split("train").images[copies[:, 1]]
+            reals = from_uint8(reals) if reals.dtype == torch.uint8 else reals
             both = torch.stack([rows(copies[:, 0]).cpu(), reals], 1)
             found["nearest_training"] = grid(both.flatten(0, 1), COLUMNS)
         return found

@@ -231,10 +231,10 @@ def test_no_measurement_and_no_file_are_refused(capsys: pytest.CaptureFixture[st
 
 
 def test_pictures_are_read_as_they_are(tmp_path: Path) -> None:
-    from lightning_gan.cli.commands.evaluate import _of_folder
+    from lightning_gan.cli.commands.evaluate import _of_files
 
     images = digits(tmp_path / "real", 5)
-    source = _of_folder(tmp_path / "real", Digits(), torch.device("cpu"))
+    source = _of_files(tmp_path / "real", Digits(), torch.device("cpu"))
     read = source.rows(torch.arange(5))
     levels = ((read + 1) * 127.5).round().to(torch.uint8)
     assert {x.numpy().tobytes() for x in levels} == {x.numpy().tobytes() for x in images}

@@ -7,20 +7,27 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from lightning_gan.basics.images import from_uint8, save_png
 from lightning_gan.basics.version import versions
 from lightning_gan.checkpoints.files import checkpoint_in
-from lightning_gan.cli.functions import device_called, import_modules
+from lightning_gan.cli.functions import device_called, import_modules, note
 from lightning_gan.datamodules import RealData
-from lightning_gan.datamodules.pictures import decode, find_pictures
+from lightning_gan.datamodules.listing import list_pictures
+from lightning_gan.datamodules.pictures import (
+    OpenFile,
+    UnreadableError,
+    decode,
+    quietly,
+    refuse_damaged,
+    size_of,
+)
 from lightning_gan.errors import ConfigurationError, DataError, WeightsError
 from lightning_gan.evaluation.panel import Measure, Panel, default_num_samples
 from lightning_gan.evaluation.sampling import MeasuredSamples
@@ -30,6 +37,8 @@ from lightning_gan.metrics.chunks import chunks
 from lightning_gan.metrics.samples import picture_hashes
 from lightning_gan.runs.drawn import GRID, POINTS
 from lightning_gan.training.sampling import BLOCK, Sampling
+
+T = TypeVar("T")
 
 
 def evaluate(
@@ -57,7 +66,8 @@ def evaluate(
     Args:
         data: What to compare with.
         ckpt_path: A checkpoint, or a run's folder; or else samples must be given.
-        samples: A folder of pictures of the data's size, or with the points.csv of predict.
+        samples: A folder or zip file of pictures of the data's size, or a folder with the
+            points.csv of predict.
         measures: All that fit if left out.
         extractor: The data's own if left out.
         classifier: The extractor if left out.
@@ -90,7 +100,7 @@ def evaluate(
     data.prepare_data()
     data.setup()
     if samples is not None:
-        source = _of_folder(samples, data, place)
+        source = _of_files(samples, data, place)
     else:
         assert ckpt_path is not None
         count = default_num_samples(data) if num_samples is None else num_samples
@@ -147,61 +157,91 @@ def _of_checkpoint(
     return _Samples(samples.count, samples.blocks(gan), rows, samples.stamp(), about)
 
 
-def _of_folder(folder: Path, data: RealData, device: torch.device) -> _Samples:
+def _of_files(place: Path, data: RealData, device: torch.device) -> _Samples:
     """Pictures in a folder, of the size of the data, or points in a file.
 
     Their order is that of what they hold, so that neither names nor folders decide which splits
     and which neighbours they fall among.
 
     Raises:
-        DataError: If there are less than two, or one is of another size.
+        DataError: If there are less than two, or some cannot be read or are of another size.
     """
+    rows: Callable[[Tensor], Tensor]
     if data.image_size == 0:
-        points = read_points(folder / POINTS, data.channels)
+        points = read_points(place / POINTS, data.channels)
         points = points[picture_hashes(points).argsort(stable=True)]
         count, rows, quantisation = len(points), points.__getitem__, "none"
     else:
-        found = (folder / found.path for found in find_pictures(folder) if found.path != GRID)
-        paths = sorted(found, key=_content)
-        count, rows, quantisation = len(paths), partial(_pictures, paths, data), "uint8"
+        pictures = _Pictures(place, data)
+        count, rows, quantisation = len(pictures.paths), pictures.__getitem__, "uint8"
     if count < 2:
-        raise DataError(f"There are {count} samples in '{folder}': give at least 2.")
+        raise DataError(f"There are {count} samples in '{place}': give at least 2.")
     numbered = (
         (number, rows(torch.arange(start, start + size)).to(device))
         for number, start, size in chunks(count, BLOCK)
     )
     stamp: dict[str, Any] = {"source": "files", "count": count, "quantisation": quantisation}
     stamp["order"] = "content"
-    return _Samples(count, numbered, rows, stamp, {"samples": str(folder)})
+    return _Samples(count, numbered, rows, stamp, {"samples": str(place)})
 
 
-def _content(path: Path) -> bytes:
-    """A hash of what a file holds.
+class _Pictures:
+    """The pictures of a folder or zip file as images, by their numbers, which what they hold gives.
+
+    Args:
+        place: The folder or zip file.
+        data: What they must have the size of.
 
     Raises:
-        DataError: If it cannot be read.
+        DataError: If one is no picture or of another size.
     """
-    try:
-        return hashlib.blake2b(path.read_bytes()).digest()
-    except OSError as error:
-        raise DataError(
-            f"The picture '{path}' cannot be read ({error.strerror}): mend it or take it away."
-        ) from error
+
+    def __init__(self, place: Path, data: RealData) -> None:
+        source, pictures, passed_over = list_pictures(place)
+        self.paths = [picture.path for picture in pictures if picture.path != GRID]
+        if passed_over.count:
+            note(f"{len(self.paths):,} samples in {place}; {passed_over}.")
+        self._channels, size = data.channels, data.image_size
+        self._size = size if isinstance(size, tuple) else (size, size)
+        self._source = source
+        sizes = self._all(self.paths, size_of)
+        others = [path for path, found in sizes.items() if found != self._size]
+        if others:
+            (height, width), more = sizes[others[0]], len(others) - 1
+            also = f" ({more:,} more have other sizes, too)" if more else ""
+            raise DataError(
+                f"The picture '{place / others[0]}' has {width} x {height} pixels, but {data.name} "
+                f"has {self._size[1]} x {self._size[0]}{also}: resizing would change the values, "
+                "so give samples of that size."
+            )
+        hashes = self._all(self.paths, _content)
+        self.paths.sort(key=hashes.__getitem__)
+
+    def __getitem__(self, numbers: Tensor) -> Tensor:
+        """The images (n, C, H, W) of those numbers (n,), in [-1, 1]."""
+        decoding = partial(decode, size=self._size, channels=self._channels)
+        paths = [self.paths[number] for number in numbers.tolist()]
+        levels = self._all(paths, decoding)
+        return from_uint8(torch.from_numpy(np.stack([levels[path] for path in paths])))
+
+    def _all(self, paths: list[str], look: Callable[[OpenFile], T]) -> dict[str, T]:
+        """What a look at each file gives; those that cannot be read are refused together."""
+        found, damaged = {}, {}
+        with quietly():
+            for path in paths:
+                try:
+                    found[path] = look(partial(self._source.file, path))
+                except UnreadableError as error:
+                    damaged[str(self._source.root / path)] = str(error)
+        refuse_damaged(damaged)
+        return found
 
 
-def _pictures(paths: list[Path], data: RealData, numbers: Tensor) -> Tensor:
-    """The pictures of those numbers, if they have the size of the data."""
-    size, levels = data.image_size, []
-    for path in (paths[number] for number in numbers.tolist()):
-        levels.append(torch.from_numpy(decode(path, size, data.channels).copy()))
-        with Image.open(path) as file:
-            if file.size != (size, size):
-                raise DataError(
-                    f"The picture '{path}' has {file.width} x {file.height} pixels, but "
-                    f"{data.name} has {size} x {size}: resizing would change the values, so give "
-                    "samples of that size."
-                )
-    return from_uint8(torch.stack(levels))
+def _content(open_file: OpenFile) -> bytes:
+    """A hash of what a file holds."""
+    file = open_file()
+    content = file.read_bytes() if isinstance(file, Path) else file.read()
+    return hashlib.blake2b(content).digest()
 
 
 def read_points(path: Path, dimensions: int) -> Tensor:

@@ -97,13 +97,13 @@ def default_classifier(data_name: str) -> str | None:
     return {"digits": "digits_cnn", "mnist": "mnist_cnn", "cifar10": "cifar10_cnn"}.get(data_name)
 
 
-def default_extractor(data_name: str, channels: int, image_size: int) -> str:
+def default_extractor(data_name: str, channels: int, image_size: int | tuple[int, int]) -> str:
     """The extractor to take where the user names none; nothing that needs a download.
 
     Args:
         data_name: Name of the data, as in ``mnist``.
         channels: Channels of the images, or numbers per point.
-        image_size: Side of the images in pixels; 0 for points.
+        image_size: Height and width in pixels, one number where they are equal; 0 for points.
     """
     if image_size == 0:
         return "identity"
