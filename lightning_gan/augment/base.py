@@ -27,6 +27,10 @@ class Augmentation(Part, nn.Module):
         """Augments samples (N, ...), keeping shape and type."""
         raise NotImplementedError
 
+    def prepared(self, real: Tensor, random: RandomStream) -> Tensor:
+        """Reals (N, ...) as they enter updates and validations: unchanged, unless overridden."""
+        return real
+
     def reals(self, real: Tensor, fake: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:
         """What the discriminator is told to be real (N, ...): the reals, unless overridden."""
         return real

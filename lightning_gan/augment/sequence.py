@@ -36,6 +36,12 @@ class Augmentations(Augmentation):
             samples = part(samples, random, value_of)
         return samples
 
+    def prepared(self, real: Tensor, random: RandomStream) -> Tensor:
+        """What every part, in turn, makes of the reals (N, ...) of any update."""
+        for part in self._each():
+            real = part.prepared(real, random)
+        return real
+
     def reals(self, real: Tensor, fake: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:
         """What every part, in turn, makes of the reals (N, ...)."""
         for part in self._each():

@@ -147,6 +147,7 @@ class Game:
             start = len(real) * rank + first
             shard = Shard(len(real) * processes, start, len(piece))
             random = self.seeds.stream(player.name, update, shard, like=real)
+            piece = self.reals(piece, random)
             # bfloat16 logits would make the gradient of a gradient useless.
             discriminate = self._discriminate(random, value_of, precise=bool(by_input))
             drawn, z, fake = self._fakes(player, classes, random, discriminate, real.dtype)
@@ -173,6 +174,11 @@ class Game:
                 discriminator_optimizer=discriminator_optimizer,
                 is_last=first + size >= len(real),
             )
+
+    def reals(self, real: Tensor, random: RandomStream) -> Tensor:
+        """Reals (N, ...) as both players' updates see them."""
+        augmentation = self.parts.augmentation
+        return real if augmentation is None else augmentation.prepared(real, random)
 
     def latents(self, random: RandomStream) -> Tensor:
         """Latents (N, latent_dim) from the prior."""

@@ -38,6 +38,7 @@ def validate(
     if not len(real):
         return []
     random = game.seeds.stream("held-out", batch, shard, like=real)
+    real = game.reals(real, random)
     with _as_in_training(game, len(real)):
         z = game.latents(random)
         fake = game.parts.generator.generate(z, labels, random).to(real.dtype)
@@ -53,6 +54,7 @@ def validation_logits(game: Game, real: Tensor, labels: Tensor, batch: int, shar
     if not len(real):
         return real.new_zeros(0)
     random = game.seeds.stream("scored", batch, shard, like=real)
+    real = game.reals(real, random)
     with _as_in_training(game, len(real)):
         return _plain_step(game, real, real, labels, real, random).judged("real").real_logits
 
