@@ -29,7 +29,8 @@ class Recipe:
         """The recipe of that name."""
         text = recipe_file(name).read_text(encoding="utf-8")
         lines = [line[2:] for line in text.splitlines() if line.startswith("#")]
-        return cls(" ".join(lines[1:]), yaml.safe_load(text))
+        ours, _, _ = " ".join(lines[1:]).partition(" Recorded: ")  # of a run, not of the recipe
+        return cls(ours, yaml.safe_load(text))
 
     @property
     def model(self) -> dict[str, Any]:
