@@ -27,6 +27,7 @@ from lightning_gan.callbacks.recorder import Recorder
 from lightning_gan.callbacks.sample_grid import SampleGrid
 from lightning_gan.callbacks.summary import summary
 from lightning_gan.checkpoints.files import newest_checkpoint
+from lightning_gan.checkpoints.parts import public_path
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.evaluation.panel import MEASURES, EvaluationData, extractor_for
 from lightning_gan.gan import GAN
@@ -99,6 +100,14 @@ def default_callbacks(
             distance = f"fid/{extractor_for(data, evaluation.extractor).name}"
             usual.append(BestCheckpoint(distance))
     return [*asked, *(each for each in usual if not any(isinstance(a, type(each)) for a in asked))]
+
+
+def described(callback: Callback) -> dict[str, Any]:
+    """A usual callback as a configuration names it."""
+    path = public_path(type(callback))
+    if isinstance(callback, BestCheckpoint):
+        return {"class_path": path, "init_args": {"distance": callback.monitor}}
+    return {"class_path": path}
 
 
 def fit(
