@@ -171,8 +171,11 @@ def values_in(folder: Path) -> list[dict[str, str]]:
     """The rows of a curve but for what the clock says."""
     with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
         rows = [*csv.DictReader(file)]
-    kept = ("loss/", "gan/", "fid/", "val/", "progress/")
-    return [{name: row[name] for name in row if name.startswith(kept)} for row in rows]
+    kept = ("loss/", "gan/", "fid/", "val/")
+    return [
+        {name: row[name] for name in row if name.startswith(kept) or name == "progress/images"}
+        for row in rows
+    ]
 
 
 def identity_in(folder: Path) -> object:
