@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from lightning_gan.basics.texts import folded
 from lightning_gan.callbacks.balance import Balance
 from lightning_gan.callbacks.base import is_dry_run, run_folder
 from lightning_gan.callbacks.collapse import CollapseGuard
@@ -25,7 +26,7 @@ from lightning_gan.callbacks.loggers import CSVCurve
 from lightning_gan.callbacks.progress_bar import ImagesBar
 from lightning_gan.callbacks.recorder import Recorder
 from lightning_gan.callbacks.sample_grid import SampleGrid
-from lightning_gan.callbacks.summary import summary
+from lightning_gan.callbacks.summary import LABELS, summary
 from lightning_gan.checkpoints.files import newest_checkpoint
 from lightning_gan.checkpoints.parts import public_path
 from lightning_gan.errors import ConfigurationError
@@ -190,7 +191,7 @@ def finish(trainer: Trainer, gan: GAN, data: Any) -> None:  # noqa: ANN401 (as f
     if hasattr(data, "val_dataloader") and gan.images_validated != gan.progress.images:
         trainer.validate(gan, data, verbose=False, weights_only=True)
     if trainer.is_global_zero:
-        sys.stdout.write(summary(trainer, gan) + "\n")
+        sys.stdout.write(folded(summary(trainer, gan), sys.stdout, LABELS) + "\n")
 
 
 def forget_if_unused(curve: CSVCurve) -> None:

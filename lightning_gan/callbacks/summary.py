@@ -14,6 +14,9 @@ from lightning_gan.metrics.balance import BalanceResult
 from lightning_gan.metrics.frechet import FrechetResult
 from lightning_gan.metrics.modes import ModesResult
 
+LABELS = 12
+"""Columns that stand before what is said, with what it is about."""
+
 
 def summary(trainer: Trainer, gan: GAN) -> str:
     """The final balance, distance and modes, and where everything lies."""
@@ -26,7 +29,7 @@ def summary(trainer: Trainer, gan: GAN) -> str:
             if not path.exists():
                 continue
             lines.append(f"Checkpoint  {path}")
-            lines.append(f"Draw more   lightning-gan predict --ckpt_path {path} --n 64")
+            lines.append(f"Draw more   lightning-gan predict --ckpt_path {folder} --n 64")
     return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
+from lightning_gan.basics.texts import folded
 from lightning_gan.callbacks.base import is_dry_run, run_folder
 from lightning_gan.callbacks.dashboards import open_wandb, wandb_logger
 from lightning_gan.callbacks.fitting import (
@@ -27,7 +28,7 @@ from lightning_gan.callbacks.loggers import CSVCurve
 from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.callbacks.preemption import disable_slurm_requeue, refuse_slurm_checkpoints
 from lightning_gan.callbacks.recorder import Recorder, title_of
-from lightning_gan.callbacks.summary import measured, write_reports
+from lightning_gan.callbacks.summary import LABELS, measured, write_reports
 from lightning_gan.checkpoints.files import newest_checkpoint, read_checkpoint
 from lightning_gan.checkpoints.identity import changes, identity_of, setting_of
 from lightning_gan.checkpoints.record import own_state
@@ -375,8 +376,11 @@ class CLI(LightningCLI):
     def after_validate(self) -> None:
         """Prints what was measured, and writes it to a file beside the checkpoint."""
         if self.trainer.is_global_zero:
-            sys.stdout.write(measured(self.trainer, self.model) + "\n")
-            sys.stdout.write(write_reports(self.trainer, self._measured_run()))
+            for text in (measured(self.trainer, self.model) + "\n", self._write_reports()):
+                sys.stdout.write(folded(text, sys.stdout, LABELS))
+
+    def _write_reports(self) -> str:
+        return write_reports(self.trainer, self._measured_run())
 
     before_test, after_test = before_validate, after_validate
 
