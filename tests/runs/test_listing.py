@@ -52,10 +52,10 @@ def test_a_list_shows_the_names_that_runs_were_given(tmp_path: Path) -> None:
     write_run(tmp_path / "version_0", record(0))
     write_run(tmp_path / "version_1", record(1, differs={"lr": 1}, name="mlp_ring lr=1 seed=1"))
     runs, _ = find_runs([tmp_path])
-    assert "name" not in cells(runs)[0]
+    assert [row["differs"] for row in cells(runs)] == ["-", "lr=1"]
     write_run(tmp_path / "version_2", record(2, name="higher rate"))
     runs, _ = find_runs([tmp_path])
-    assert [row["name"] for row in cells(runs)] == ["-", "-", "higher rate"]
+    assert [row["name, or differs"] for row in cells(runs)] == ["-", "lr=1", "higher rate"]
     assert [run.given_name for run in runs] == [None, None, "higher rate"]
 
 
