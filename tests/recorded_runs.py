@@ -47,7 +47,7 @@ def record(seed: int = 0, **fields: Any) -> RunRecord:
     start = Segment("2026-11-29T10:00:00+00:00", 0, 1, 256, "cpu", 1, {"torch": "2.14.1"})
     usual: dict[str, Any] = {
         "id": "0123abcd",
-        "name": f"mlp_ring, seed {seed}",
+        "name": f"mlp_ring seed={seed}",
         "recipe": "mlp_ring",
         "differs": {},
         "seed": seed,

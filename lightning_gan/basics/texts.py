@@ -1,4 +1,8 @@
-"""Texts from files, made harmless for a terminal."""
+"""Texts as a terminal shows them: harmless, and broken between words."""
+
+import shutil
+import textwrap
+from typing import TextIO
 
 
 def printable(text: str) -> str:
@@ -20,3 +24,23 @@ def shortened(text: str, most: int) -> str:
     """``text``, printable, with an ellipsis for what is beyond ``most`` characters."""
     text = printable(text)
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def folded(text: str, stream: TextIO, indent: int = 0) -> str:
+    """``text`` with lines no wider than a terminal; as it is where ``stream`` is none.
+
+    Words, paths and numbers stay whole. Further lines of a line stand ``indent`` to the right.
+    """
+    if not stream.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return "\n".join(
+        textwrap.fill(
+            line,
+            width,
+            subsequent_indent=" " * indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in text.split("\n")
+    )

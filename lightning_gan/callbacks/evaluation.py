@@ -156,7 +156,7 @@ class Evaluation(GANCallback):
         blocks = samples.blocks(gan, trainer.global_rank, trainer.world_size)
         total = -(-samples.count // (BLOCK * trainer.world_size))
         hidden = trainer.progress_bar_callback is None or not trainer.is_global_zero
-        yield from tqdm(blocks, "measuring", total, leave=False, disable=hidden, delay=2.0)
+        yield from tqdm(blocks, "measuring", total, leave=False, disable=hidden or None, delay=2)
 
     def panel(self, trainer: Trainer, gan: GAN) -> Panel:
         """What measures; built when first needed, rank zero first, who fills the cache.

@@ -16,6 +16,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
+from lightning_gan.basics.texts import folded
 from lightning_gan.callbacks.balance import Balance
 from lightning_gan.callbacks.base import is_dry_run, run_folder
 from lightning_gan.callbacks.collapse import CollapseGuard
@@ -27,8 +28,9 @@ from lightning_gan.callbacks.loggers import CSVCurve
 from lightning_gan.callbacks.progress_bar import ImagesBar
 from lightning_gan.callbacks.recorder import Recorder, draw_curves_of
 from lightning_gan.callbacks.sample_grid import SampleGrid
-from lightning_gan.callbacks.summary import summary
+from lightning_gan.callbacks.summary import LABELS, summary
 from lightning_gan.checkpoints.files import newest_checkpoint
+from lightning_gan.checkpoints.parts import public_path
 from lightning_gan.errors import ConfigurationError, at_least, check_range
 from lightning_gan.evaluation.loaders import LoaderData, NothingHeldOut
 from lightning_gan.evaluation.panel import MEASURES, EvaluationData, extractor_for
@@ -102,6 +104,14 @@ def default_callbacks(
             distance = f"fid/{extractor_for(data, evaluation.extractor).name}"
             usual.append(BestCheckpoint(distance))
     return [*asked, *(each for each in usual if not any(isinstance(a, type(each)) for a in asked))]
+
+
+def described(callback: Callback) -> dict[str, Any]:
+    """A usual callback as a configuration names it."""
+    path = public_path(type(callback))
+    if isinstance(callback, BestCheckpoint):
+        return {"class_path": path, "init_args": {"distance": callback.monitor}}
+    return {"class_path": path}
 
 
 def fit(
@@ -221,7 +231,7 @@ def finish(trainer: Trainer, gan: GAN, data: Any) -> None:  # noqa: ANN401 (as f
         trainer.validate(gan, data, verbose=False, weights_only=True)
     if trainer.is_global_zero:
         draw_curves_of(trainer)
-        sys.stdout.write(summary(trainer, gan) + "\n")
+        sys.stdout.write(folded(summary(trainer, gan), sys.stdout, LABELS) + "\n")
 
 
 def forget_if_unused(curve: CSVCurve) -> None:

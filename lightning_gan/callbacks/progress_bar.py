@@ -1,6 +1,8 @@
-"""One bar for the whole training, counted in images."""
+"""The progress of the whole training, counted in images: a bar, or lines in a file."""
 
-from typing import Any
+import sys
+import time
+from typing import Protocol, TextIO
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ProgressBar
@@ -11,9 +13,98 @@ from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.balance import BalanceResult
 
+BETWEEN_LINES = 10.0
+"""Seconds between two lines of progress, where it is written to a file."""
+
+
+class Progress(Protocol):
+    """What shows how many images were seen."""
+
+    def show(self, images: int, numbers: dict[str, str]) -> None:
+        """Shows the images seen so far, and live numbers."""
+
+    def close(self) -> None:
+        """Shows the last state."""
+
+
+class Bar:
+    """A bar in a terminal or notebook.
+
+    Args:
+        seen: Images that were seen before.
+        total: Images there will be; None if that is open.
+        refresh: Seconds between two updates.
+    """
+
+    def __init__(self, seen: int, total: int | None, refresh: float) -> None:
+        self._bar = tqdm(
+            total=total,
+            initial=seen,
+            desc="images",
+            unit="",
+            unit_scale=True,
+            mininterval=refresh,
+            dynamic_ncols=True,
+            smoothing=0.05,
+        )
+
+    def show(self, images: int, numbers: dict[str, str]) -> None:
+        """Advances the bar."""
+        self._bar.update(images - self._bar.n)
+        if numbers:
+            self._bar.set_postfix(numbers, refresh=False)
+
+    def close(self) -> None:
+        """Leaves the bar as it is."""
+        self._bar.close()
+
+
+class Lines:
+    """Lines in a file, ``images 12,800 of 150,016 (9 %), 928/s, D(x)=0.63, D(G(z))=0.37``.
+
+    Args:
+        seen: Images that were seen before.
+        total: Images there will be; None if that is open.
+        file: Where they are written.
+    """
+
+    def __init__(self, seen: int, total: int | None, file: TextIO) -> None:
+        self._total = total
+        self._file = file
+        self._latest: tuple[int, dict[str, str]] = (seen, {})
+        self._written = (seen, time.monotonic())
+        self._write(seen, {}, rate=None)
+
+    def show(self, images: int, numbers: dict[str, str]) -> None:
+        """Writes a line if the last one is some time ago."""
+        self._latest = (images, numbers)
+        if time.monotonic() - self._written[1] >= BETWEEN_LINES:
+            self._write_latest()
+
+    def close(self) -> None:
+        """Writes the last state, unless it stands there."""
+        if self._latest[0] != self._written[0]:
+            self._write_latest()
+
+    def _write_latest(self) -> None:
+        (images, numbers), (before, then), now = self._latest, self._written, time.monotonic()
+        self._write(images, numbers, rate=(images - before) / max(now - then, 1e-9))
+        self._written = (images, now)
+
+    def _write(self, images: int, numbers: dict[str, str], rate: float | None) -> None:
+        total = self._total
+        of = f" of {total:,} ({100 * images / total:.0f} %)" if total else ""
+        parts = [f"images {images:,}{of}"]
+        parts += [] if rate is None else [f"{rate:,.0f}/s"]
+        parts += [f"{name}={value}" for name, value in numbers.items()]
+        self._file.write(", ".join(parts) + "\n")
+        self._file.flush()
+
 
 class ImagesBar(GANCallback, ProgressBar):
     """Shows the images seen, images a second, and the live balance D(x), D(G(z)).
+
+    In a terminal it is a bar; in a file, such as the log of a job, a line every ten seconds.
 
     Args:
         refresh: Seconds between two updates of the bar.
@@ -22,7 +113,7 @@ class ImagesBar(GANCallback, ProgressBar):
     def __init__(self, refresh: float = 0.5) -> None:
         super().__init__()
         self.refresh = refresh
-        self._bar: Any = None
+        self._progress: Progress | None = None
         self._enabled = True
 
     def disable(self) -> None:
@@ -36,31 +127,23 @@ class ImagesBar(GANCallback, ProgressBar):
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:
         """Opens the bar at the images that were seen before."""
         if self._enabled and trainer.is_global_zero:
-            self._bar = tqdm(
-                total=gan.max_images,
-                initial=_images(gan),
-                desc="images",
-                unit="",
-                unit_scale=True,
-                mininterval=self.refresh,
-                dynamic_ncols=True,
-                smoothing=0.05,
+            seen, total = _images(gan), gan.max_images
+            drawn = sys.stderr.isatty() or "ipykernel" in sys.modules
+            self._progress = (
+                Bar(seen, total, self.refresh) if drawn else Lines(seen, total, sys.stderr)
             )
 
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: object) -> None:
         """Advances the bar; numbers change when the balance has new ones."""
-        if self._bar is None:
-            return
-        self._bar.update(_images(gan) - self._bar.n)
-        report = measurements(trainer).training
-        if report is not None:
-            self._bar.set_postfix(live_numbers(report.balance), refresh=False)
+        if self._progress is not None:
+            report = measurements(trainer).training
+            self._progress.show(_images(gan), live_numbers(report.balance) if report else {})
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:
         """Closes the bar."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        if self._progress is not None:
+            self._progress.close()
+            self._progress = None
 
     def on_exception(self, trainer: Trainer, gan: GAN, exception: BaseException) -> None:
         """Closes the bar, so that the message stands on a line of its own."""

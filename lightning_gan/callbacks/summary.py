@@ -16,6 +16,9 @@ from lightning_gan.metrics.modes import ModesResult
 from lightning_gan.runs.drawing import PICTURE as CURVES
 from lightning_gan.runs.pictures import REALS
 
+LABELS = 12
+"""Columns that stand before what is said, with what it is about."""
+
 
 def summary(trainer: Trainer, gan: GAN) -> str:
     """The final balance, distance and modes, and where everything lies."""
@@ -33,7 +36,7 @@ def summary(trainer: Trainer, gan: GAN) -> str:
             if not path.exists():
                 continue
             lines.append(f"Checkpoint  {path}")
-            lines.append(f"Draw more   lightning-gan predict --ckpt_path {path} --n 64")
+            lines.append(f"Draw more   lightning-gan predict --ckpt_path {folder} --n 64")
     return "\n".join(lines)
 
 

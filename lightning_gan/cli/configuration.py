@@ -96,8 +96,15 @@ def fill_schedule(config: Namespace) -> None:
         model["validate_every"] = model.get("validate_every") or 0
     else:
         model["validate_every"] = None
-    if not isinstance(trainer.val_check_interval, int):
-        trainer.check_val_every_n_epoch = trainer.check_val_every_n_epoch or 1
+
+
+def epochs_between_validations(trainer: Namespace) -> int | None:
+    """What the Trainer is told, which wants a number unless batches between them are given.
+
+    The settings keep null, which they are repeated from: a number is a schedule of one's own.
+    """
+    given: int | None = trainer.check_val_every_n_epoch
+    return given if isinstance(trainer.val_check_interval, int) else given or 1
 
 
 def fill_rates(config: Namespace) -> None:

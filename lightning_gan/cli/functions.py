@@ -10,7 +10,7 @@ from typing import Any
 import docstring_parser
 import torch
 
-from lightning_gan.basics.texts import printable, shortened
+from lightning_gan.basics.texts import folded, printable, shortened
 from lightning_gan.cli.parser import Parser
 from lightning_gan.errors import ConfigurationError
 
@@ -92,7 +92,7 @@ def _how_many(parameter: inspect.Parameter) -> dict[str, Any]:
 
 def note(sentence: str) -> None:
     """Says something beside the results, which may be on their way to a file."""
-    sys.stderr.write(f"lightning-gan: {printable(sentence)}\n")
+    sys.stderr.write(folded(f"lightning-gan: {printable(sentence)}", sys.stderr) + "\n")
 
 
 def import_modules(names: Sequence[str]) -> None:

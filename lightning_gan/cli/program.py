@@ -4,7 +4,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from lightning_gan.basics.texts import printable
+from lightning_gan.basics.texts import folded, printable
 from lightning_gan.callbacks.fitting import silence_lightning
 from lightning_gan.callbacks.preemption import ignore_further_signals
 from lightning_gan.cli.arguments import in_plain_form, run_name, with_default_networks, with_recipes
@@ -37,7 +37,8 @@ def run(arguments: list[str]) -> int:
         name = f"{run_name(arguments)}: " if isinstance(known, DivergenceError) else ""
         sentence = printable(said(known))  # whatever a file that it quotes holds
         mark = "" if sentence.endswith(("?", "!")) else "."
-        sys.stderr.write(f"lightning-gan: error: {name}{sentence}{mark}\n")
+        message = f"lightning-gan: error: {name}{sentence}{mark}"
+        sys.stderr.write(folded(message, sys.stderr) + "\n")
         return 2
     finally:
         release()

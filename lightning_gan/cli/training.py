@@ -2,22 +2,25 @@
 
 import contextlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from jsonargparse import Namespace
-from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import LambdaCallback
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import LambdaCallback, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
+from lightning_gan.basics.texts import folded
 from lightning_gan.callbacks.base import is_dry_run, run_folder
 from lightning_gan.callbacks.dashboards import open_wandb, wandb_logger
 from lightning_gan.callbacks.fitting import (
     TRAINER_DEFAULTS,
     curve_of,
     default_callbacks,
+    described,
     finish,
     forget_if_unused,
 )
@@ -25,12 +28,13 @@ from lightning_gan.callbacks.loggers import CSVCurve
 from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.callbacks.preemption import disable_slurm_requeue, refuse_slurm_checkpoints
 from lightning_gan.callbacks.recorder import Recorder, title_of
-from lightning_gan.callbacks.summary import measured, write_reports
+from lightning_gan.callbacks.summary import LABELS, measured, write_reports
 from lightning_gan.checkpoints.files import newest_checkpoint, read_checkpoint
 from lightning_gan.checkpoints.identity import changes, identity_of, setting_of
 from lightning_gan.checkpoints.record import own_state
 from lightning_gan.cli import configuration
 from lightning_gan.cli.arguments import given, names_seed, run_name
+from lightning_gan.cli.choices import unknown
 from lightning_gan.cli.commands import TRAINER_COMMANDS
 from lightning_gan.cli.failures import mendable
 from lightning_gan.cli.options import RUN_OPTIONS
@@ -49,12 +53,17 @@ from lightning_gan.gan import GAN
 from lightning_gan.runs.lock import hold
 from lightning_gan.runs.record import RunRecord, run_folders
 
+PRINTED = {"skip_default": "skip_default", "skip_null": "skip_unset", "skip_unset": "skip_unset"}
+"""What ``--print_config=FLAG`` may leave out, as jsonargparse calls it."""
+
 
 class CLI(LightningCLI):
     """``lightning-gan fit | validate | test``."""
 
     def __init__(self, arguments: list[str]) -> None:
-        self.arguments = arguments
+        self.arguments = [each for each in arguments if not _is_print(each)]
+        self.printing = next((each for each in arguments if _is_print(each)), None)
+        """The option by which settings are printed and nothing runs; None where it is not given."""
         self.name = run_name(arguments)
         self.curves: list[CSVCurve] = []
         """That of a training; where it lies is the folder of the run."""
@@ -101,6 +110,29 @@ class CLI(LightningCLI):
             parser_class=Parser,
         )
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: object) -> None:
+        """Parses what the command line says but for ``--print_config``, which is answered later."""
+        self.config = parser.parse_args(self.arguments)
+        command = self.config.subcommand
+        whole = self.config[command].model and self.config[command].data
+        if self.printing is not None and not whole:  # there is nothing yet that would run
+            self._print(self.config[command])
+
+    def _print(self, config: Namespace) -> NoReturn:
+        """Prints settings and ends.
+
+        Raises:
+            ConfigurationError: If a flag of ``--print_config`` is none.
+        """
+        flags = [*filter(None, str(self.printing).partition("=")[2].split(","))]
+        for flag in flags:
+            if flag not in PRINTED:
+                raise unknown("flag of --print_config", flag, PRINTED)
+        options = {"skip_unset": False} | dict.fromkeys((PRINTED[flag] for flag in flags), True)
+        parser = self._parser(self.config.subcommand)
+        sys.stdout.write(parser.dump(config, skip_validation=True, **options))
+        raise SystemExit(0)
+
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         """The commands that run through the Trainer, with the arguments that are not options."""
@@ -131,13 +163,13 @@ class CLI(LightningCLI):
         configuration.fill_rates(config)
         configuration.share_batches(config)
         trainer.default_root_dir = trainer.default_root_dir or f"runs/{self.name}"
-        self.resumed = self._find_checkpoint(config)
+        self.resumed = None if self.printing else self._find_checkpoint(config)
         configuration.check_trainer(trainer)
         configuration.check_processes(trainer)
         trainer.strategy = configuration.fitting_strategy(trainer)
         if self.subcommand != "fit":
             self.save_config_callback = None  # measuring leaves the run as it is
-        else:
+        elif not self.printing:
             refuse_slurm_checkpoints(trainer.default_root_dir, config.get("ckpt_path"))
             configuration.check_budget(trainer, config.model.init_args.get("max_images"))
 
@@ -174,24 +206,18 @@ class CLI(LightningCLI):
         """
         self.model.allow_changes = self.config_init[self.subcommand].resume.allow_changes
         config = self.config_init[self.subcommand].trainer
+        watching = self._watching(config)
+        if self.printing:
+            self._print(self._with_callbacks(watching))
         own = [] if isinstance(config.logger, bool | None) else config.logger
-        fitting = self.subcommand == "fit"
-        recorder = self._recorder() if fitting else None
+        recorder = self._recorder() if self.subcommand == "fit" else None
         kwargs["logger"] = self._loggers(recorder) + (own if isinstance(own, list) else [own])
-        asked = config.callbacks or []
-        watching = default_callbacks(
-            self.datamodule,
-            asked if isinstance(asked, list) else [asked],
-            fitting=fitting,
-            bar=config.enable_progress_bar is not False,
-            checkpoints=config.enable_checkpointing is not False,
-            validating=config.limit_val_batches != 0,
-        )
         watching += [] if recorder is None else [recorder]
         begins = LambdaCallback(
             on_train_start=self._begin, on_validation_start=self._begin, on_test_start=self._begin
         )
         kwargs["callbacks"] = [*watching, begins]
+        kwargs["check_val_every_n_epoch"] = configuration.epochs_between_validations(config)
         try:
             trainer = super().instantiate_trainer(**kwargs)
         except (TypeError, ValueError) as error:
@@ -201,6 +227,31 @@ class CLI(LightningCLI):
         if not config.plugins:
             disable_slurm_requeue(trainer)
         return trainer
+
+    def _watching(self, trainer: Namespace) -> list[Callback]:
+        """The callbacks that were asked for, and the usual ones."""
+        bar = trainer.enable_progress_bar is not False
+        asked = trainer.callbacks or []
+        asked = asked if isinstance(asked, list) else [asked]
+        return default_callbacks(
+            self.datamodule,
+            [callback for callback in asked if bar or not isinstance(callback, ProgressBar)],
+            fitting=self.subcommand == "fit",
+            bar=bar,
+            checkpoints=trainer.enable_checkpointing is not False,
+            validating=trainer.limit_val_batches != 0,
+        )
+
+    def _with_callbacks(self, watching: Sequence[Callback]) -> Namespace:
+        """The settings with all callbacks that would watch, which no command line names."""
+        config = self.config[self.subcommand].clone()
+        asked = config.trainer.callbacks or []
+        asked = asked if isinstance(asked, list) else [asked]
+        usual = [described(callback) for callback in watching[len(asked) :]]
+        alone = {"trainer": {"callbacks": usual}}
+        parsed = self._parser(self.subcommand).parse_object(alone)
+        config.trainer.callbacks = asked + parsed.trainer.callbacks
+        return config
 
     def _begin(self, *_: object) -> None:
         self.begun = True
@@ -325,10 +376,17 @@ class CLI(LightningCLI):
     def after_validate(self) -> None:
         """Prints what was measured, and writes it to a file beside the checkpoint."""
         if self.trainer.is_global_zero:
-            sys.stdout.write(measured(self.trainer, self.model) + "\n")
-            sys.stdout.write(write_reports(self.trainer, self._measured_run()))
+            for text in (measured(self.trainer, self.model) + "\n", self._write_reports()):
+                sys.stdout.write(folded(text, sys.stdout, LABELS))
+
+    def _write_reports(self) -> str:
+        return write_reports(self.trainer, self._measured_run())
 
     before_test, after_test = before_validate, after_validate
+
+
+def _is_print(argument: str) -> bool:
+    return argument.partition("=")[0] == "--print_config"
 
 
 def _told(folder: Path) -> str:

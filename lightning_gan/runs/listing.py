@@ -50,6 +50,17 @@ class Run:
         return cls(folder, record, record.state)
 
     @property
+    def given_name(self) -> str | None:
+        """The name that it was given (``--run_name``); None for the usual one.
+
+        The usual one is the recipe, what differs from it, and the seed, which a list shows anyway.
+        """
+        record = self.record
+        usual = (f"{record.recipe or 'gan'} ", f"seed={record.seed}")
+        is_usual = record.name.startswith(usual[0]) and record.name.endswith(usual[1])
+        return None if is_usual else record.name or None
+
+    @property
     def best(self) -> Distance | None:
         """The smallest Frechet distance."""
         best = self.record.best

@@ -20,14 +20,19 @@ def newest_first(runs: Sequence[Run]) -> list[Run]:
 
 
 def columns_of(runs: Sequence[Run]) -> list[Column]:
-    """A row for each run, in their order; both distances in a row have the same name."""
+    """A row for each run, in their order; both distances in a row have the same name.
+
+    A run that was given a name shows it in the place of what differs.
+    """
     records = [run.record for run in runs]
     distances = [run.last or run.best for run in runs]
     names = [NOTHING if distance is None else distance.name for distance in distances]
+    named = any(run.given_name for run in runs)
+    what = [run.given_name or _differs(run.record) for run in runs]
     return [
         Column("run", [str(run.folder) for run in runs], cut="start"),
         Column("recipe", [record.recipe or NOTHING for record in records], cut="end"),
-        Column("differs", [_differs(record) for record in records], cut="end"),
+        Column("name, or differs" if named else "differs", what, cut="end"),
         Column("seed", [str(record.seed) for record in records], right=True),
         Column("images", [f"{record.images:,}" for record in records], right=True),
         Column("of", [_count(record.max_images) for record in records], right=True),

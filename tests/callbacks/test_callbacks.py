@@ -226,15 +226,6 @@ def test_callbacks_leave_the_training_as_it_is_to_the_bit(make: Any, tmp_path: P
     assert distance(*ends) == 0
 
 
-def test_the_bar_counts_images_and_shows_the_balance(capsys: pytest.CaptureFixture[str]) -> None:
-    bar = ImagesBar(refresh=0)
-    fit(points_gan(), 6, callbacks=[bar, Balance(every=2)], enable_progress_bar=True)
-    shown = capsys.readouterr().err
-    assert "48.0/48.0" in shown
-    assert "D(x)=" in shown
-    assert "D(G(z))=" in shown
-
-
 @pytest.mark.parametrize("kind", [Balance, StopOnDivergence, LastCheckpoint, ImagesBar])
 def test_callbacks_refuse_a_model_that_is_no_gan(kind: type[Callback]) -> None:
     message = f"{kind.__name__} reads a lightning_gan.GAN, but the model is a BoringModel: remove"

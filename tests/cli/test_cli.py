@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import subprocess
 import sys
 import time
@@ -100,7 +101,7 @@ def test_other_help_is_left_to_the_parser() -> None:
 
 def test_short_names_take_the_place_of_a_recipes_parts(capsys: pytest.CaptureFixture[str]) -> None:
     options = "--model.objective Hinge --model.regularizers+=R1 --model.regularizers.weight 7"
-    arguments = ["fit", "--config", "lsgan_mnist", "--data", "FashionMNIST", *options.split()]
+    arguments = ["fit", "--config", "hinge_mnist", "--data", "FashionMNIST", *options.split()]
     run(*arguments, "--print_config")
     config = yaml.safe_load(capsys.readouterr().out)
     assert config["data"]["class_path"].endswith("FashionMNIST")
@@ -131,6 +132,76 @@ def test_a_recipe_is_found_by_its_bare_name_and_a_file_by_its_path(tmp_path: Pat
 )
 def test_a_run_is_named_after_its_recipe_or_its_data(arguments: str, name: str) -> None:
     assert run_name(arguments.split()) == name
+
+
+def test_what_is_printed_is_what_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """After recipe, rates and batches, with seeds and callbacks; and a run of it is the same."""
+    options = "--lr 2e-3 --global_batch_size 128 --seed_everything 3 --model.objective Hinge"
+    asked = [*RING, "--model.max_images", "1024", *options.split()]
+    asked += ["--trainer.callbacks+=SampleGrid", "--trainer.callbacks.rows=2"]
+    run(*asked, "--print_config")
+    printed = capsys.readouterr().out
+    config = yaml.safe_load(printed)
+    model, trainer = config["model"]["init_args"], config["trainer"]
+    assert model["discriminator_optimizer"]["init_args"]["lr"] == 2e-3
+    assert (model["seed"], config["data"]["init_args"]) == (3, {"batch_size": 128, "seed": 3})
+    assert model["generator"]["init_args"]["channels"] == 2
+    assert trainer["default_root_dir"] == "runs/mlp_ring"
+    names = [part["class_path"].rpartition(".")[2] for part in trainer["callbacks"]]
+    assert names[0] == "SampleGrid"
+    assert names.count("SampleGrid") == 1
+    assert {"Balance", "Evaluation", "LastCheckpoint", "BestCheckpoint"} <= {*names}
+    assert not Path("runs").exists()
+
+    run(*asked)
+    Path("own.yaml").write_text(printed)
+    run("fit", "--config", "own.yaml")
+    first, second = (Path(f"runs/mlp_ring/version_{number}") for number in (0, 1))
+    picture = "samples/0000001024.png"
+    assert (first / picture).read_bytes() == (second / picture).read_bytes()
+    assert values_in(first) == values_in(second)
+    states = [torch.load(run / "checkpoints/last.ckpt") for run in (first, second)]
+    assert states[0]["hyper_parameters"] == states[1]["hyper_parameters"]
+    weights = [state["state_dict"] for state in states]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert identity_in(first) == identity_in(second)
+
+
+def values_in(folder: Path) -> list[dict[str, str]]:
+    """The rows of a curve but for what the clock says."""
+    with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        rows = [*csv.DictReader(file)]
+    kept = ("loss/", "gan/", "fid/", "val/")
+    return [
+        {name: row[name] for name in row if name.startswith(kept) or name == "progress/images"}
+        for row in rows
+    ]
+
+
+def identity_in(folder: Path) -> object:
+    return json.loads((folder / "run.json").read_text())["identity"]
+
+
+def test_a_run_and_its_own_configuration_validate_alike(trained: str) -> None:
+    config = yaml.safe_load((RUN / "config.yaml").read_text())
+    assert config["trainer"]["check_val_every_n_epoch"] is None
+    assert config["model"]["init_args"]["validate_every"] == 1_000_000
+
+
+def test_what_is_printed_can_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.run([*RING, "--print_config", "--data.batch_size", "0"]) == 2
+    assert "batch_size=0 must be at least 1" in capsys.readouterr().err
+    run("test", "--config", "mlp_ring", "--ckpt_path", "last", "--print_config")
+    assert yaml.safe_load(capsys.readouterr().out)["ckpt_path"] == "last"
+    run("fit", "--print_config")  # a beginning of a file
+    assert yaml.safe_load(capsys.readouterr().out)["data"] is None
+
+
+def test_what_is_printed_may_leave_out_what_is_null(capsys: pytest.CaptureFixture[str]) -> None:
+    run(*RING, "--print_config=skip_null")
+    assert "null" not in capsys.readouterr().out
+    assert program.run([*RING, "--print_config=skip_nil"]) == 2
+    assert "no flag of --print_config skip_nil: did you mean skip_null?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("data", ["Ring", "lightning_gan.datamodules.Grid"])

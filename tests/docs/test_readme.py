@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from tiny import quiet_trainer
 from torch import Tensor
 
@@ -34,6 +35,20 @@ def test_every_command_of_the_readme_is_understood(
 ) -> None:
     assert main([*command[1:], "--print_config"]) == 0, capsys.readouterr().err
     assert "class_path: lightning_gan" in capsys.readouterr().out
+
+
+def test_the_everyday_options_of_the_readme_are_understood(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table = README[README.index("| for | options |") :].partition("\n\n")[0]
+    options = re.findall(r"`(--[^`]+ [^`A-Z]+|--run_name NAME)`", table)
+    assert len(options) == 9
+    words = " ".join(options).split()
+    assert main(["fit", "--config", "dcgan_mnist", *words, "--print_config"]) == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert printed["trainer"]["default_root_dir"] == "/scratch/me/dcgan_mnist"
+    assert printed["model"]["init_args"]["max_images"] == 300_000
+    assert printed["model"]["init_args"]["generator_optimizer"]["init_args"]["lr"] == 1e-3
 
 
 def test_every_script_of_the_readme_exists() -> None:

@@ -48,6 +48,17 @@ def test_a_row_says_what_a_run_is_and_what_it_reached(tmp_path: Path) -> None:
     ]
 
 
+def test_a_list_shows_the_names_that_runs_were_given(tmp_path: Path) -> None:
+    write_run(tmp_path / "version_0", record(0))
+    write_run(tmp_path / "version_1", record(1, differs={"lr": 1}, name="mlp_ring lr=1 seed=1"))
+    runs, _ = find_runs([tmp_path])
+    assert [row["differs"] for row in cells(runs)] == ["-", "lr=1"]
+    write_run(tmp_path / "version_2", record(2, name="higher rate"))
+    runs, _ = find_runs([tmp_path])
+    assert [row["name, or differs"] for row in cells(runs)] == ["-", "lr=1", "higher rate"]
+    assert [run.given_name for run in runs] == [None, None, "higher rate"]
+
+
 def test_what_a_run_does_not_have_is_a_dash(tmp_path: Path) -> None:
     write_run(tmp_path, record(recipe=None, max_images=None, images=0))
     row = cells(find_runs([tmp_path])[0])[0]
