@@ -56,6 +56,8 @@ class Recorder(GANCallback):
         super().setup(trainer, pl_module, stage)
         assert isinstance(pl_module, GAN)
         if stage == "fit":
+            # Lightning would show the same settings nested, beside the flat ones of the record.
+            pl_module._log_hyperparams = False
             for logger in trainer.loggers:
                 put_on_axis(logger, trainer, pl_module)
 

@@ -32,7 +32,7 @@ from lightning_gan.callbacks.summary import LABELS, measured, write_reports
 from lightning_gan.checkpoints.files import newest_checkpoint, read_checkpoint
 from lightning_gan.checkpoints.identity import changes, identity_of, setting_of
 from lightning_gan.checkpoints.record import own_state
-from lightning_gan.cli import configuration
+from lightning_gan.cli import configuration, named_parts
 from lightning_gan.cli.arguments import given, names_seed, run_name
 from lightning_gan.cli.choices import unknown
 from lightning_gan.cli.commands import TRAINER_COMMANDS
@@ -139,6 +139,17 @@ class CLI(LightningCLI):
         loaders = {"dataloaders", "train_dataloaders", "val_dataloaders"}
         skip = loaders | {"model", "datamodule", "weights_only", "verbose"}
         return dict.fromkeys(TRAINER_COMMANDS, skip)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: object) -> None:
+        """Reads the command line; parts that are called by their names last."""
+        found = named_parts.split(self.arguments)
+        self.config = parser.parse_args(found.rest)
+        command = self.config.subcommand
+        named_parts.refuse_unclear(self.config[command], found.rest)
+        named_parts.change(self.config[command], found.named)
+        if found.prints:
+            sys.stdout.write(self._parser(command).dump(self.config[command], skip_none=False))
+            raise SystemExit(0)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """What is about the run as a whole."""

@@ -9,7 +9,7 @@ from lightning_gan.runs.curves import Curves, Series, Thinned, thinned
 from lightning_gan.runs.panels import Panel
 
 WIDTH, HEIGHT = 360, 200
-LEFT, RIGHT, TOP, BOTTOM = 54, 352, 8, 176
+LEFT, RIGHT, TOP, BOTTOM = 54, 346, 8, 176
 COLOURS = 10
 """How many the style sheet has, as ``.c0`` to ``.c9``; further runs begin again."""
 DASHES = ("", "5 3", "1.5 2.5", "8 3 1.5 3")

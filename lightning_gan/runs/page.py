@@ -120,16 +120,20 @@ def _samples(run: Contents) -> str:
     found = [_grids(run.grids)] if run.grids.pictures else []
     found += [_figure("Real images", run.reals)] if run.reals else []
     found += [_figure(_kind(kind), picture) for kind, picture in run.pictures.items()]
-    return f"{_missing(run.grids)}<div class=samples>{''.join(found)}</div>"
+    return f"{_missing(run)}<div class=samples>{''.join(found)}</div>"
 
 
-def _missing(grids: Grids) -> str:
-    """What of the grids is not shown, in words."""
-    if not grids.total:
+def _missing(run: Contents) -> str:
+    """What is not shown, in words."""
+    shown, total = len(run.grids.pictures), run.grids.total
+    if not total:
         return "<p class=none>No samples were drawn.</p>"
-    if len(grids.pictures) == grids.total:
-        return ""
-    return f"<p class=note>{len(grids.pictures)} of {grids.total} grids are shown.</p>"
+    said = [] if shown == total else [f"{shown} of {total} grids are shown."]
+    if run.reals and not any(name.startswith("nearest_training") for name in run.pictures):
+        said.append(
+            "lightning-gan test draws the samples that are nearest to training images, too."
+        )
+    return f"<p class=note>{' '.join(said)}</p>" if said else ""
 
 
 def _grids(grids: Grids) -> str:

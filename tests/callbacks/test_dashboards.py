@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
-from tiny import Points, points_gan, quiet_trainer
+from tiny import Pictures, Points, points_gan, quiet_trainer
 
 from lightning_gan.callbacks import Balance, SampleGrid
 from lightning_gan.callbacks.dashboards import open_wandb, wandb_logger
 from lightning_gan.callbacks.loggers import AXIS, CSVCurve
 from lightning_gan.callbacks.recorder import Recorder
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.regularizers import R1
 
 wandb = pytest.importorskip("wandb")
@@ -138,6 +139,9 @@ def test_wandb_knows_the_configuration_and_the_axis(tmp_path: Path) -> None:
     assert config["run.recipe"] == "ring"
     assert config["versions.torch"].startswith("2")
     assert config["parameters.generator"] > 0
+    nested = {"generator", "discriminator", "objective", "regularizers", "max_images", "seed"}
+    assert not nested & {name.split("/")[0] for name in config}
+    assert not any(isinstance(value, dict) for name, value in config.items() if name != "_wandb")
     metrics = [r.metric for r in records(tmp_path) if r.WhichOneof("record_type") == "metric"]
     by_name = {metric.glob_name or metric.name: metric for metric in metrics}
     assert by_name["*"].step_metric == AXIS
@@ -149,6 +153,31 @@ def test_pictures_have_captions(tmp_path: Path) -> None:
     found = [row.get("samples/grid/captions") for row in history(tmp_path)]
     grids = [captions for captions in found if captions]
     assert grids == [[f"after {images} images"] for images in (0, 104, 200, 304, 320)]
+
+
+@pytest.mark.parametrize("classes", [0, 2])
+def test_all_pictures_of_images_are_shown_once_each_time(classes: int, tmp_path: Path) -> None:
+    logger = wandb_logger(tmp_path / "version_0", "0123abcd", "offline")
+    open_wandb(logger)
+    trainer = quiet_trainer(tmp_path, limit_val_batches=1.0, log_every_n_steps=1)
+    trainer.loggers = [CSVCurve(str(tmp_path), version="version_0"), logger]
+    trainer.callbacks += [SampleGrid(2, 2), Recorder(run_id="0123abcd")]  # type: ignore[attr-defined]
+    kinds = {"num_classes": classes, "width": 4}
+    gan = points_gan(
+        generator=MLPGenerator(1, 8, **kinds),
+        discriminator=MLPDiscriminator(1, 8, **kinds),
+        max_images=16,
+        validate_every=8,
+    )
+    trainer.fit(gan, Pictures(8))
+    wandb.finish()
+    wandb.teardown()
+    rows = "; a class in each row: dark, light" if classes else ""
+    when = [f"after {images} images{rows}" for images in (0, 8, 16)]
+    expected = {"grid": when, "interpolation": when, "reals": [f"training images{rows}"]}
+    for name, captions in expected.items():
+        found = [row.get(f"samples/{name}/captions") for row in history(tmp_path)]
+        assert [caption for each in found for caption in each or []] == captions
 
 
 def test_what_the_environment_says_is_honoured_and_arguments_win(

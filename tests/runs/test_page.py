@@ -282,6 +282,13 @@ def test_a_configuration_is_the_one_of_the_last_start_inside_the_folder(
     assert said in Parsed(page([run])).text
 
 
+def test_a_page_says_how_to_see_the_nearest_training_images(run: Path) -> None:
+    hint = "lightning-gan test draws the samples that are nearest to training images"
+    assert hint not in Parsed(page([run])).text
+    (run / "samples" / "nearest_training_0000000256.png").unlink()
+    assert hint in Parsed(page([run])).text
+
+
 def test_torn_files_are_passed_over(run: Path) -> None:
     with (run / "evaluations.jsonl").open("a") as file:
         file.write('{"format": 1, "val')
