@@ -143,6 +143,8 @@ class GAN(Part, LightningModule):
         self.images_in_average = 0
         self.images_validated = 0
         """Images that had been seen at the last validation in the course of training."""
+        self.validation_due: schedule.Due = ""
+        """What the validation after the last batch is due by, or was."""
         self.changes: dict[str, list[Plain]] = {}
         """What a resumed run does otherwise than before, as in ``changes`` of identities."""
         self.outputs: list[StepOutput] = []
@@ -189,6 +191,7 @@ class GAN(Part, LightningModule):
         if counts.generator:
             self._update_ema()
         self._stop_if_spent()
+        self.validation_due = self._due()
 
     def _update(self, player: Player, real: Tensor, labels: Tensor) -> None:
         """One update of a player, with the other one frozen."""
@@ -283,12 +286,13 @@ class GAN(Part, LightningModule):
 
     def on_train_batch_end(self, *_: object) -> None:
         """Lets the Trainer validate after this batch where it is due, and after the last one."""
+        self.validation_due = self._due()  # a callback may have ended the training
         if self.validate_every is not None:
-            schedule.plan(self.trainer, self._validation_is_due())
+            schedule.plan(self.trainer, self.validation_due)
 
-    def _validation_is_due(self) -> bool:
-        every = self.validate_every or schedule.NEVER
-        return self.progress.images // every > self.images_validated // every
+    def _due(self) -> schedule.Due:
+        seen = self.progress.images, self.images_validated
+        return schedule.due_by(self.trainer, self.validate_every, *seen)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Judges held-out reals and as many fakes, for callbacks to read from ``outputs``."""
@@ -380,10 +384,11 @@ class GAN(Part, LightningModule):
             warm_start({name: getattr(self, name) for name in names}, self.warm_start)
 
     def on_train_start(self) -> None:
-        """Makes up for a validation that was due; ends a training whose budget was spent before."""
-        if self._validation_is_due():
-            schedule.make_up(self.trainer)
+        """Ends a training whose budget was spent before; makes up for a validation that was due."""
         self._stop_if_spent()
+        if self.validate_every is not None:
+            self.validation_due = self._due()
+        schedule.make_up(self.trainer, self.validation_due)
 
     def on_validation_start(self) -> None:
         """Gives all processes the same statistics of batch norm, those that are saved."""
@@ -402,7 +407,9 @@ class GAN(Part, LightningModule):
         """
         record.check_finite(self.named_parameters(), self.progress.images)
         counts = self.images_in_average, self.images_validated
-        checkpoint[record.KEY] = record.state_of(self.progress, *counts, self.trainer)
+        state = record.state_of(self.progress, *counts, self.trainer)
+        due = "" if self.images_validated == self.progress.images else self.validation_due
+        checkpoint[record.KEY] = state | {"validation_due": due}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes up the progress, after checking that the checkpoint fits.
@@ -428,6 +435,7 @@ class GAN(Part, LightningModule):
         self.progress = Progress(**state["progress"])
         self.images_in_average = state["images_in_average"]
         self.images_validated = state.get("images_validated", 0)
+        self.validation_due = state.get("validation_due", "")
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]  # nothing else is needed to build it
