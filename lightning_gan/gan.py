@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from lightning_gan.augment import Augmentation
 from lightning_gan.basics.randomness import Shard
 from lightning_gan.checkpoints import identity, record, schedule
+from lightning_gan.checkpoints.compiled import CompiledInPlace
 from lightning_gan.checkpoints.loading import build_model
 from lightning_gan.checkpoints.parts import MakeOptimizer, Part, Plain, describe
 from lightning_gan.checkpoints.plugin import write_whole_files
@@ -42,7 +43,7 @@ from lightning_gan.training.step import StepOutput
 Batch = tuple[Tensor, Tensor]
 
 
-class GAN(Part, LightningModule):
+class GAN(CompiledInPlace, Part, LightningModule):
     """A generator and a discriminator that move in turns.
 
     Each update freezes the other player, so that the generator learns only through the frozen
