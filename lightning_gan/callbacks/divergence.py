@@ -16,6 +16,8 @@ from lightning_gan.training.step import StepOutput
 class StopOnDivergence(GANCallback):
     """Ends the training when a sample or loss is NaN or infinite; the last good checkpoint stays.
 
+    It looks from time to time, and when the training ends.
+
     Args:
         every: Batches between two looks; the Trainer's ``log_every_n_steps`` where None. A look
             waits for the device, so it is not taken at every batch.
@@ -25,6 +27,9 @@ class StopOnDivergence(GANCallback):
         self.every = every
         self._samples: Tensor | None = None
         """A sum that stays finite while all samples since the last look are."""
+        self._batches = 0
+        self._outputs: list[StepOutput] = []
+        """What the last batch showed; validations show other things."""
 
     def on_train_batch_end(
         self, trainer: Trainer, gan: GAN, outputs: object, batch: Batch, *_: object
@@ -33,21 +38,35 @@ class StopOnDivergence(GANCallback):
         # A sum waits for no device; it is no number from the first sample on that is none.
         total = batch[0].detach().mean().double()
         self._samples = total if self._samples is None else self._samples + total
+        self._batches += 1
+        self._outputs = gan.outputs
         every = self.every or trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if gan.progress.batches % every != 0 or not gan.outputs:
+        if trainer.should_stop or gan.progress.batches % every == 0:
+            self._look(gan)
+
+    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:
+        """Looks at what no look has seen yet, before the end is saved."""
+        self._look(gan)
+
+    def _look(self, gan: GAN) -> None:
+        """Looks at the last batch, once.
+
+        Raises:
+            DivergenceError: If something in it is not finite.
+        """
+        outputs, samples, batches = self._outputs, self._samples, self._batches
+        if not outputs or samples is None:
             return
-        flags = torch.stack([losses_finite(gan.outputs), self._samples.isfinite()])
-        self._samples = None
-        finite, samples_finite = all_true(flags)
+        self._outputs, self._samples, self._batches = [], None, 0
+        finite, samples_finite = all_true(torch.stack([losses_finite(outputs), samples.isfinite()]))
         if not samples_finite:
             raise DivergenceError(
-                f"A sample among the last {every} batches, before image "
-                f"{gan.progress.images}, is not finite: mend or remove it, and go on from "
-                "the last checkpoint."
+                f"A sample among the last {batches} batches, before image {gan.progress.images}, "
+                "is not finite: mend or remove it, and go on from the last checkpoint."
             )
         if finite:
             return
-        player = next((u.player for u in gan.outputs if not torch.isfinite(u.loss)), "other")
+        player = next((u.player for u in outputs if not torch.isfinite(u.loss)), "other")
         raise DivergenceError(
             f"The {player}'s loss is not finite after {gan.progress.images} images "
             f"(batch {gan.progress.batches}), with {type(gan.objective).__name__} "
