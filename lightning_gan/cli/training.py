@@ -7,9 +7,8 @@ from typing import Any, Literal
 
 from jsonargparse import Namespace
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from lightning_gan.callbacks.base import is_dry_run, run_folder
@@ -21,7 +20,7 @@ from lightning_gan.callbacks.fitting import (
     finish,
     forget_if_unused,
 )
-from lightning_gan.callbacks.loggers import CSVCurve
+from lightning_gan.callbacks.loggers import CSVCurve, TensorBoardHistory
 from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.callbacks.preemption import disable_slurm_requeue, refuse_slurm_checkpoints
 from lightning_gan.callbacks.recorder import Recorder, title_of
@@ -32,7 +31,7 @@ from lightning_gan.checkpoints.record import own_state
 from lightning_gan.cli import configuration
 from lightning_gan.cli.arguments import given, names_seed, run_name
 from lightning_gan.cli.commands import TRAINER_COMMANDS
-from lightning_gan.cli.failures import mendable
+from lightning_gan.cli.failures import comes_from_restoring, mendable
 from lightning_gan.cli.parser import HelpFormatter, Parser
 from lightning_gan.datamodules import RealData
 from lightning_gan.errors import (
@@ -66,8 +65,6 @@ class CLI(LightningCLI):
         self.name = run_name(arguments)
         self.curves: list[CSVCurve] = []
         """That of a training; where it lies is the folder of the run."""
-        self.begun = False
-        """Whether the first batch has come, so that nothing is restored any more."""
         try:
             self._parse_and_run()
         finally:
@@ -226,10 +223,7 @@ class CLI(LightningCLI):
             validating=config.limit_val_batches != 0,
         )
         watching += [] if recorder is None else [recorder]
-        begins = LambdaCallback(
-            on_train_start=self._begin, on_validation_start=self._begin, on_test_start=self._begin
-        )
-        kwargs["callbacks"] = [*watching, begins]
+        kwargs["callbacks"] = watching
         try:
             trainer = super().instantiate_trainer(**kwargs)
         except (TypeError, ValueError) as error:
@@ -239,9 +233,6 @@ class CLI(LightningCLI):
         if not config.plugins:
             disable_slurm_requeue(trainer)
         return trainer
-
-    def _begin(self, *_: object) -> None:
-        self.begun = True
 
     def _recorder(self) -> Recorder:
         """What keeps the record: the run's own, where it goes on."""
@@ -267,9 +258,7 @@ class CLI(LightningCLI):
         folder = self.curves[0].log_dir
         loggers: list[Logger] = [*self.curves]
         if config.tensorboard:
-            # Of what lies beyond the checkpoint, which comes again, its reader shows no more.
-            beyond = self._images() + 1 if self.resumed else None
-            loggers.append(TensorBoardLogger(folder, "", "tensorboard", purge_step=beyond))
+            loggers.append(TensorBoardHistory(folder, *self._seen()))
         if config.wandb != "off":
             wandb = wandb_logger(
                 folder,
@@ -286,10 +275,12 @@ class CLI(LightningCLI):
             loggers.append(wandb)
         return loggers
 
-    def _images(self) -> int:
-        """Images that the checkpoint has seen."""
-        path = str(self.resumed)
-        return int(own_state(read_checkpoint(path), path)["progress"]["images"])
+    def _seen(self) -> tuple[int, int] | tuple[()]:
+        """Images that the run goes on from, and those of its last validation; nothing if new."""
+        if self.resumed is None:
+            return ()
+        state = own_state(read_checkpoint(self.resumed), str(self.resumed))
+        return int(state["progress"]["images"]), int(state.get("images_validated", 0))
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """Checkpoints are read as plain data only; what was measured is printed by itself."""
@@ -307,8 +298,7 @@ class CLI(LightningCLI):
         except AnotherRunError as error:
             raise AnotherRunError(f"{said(error)}.{self._match()}") from error
         except Exception as error:
-            restoring = self.config_init[subcommand].ckpt_path and not self.begun
-            if not restoring or mendable(error) is not None:
+            if mendable(error) is not None or not comes_from_restoring(error):
                 raise
             raise WeightsError(
                 f"The checkpoint cannot be restored ({type(error).__name__}: {said(error)[:200]}): "
