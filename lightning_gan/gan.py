@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from lightning_gan.augment import Augmentation
 from lightning_gan.basics.randomness import Shard
 from lightning_gan.checkpoints import identity, record, schedule
+from lightning_gan.checkpoints.compiled import CompiledInPlace
 from lightning_gan.checkpoints.loading import build_model
 from lightning_gan.checkpoints.parts import MakeOptimizer, Part, Plain, describe
 from lightning_gan.checkpoints.plugin import write_whole_files
@@ -41,7 +42,7 @@ from lightning_gan.training.schedule import (
 from lightning_gan.training.step import StepOutput
 
 
-class GAN(Part, LightningModule):
+class GAN(CompiledInPlace, Part, LightningModule):
     """A generator and a discriminator that move in turns.
 
     Each update freezes the other player, so that the generator learns only through the frozen
@@ -146,6 +147,8 @@ class GAN(Part, LightningModule):
         """Images that had been seen at the last validation in the course of training."""
         self.class_names: tuple[str, ...] = ()
         """Names of the data's classes, by number, once the data or a checkpoint has said them."""
+        self.validation_due: schedule.Due = ""
+        """What the validation after the last batch is due by, or was."""
         self.changes: dict[str, list[Plain]] = {}
         """What a resumed run does otherwise than before, as in ``changes`` of identities."""
         self.outputs: list[StepOutput] = []
@@ -183,6 +186,7 @@ class GAN(Part, LightningModule):
         if counts.generator:
             self._update_ema()
         self._stop_if_spent()
+        self.validation_due = self._due()
 
     def _update(self, player: Player, real: Tensor, labels: Tensor) -> None:
         """One update of a player, with the other one frozen."""
@@ -277,12 +281,13 @@ class GAN(Part, LightningModule):
 
     def on_train_batch_end(self, *_: object) -> None:
         """Lets the Trainer validate after this batch where it is due, and after the last one."""
+        self.validation_due = self._due()  # a callback may have ended the training
         if self.validate_every is not None:
-            schedule.plan(self.trainer, self._validation_is_due())
+            schedule.plan(self.trainer, self.validation_due)
 
-    def _validation_is_due(self) -> bool:
-        every = self.validate_every or schedule.NEVER
-        return self.progress.images // every > self.images_validated // every
+    def _due(self) -> schedule.Due:
+        seen = self.progress.images, self.images_validated
+        return schedule.due_by(self.trainer, self.validate_every, *seen)
 
     def validation_step(self, batch: object, batch_idx: int) -> None:
         """Judges held-out reals and as many fakes, for callbacks to read from ``outputs``."""
@@ -377,10 +382,11 @@ class GAN(Part, LightningModule):
             warm_start({name: getattr(self, name) for name in names}, self.warm_start)
 
     def on_train_start(self) -> None:
-        """Makes up for a validation that was due; ends a training whose budget was spent before."""
-        if self._validation_is_due():
-            schedule.make_up(self.trainer)
+        """Ends a training whose budget was spent before; makes up for a validation that was due."""
         self._stop_if_spent()
+        if self.validate_every is not None:
+            self.validation_due = self._due()
+        schedule.make_up(self.trainer, self.validation_due)
 
     def on_validation_start(self) -> None:
         """Gives all processes the same statistics of batch norm, those that are saved."""
@@ -399,7 +405,9 @@ class GAN(Part, LightningModule):
         """
         record.check_finite(self.named_parameters(), self.progress.images)
         counts = self.images_in_average, self.images_validated
-        checkpoint[record.KEY] = record.state_of(self.progress, *counts, self.trainer)
+        state = record.state_of(self.progress, *counts, self.trainer)
+        due = "" if self.images_validated == self.progress.images else self.validation_due
+        checkpoint[record.KEY] = state | {"validation_due": due}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes up the progress, after checking that the checkpoint fits.
@@ -426,6 +434,7 @@ class GAN(Part, LightningModule):
         self.class_names = class_names_in(state.get("setting")) or self.class_names
         self.images_in_average = state["images_in_average"]
         self.images_validated = state.get("images_validated", 0)
+        self.validation_due = state.get("validation_due", "")
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]  # nothing else is needed to build it

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
-from torch import Tensor
+
+from scripts.traces import differences  # noqa: F401 (what tests of resuming compare with)
 
 BATCH, EPOCH = 8, 8
 """Samples in a batch, and batches in an epoch of every data set here."""
@@ -24,21 +25,6 @@ def bits(path: Path) -> dict[str, Any]:
 
 def dict_of(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def differences(one: Any, other: Any, where: str = "") -> list[str]:
-    """Where two nested values differ in a single bit; NaN, for what was not measured, is NaN."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        if one.keys() != other.keys():
-            return [f"{where}: {sorted(map(str, one.keys() ^ other.keys()))}"]
-        return [d for key in one for d in differences(one[key], other[key], f"{where}/{key}")]
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        if len(one) != len(other):
-            return [f"{where}: {len(one)} and {len(other)}"]
-        pairs = enumerate(zip(one, other, strict=True))
-        return [d for i, (a, b) in pairs for d in differences(a, b, f"{where}/{i}")]
-    same = torch.equal(one, other) if isinstance(one, Tensor) else repr(one) == repr(other)
-    return [] if same and type(one) is type(other) else [f"{where}: {one} and {other}"]
 
 
 def with_scaler() -> list[MixedPrecision]:

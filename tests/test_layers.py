@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # modules inside it; the longest one counts.
 LAYERS: list[tuple[str, ...]] = [
     ("errors", "basics", "recipes"),
-    ("datamodules",),
+    ("datamodules", "checkpoints.compiled"),
     ("checkpoints.parts", "checkpoints.files", "distributed.processes", "distributed.reduction"),
     ("training", "training.schedule", "training.optimizers"),
     ("networks", "training.latents"),

@@ -44,7 +44,7 @@ class Health:
         coverage: Coverage of the reals.
         modes: Number of modes that are covered, by the stricter rule where there are two.
         num_modes: Number of modes there are; 0 if that is not known.
-        n: Number of samples that these are of.
+        n: Number of samples that these are of; with None nothing is chance.
         acc_real: Share of held-out reals that the discriminator is right about.
         acc_fake: Share of fakes that it is right about.
         gradient: Norm of the generator's gradient.
@@ -56,7 +56,7 @@ class Health:
     coverage: float | None = None
     modes: float | None = None
     num_modes: int = 0
-    n: float = math.inf
+    n: float | None = None
     acc_real: float | None = None
     acc_fake: float | None = None
     gradient: float | None = None
@@ -90,6 +90,12 @@ class Health:
             better = min if name == "frechet" else max
             best[name] = better(finite, default=None)
         return Health(self.extractor or before.extractor, **best)
+
+    def finite(self) -> "Health":
+        """The same in which NaN and infinity are what they tell: not measured."""
+        wrong = [name for name, x in vars(self).items() if isinstance(x, float) and x - x != 0]
+        nothing = Health()
+        return replace(self, **{name: getattr(nothing, name) for name in wrong})
 
     def _comparable(self, other: "Health") -> "Health":
         """The other one without what is of another extractor."""
@@ -142,7 +148,7 @@ class Health:
 
     def _lost_coverage(self, limits: Limits, now: float, before: float) -> str:
         spread = now * (1 - now) + before * (1 - before)
-        chance = limits.deviations * math.sqrt(spread / self.n)
+        chance = limits.deviations * math.sqrt(spread / self.n) if self.n else 0.0
         fell = now < before - limits.margin - chance
         return f"the coverage fell from {before:.3f} to {now:.3f}" if fell else ""
 

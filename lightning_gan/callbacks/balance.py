@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lightning_gan.callbacks.base import GANCallback, is_dry_run, log_late, run_folder
-from lightning_gan.callbacks.measurements import TrainingReport, measurements
+from lightning_gan.callbacks.measurements import Measurements, TrainingReport, measurements
 from lightning_gan.callbacks.scores import counted
 from lightning_gan.distributed import processes
 from lightning_gan.gan import GAN
@@ -47,10 +47,19 @@ class Balance(GANCallback):
         self._outputs: list[StepOutput] = []
         self._val_outputs: list[StepOutput] = []
         self._clock = (0.0, 0)
+        self._latest = Measurements()
+        self._before: Measurements | None = None
+        """What was the latest in the checkpoint that a run goes on from."""
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:
-        """Starts the clock."""
+        """Starts the clock; a run that goes on knows what it knew."""
         self._outputs = [_to(output, gan.device) for output in self._outputs]
+        self._latest = measurements(trainer)
+        if self._before is not None:
+            norms = self._before.gradient_norms.items()
+            self._latest.gradient_norms = {who: norm.to(gan.device) for who, norm in norms}
+            self._latest.training = self._before.training
+            self._before = None
         self._clock = (time.perf_counter(), gan.progress.images)
 
     def on_before_optimizer_step(self, trainer: Trainer, gan: GAN, optimizer: Optimizer) -> None:
@@ -105,14 +114,30 @@ class Balance(GANCallback):
             scores.append(folder)
 
     def state_dict(self) -> dict[str, Any]:
-        """What no report has told yet, of all processes, so that a resumed run tells it."""
+        """What no report has told yet, of all processes, so that a resumed run tells it.
+
+        Besides, the gradients' norms, which are not measured with every batch.
+        """
         own = [_to(output, torch.device("cpu")) for output in self._outputs]
-        return {"outputs": [vars(o) for each in processes.gather_objects(own) for o in each]}
+        report = self._latest.training
+        return {
+            "outputs": [vars(o) for each in processes.gather_objects(own) for o in each],
+            "gradient_norms": {who: x.cpu() for who, x in self._latest.gradient_norms.items()},
+            "reported_norms": None if report is None else report.gradient_norm,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes it up, on one process for all."""
+        """Takes it up; what is to be told, on one process for all.
+
+        Nothing is steered by it, and half precision has gradients that are infinite now and then.
+        """
+        norms, reported = state_dict.get("gradient_norms", {}), state_dict.get("reported_norms")
+        report = None if reported is None else TrainingReport.of_norms(dict(reported))
+        norms = {who: torch.as_tensor(norm) for who, norm in norms.items()}
+        self._before = Measurements(gradient_norms=norms, training=report)
         if processes.rank() == 0:
-            self._outputs = [StepOutput(**output) for output in state_dict.get("outputs", [])]
+            outputs = (StepOutput(**output) for output in state_dict.get("outputs", []))
+            self._outputs = [_to(output, torch.device("cpu")) for output in outputs]
 
     def _is_due(self, trainer: Trainer, batches: int) -> bool:
         return batches % (self.every or trainer.log_every_n_steps) == 0  # type: ignore[attr-defined]

@@ -1,6 +1,7 @@
 """What callbacks share: a GAN that is known to be one, and what the Trainer is up to."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 from weakref import WeakKeyDictionary
@@ -9,7 +10,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.checkpoints.record import not_finite
+from lightning_gan.errors import ConfigurationError, WeightsError
 from lightning_gan.evaluation.loaders import LoaderData
 from lightning_gan.evaluation.panel import EvaluationData
 from lightning_gan.gan import GAN
@@ -37,6 +39,24 @@ class GANCallback(Callback):
     def on_test_epoch_end(self, trainer: Trainer, gan: GAN) -> None:
         """Does what is done at the end of a validation."""
         self.on_validation_epoch_end(trainer, gan)
+
+
+def check_state(callback: Callback, state: Mapping[str, object], *free: str) -> None:
+    """Refuses the state of a callback that would steer a training by numbers that are none.
+
+    Args:
+        callback: Whose it is.
+        state: As in a checkpoint.
+        free: What in it is only told, and may be NaN or infinite.
+
+    Raises:
+        WeightsError: With the first number that is not finite.
+    """
+    place = not_finite({name: value for name, value in state.items() if name not in free})
+    if place is not None:
+        raise WeightsError(
+            f"{type(callback).__name__}{place} in the checkpoint is not finite; take another one."
+        )
 
 
 _FOLDERS: WeakKeyDictionary[Trainer, Path] = WeakKeyDictionary()

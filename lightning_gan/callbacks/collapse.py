@@ -1,5 +1,6 @@
 """Watches for collapse: names what goes wrong, keeps the healthiest state, may go back to it."""
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,14 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 
 from lightning_gan.callbacks.alarms import Health, Limits
-from lightning_gan.callbacks.base import GANCallback, is_dry_run, is_fitting, log_late, run_folder
+from lightning_gan.callbacks.base import (
+    GANCallback,
+    check_state,
+    is_dry_run,
+    is_fitting,
+    log_late,
+    run_folder,
+)
 from lightning_gan.callbacks.divergence import StopOnDivergence, losses_finite
 from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.checkpoints.record import own_state
@@ -206,7 +214,7 @@ class CollapseGuard(GANCallback):
     def _keep(self, trainer: Trainer, gan: GAN, kind: str, value: float, health: Health) -> None:
         if not (self.recover or trainer.checkpoint_callbacks):  # no files are wanted
             return
-        self._kept = Kept(kind, value, health, gan.progress.images)
+        self._kept = Kept(kind, value, health.finite(), gan.progress.images)
         trainer.save_checkpoint(self.path(trainer), weights_only=False)
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:
@@ -228,11 +236,21 @@ class CollapseGuard(GANCallback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on from there."""
-        self.rollbacks, self._streaks = state_dict["rollbacks"], state_dict["streaks"]
-        self._best, self._pending = Health(**state_dict["best"]), state_dict["pending"]
+        """Goes on from there.
+
+        Raises:
+            WeightsError: If a number in it is not finite.
+        """
         kept = state_dict["healthy"]
-        self._kept = kept and Kept(**kept | {"health": Health(**kept["health"])})
+        best, health = dict(state_dict["best"]), dict(kept["health"] if kept else {})
+        for each in (best, health):
+            if each.get("n") == math.inf:  # as earlier versions wrote None
+                each["n"] = None
+        kept = kept and kept | {"health": health}
+        check_state(self, state_dict | {"best": best, "healthy": kept})
+        self.rollbacks, self._streaks = int(state_dict["rollbacks"]), dict(state_dict["streaks"])
+        self._best, self._pending = Health(**best), str(state_dict["pending"])
+        self._kept = kept and Kept(**kept | {"health": Health(**health)})
 
 
 def roll_back(trainer: Trainer, gan: GAN, path: Path, ease: float) -> int:

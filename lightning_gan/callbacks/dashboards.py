@@ -91,10 +91,14 @@ def show_settings(logger: Logger, settings: dict[str, object]) -> None:
     if isinstance(logger, WandbLogger):
         logger.experiment.config.update(settings, allow_val_change=True)
     elif isinstance(logger, TensorBoardLogger):
+        from torch.utils.tensorboard.summary import hparams
+
         plain = {
             key: x if isinstance(x, bool | int | float | str) else str(x)
             for key, x in settings.items()
         }
-        logger.log_hyperparams(plain)
+        # Not log_hyperparams, which adds points to a metric that nobody has measured.
+        for written in hparams(plain, {}):  # type: ignore[no-untyped-call]  # torch's has none
+            logger.experiment._get_file_writer().add_summary(written)
     else:
         logger.log_hyperparams(settings)

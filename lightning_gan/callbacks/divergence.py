@@ -16,9 +16,11 @@ from lightning_gan.training.step import StepOutput
 class StopOnDivergence(GANCallback):
     """Ends the training when a sample or loss is NaN or infinite; the last good checkpoint stays.
 
+    It looks from time to time, and when the training ends.
+
     Args:
         every: Batches between two looks; the Trainer's ``log_every_n_steps`` where None. A look
-            waits for the device, so it is not taken at every batch. The last one is at the end.
+            waits for the device, so it is not taken at every batch.
     """
 
     def __init__(self, every: int | None = None) -> None:
@@ -27,6 +29,8 @@ class StopOnDivergence(GANCallback):
         """A sum that stays finite while all samples since the last look are."""
         self._batches = 0
         """How many these are."""
+        self._outputs: list[StepOutput] = []
+        """What the last batch showed; validations show other things."""
 
     def on_train_batch_end(
         self, trainer: Trainer, gan: GAN, outputs: object, batch: object, *_: object
@@ -36,29 +40,34 @@ class StopOnDivergence(GANCallback):
         total = gan.batches.pair(batch, "training")[0].detach().mean().double()
         self._samples = total if self._samples is None else self._samples + total
         self._batches += 1
+        self._outputs = gan.outputs
         every = self.every or trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if gan.progress.batches % every == 0 and gan.outputs:
+        if trainer.should_stop or gan.progress.batches % every == 0:
             self._look(gan)
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:
-        """Looks at what no look has seen."""
-        if gan.outputs and self._samples is not None:
-            self._look(gan)
+        """Looks at what no look has seen yet, before the end is saved."""
+        self._look(gan)
 
     def _look(self, gan: GAN) -> None:
-        assert self._samples is not None
-        flags = torch.stack([losses_finite(gan.outputs), self._samples.isfinite()])
-        seen, self._batches, self._samples = self._batches, 0, None
-        finite, samples_finite = all_true(flags)
+        """Looks at the last batch, once.
+
+        Raises:
+            DivergenceError: If something in it is not finite.
+        """
+        outputs, samples, batches = self._outputs, self._samples, self._batches
+        if not outputs or samples is None:
+            return
+        self._outputs, self._samples, self._batches = [], None, 0
+        finite, samples_finite = all_true(torch.stack([losses_finite(outputs), samples.isfinite()]))
         if not samples_finite:
             raise DivergenceError(
-                f"A sample among the last {seen} batches, before image "
-                f"{gan.progress.images}, is not finite: mend or remove it, and go on from "
-                "the last checkpoint."
+                f"A sample among the last {batches} batches, before image {gan.progress.images}, "
+                "is not finite: mend or remove it, and go on from the last checkpoint."
             )
         if finite:
             return
-        player = next((u.player for u in gan.outputs if not torch.isfinite(u.loss)), "other")
+        player = next((u.player for u in outputs if not torch.isfinite(u.loss)), "other")
         raise DivergenceError(
             f"The {player}'s loss is not finite after {gan.progress.images} images "
             f"(batch {gan.progress.batches}), with {type(gan.objective).__name__} "

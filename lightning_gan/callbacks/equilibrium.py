@@ -8,7 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_gan.callbacks.balance import Balance
-from lightning_gan.callbacks.base import GANCallback, is_fitting, log_late
+from lightning_gan.callbacks.base import GANCallback, check_state, is_fitting, log_late
 from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.errors import ConfigurationError, at_least, check_range
 from lightning_gan.evaluation.panel import Measured
@@ -35,7 +35,9 @@ class EquilibriumStopping(GANCallback):
     ends with this doubt.
 
     It logs ``equilibrium/undecided`` (0 or 1) and ``equilibrium/streak``, the number of validations
-    in a row that found it so. It needs :class:`Balance` among the callbacks.
+    in a row that found it so. A validation that is due by the end of the training alone is judged
+    and not counted when the run goes on with a larger budget. It needs :class:`Balance` among the
+    callbacks.
 
     Args:
         patience: Validations in a row after which the equilibrium counts as reached.
@@ -83,12 +85,14 @@ class EquilibriumStopping(GANCallback):
         # Last bits may differ between devices, and all processes must stop together.
         val, samples = trainer.strategy.broadcast((latest.val, latest.samples))
         undecided = self.is_undecided(val, samples)
-        self.streak = self.streak + 1 if undecided else 0
-        found = {"undecided": float(undecided), "streak": float(self.streak)}
+        streak = self.streak + 1 if undecided else 0
+        found = {"undecided": float(undecided), "streak": float(streak)}
         log_late(trainer, gan, {f"equilibrium/{name}": x for name, x in found.items()})
-        if val is not None and self.streak == self.patience:
-            rank_zero_info(self._sentence(val, samples, gan.progress.images))
-        if self.stop and self.streak >= self.patience:
+        if val is not None and streak == self.patience:
+            rank_zero_info(self._sentence(streak, val, samples, gan.progress.images))
+        if gan.validation_due != "end":  # which a run with a larger budget would not have here
+            self.streak = streak
+        if self.stop and streak >= self.patience:
             trainer.should_stop = True
 
     def is_undecided(self, val: BalanceResult | None, samples: Measured | None = None) -> bool:
@@ -124,7 +128,9 @@ class EquilibriumStopping(GANCallback):
         reach = tolerance + self.deviations * deviation
         return low - reach <= value <= high + reach
 
-    def _sentence(self, val: BalanceResult, samples: Measured | None, images: int) -> str:
+    def _sentence(
+        self, streak: int, val: BalanceResult, samples: Measured | None, images: int
+    ) -> str:
         shown = [f"AUC {val.auc:.3f} ± {val.auc_sd:.3f}"]
         if val.real_probability is not None and val.fake_probability is not None:
             shown.append(f"D(x) = {val.real_probability.mean:.2f}")
@@ -135,7 +141,7 @@ class EquilibriumStopping(GANCallback):
             doubt = ""
         return (
             f"After {images:,} images the discriminator has been undecided on held-out data at "
-            f"{self.streak} validations in a row ({', '.join(shown)}){doubt}"
+            f"{streak} validations in a row ({', '.join(shown)}){doubt}"
             f"{'; the training ends here' * self.stop}."
         )
 
@@ -144,5 +150,10 @@ class EquilibriumStopping(GANCallback):
         return {"streak": self.streak}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on with a streak."""
-        self.streak = state_dict["streak"]
+        """Goes on with a streak.
+
+        Raises:
+            WeightsError: If it is no number.
+        """
+        check_state(self, state_dict)
+        self.streak = int(state_dict["streak"])

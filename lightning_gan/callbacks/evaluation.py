@@ -18,6 +18,7 @@ from lightning_gan.basics.images import save_png
 from lightning_gan.basics.version import versions
 from lightning_gan.callbacks.base import (
     GANCallback,
+    check_state,
     data_of,
     epoch_of,
     is_dry_run,
@@ -186,9 +187,9 @@ class Evaluation(GANCallback):
     def _remember(self, measured: Measured, images: int) -> BestDistance | None:
         """The smallest distance so far."""
         now, best = measured.frechet, self._best
-        if now is not None:
+        if now is not None and math.isfinite(now.value):
             same = best is not None and best.extractor == now.extractor
-            if now.value <= (best.value if best is not None and same else math.inf):  # never a NaN
+            if now.value <= (best.value if best is not None and same else math.inf):
                 self._best = BestDistance(now.extractor, now.value, images)
         return self._best
 
@@ -206,7 +207,12 @@ class Evaluation(GANCallback):
         return {"best": self._best and self._best._asdict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes it up."""
+        """Takes it up.
+
+        Raises:
+            WeightsError: If it is no number.
+        """
+        check_state(self, state_dict)
         self._best = state_dict["best"] and BestDistance(**state_dict["best"])
 
 

@@ -72,6 +72,11 @@ class BestCheckpoint(ModelCheckpoint):
             auto_insert_metric_name=False,
         )
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from a state, with the score of its file, which Lightning forgets."""
+        super().load_state_dict(state_dict)
+        self.current_score = state_dict.get("current_score")
+
 
 def default_callbacks(
     data: EvaluationData | None,

@@ -4,12 +4,12 @@ import contextlib
 import csv
 import io
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
@@ -62,8 +62,10 @@ class _Rows(ExperimentWriter):
         path = Path(self.metrics_file_path)
         _write(path, fieldnames, _read(path)[1])
 
-    def cut(self, images: int, validated: int) -> None:
+    def cut(self, images: int, validated: int) -> list[dict[str, str]]:
         """Drops what a run that goes on writes again, and a row that was not written to its end.
+
+        Returns the rows that are left.
 
         Args:
             images: Images that it goes on from.
@@ -71,7 +73,7 @@ class _Rows(ExperimentWriter):
         """
         path = Path(self.metrics_file_path)
         if not path.is_file():
-            return
+            return []
         keys, rows = _read(path)
         kept = []
         for row in rows:
@@ -79,6 +81,7 @@ class _Rows(ExperimentWriter):
             if of <= (images if row.get(SPEED) else validated):
                 kept.append(row)
         _write(path, keys, kept)
+        return kept
 
 
 def _read(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
@@ -194,3 +197,29 @@ class CSVCurve(CSVLogger):
         if not isinstance(self._experiment, _Rows):
             self._experiment = _Rows(log_dir=self.log_dir)
         return self._experiment
+
+
+class TensorBoardHistory(TensorBoardLogger):
+    """A history in TensorBoard that holds each value of each step once, however often it went on.
+
+    What lies beyond the checkpoint comes again, so its reader shows it no more. It knows steps
+    only: where the checkpoint is of before the validation of its step, the values of training at
+    that step go with those of the validation, and have to be told again.
+
+    Args:
+        folder: Folder of the run.
+        images: Images that the run goes on from; None for a new run.
+        validated: Those of its last validation.
+    """
+
+    def __init__(self, folder: str, images: int | None = None, validated: int = 0) -> None:
+        beyond = None if images is None else images + (images == validated)
+        super().__init__(folder, "", "tensorboard", default_hp_metric=False, purge_step=beyond)
+        self.beyond = beyond
+
+    def tell_again(self, rows: Sequence[Mapping[str, str]]) -> None:
+        """Logs the last values of training again, where they went with those of a validation."""
+        for row in rows:
+            if float(row.get(AXIS) or 0) == self.beyond:
+                values = {name: x for name, x in row.items() if x and name not in FIRST}
+                self.log_metrics({name: float(x) for name, x in values.items()})

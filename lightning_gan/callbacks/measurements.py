@@ -38,6 +38,14 @@ class TrainingReport:
     progress: dict[str, float]
     state: dict[str, float]
 
+    @classmethod
+    def of_norms(cls, norms: dict[str, float]) -> "TrainingReport":
+        """What a resumed run still knows of the report before: the norms of the gradients."""
+        nothing: dict[str, dict[str, float]] = {
+            name: {} for name in ("loss", "penalty", "learning_rate", "progress", "state")
+        }
+        return cls(balance=None, gradient_norm=norms, **nothing)
+
     def logged(self) -> dict[str, float]:
         """The values by their names in the logs, as in ``loss/generator``."""
         found = {} if self.balance is None else self.balance.logged()

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,15 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_gan.callbacks.base import GANCallback, is_dry_run, run_folder
 from lightning_gan.callbacks.dashboards import show_settings
-from lightning_gan.callbacks.loggers import CSVCurve, cut_lines, free_name, put_on_axis
+from lightning_gan.callbacks.loggers import (
+    FIRST,
+    SPEED,
+    CSVCurve,
+    TensorBoardHistory,
+    cut_lines,
+    free_name,
+    put_on_axis,
+)
 from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.callbacks.preemption import Interrupted
 from lightning_gan.checkpoints.identity import environment, identity_of, setting_of
@@ -50,6 +59,8 @@ class Recorder(GANCallback):
         self.name, self.recipe, self.differs, self.config = name, recipe, differs or {}, config
         self.run_id = run_id or secrets.token_hex(4)
         self.record: RunRecord | None = None
+        self._rows: list[dict[str, str]] = []
+        """Rows of the curve before, in a run that goes on."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Puts every logger on the axis of images."""
@@ -70,11 +81,12 @@ class Recorder(GANCallback):
         if images:
             for logger in trainer.loggers:
                 if isinstance(logger, CSVCurve):
-                    logger.experiment.cut(images, gan.images_validated)
+                    self._rows = logger.experiment.cut(images, gan.images_validated)
             cut_lines(folder / EVALUATIONS, _images_of, gan.images_validated)
             cut_lines(folder / scores.NAME, scores.images_of, gan.images_validated)
         known = record_in(folder) if images else None
         self.record = known or self._new(trainer, gan)
+        self.record.values |= _last_values(self._rows)
         spent = gan.max_images is not None and images >= gan.max_images
         if known is None or not known.segments or not spent:
             self._begin_segment(trainer, gan)
@@ -87,6 +99,12 @@ class Recorder(GANCallback):
         self._write(trainer, gan, "running")
         for logger in trainer.loggers:
             show_settings(logger, self.settings())
+
+    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:
+        """Tells TensorBoard again what it has forgotten, now that the epoch is known."""
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardHistory):
+                logger.tell_again(self._rows)
 
     def _begin_segment(self, trainer: Trainer, gan: GAN) -> None:
         """Writes down what begins; a run that is changed on the way bears another name."""
@@ -170,8 +188,7 @@ class Recorder(GANCallback):
         best = measurements(trainer).best
         self.record.state, self.record.said = state, why
         self.record.images = gan.progress.images
-        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        self.record.values |= {name: x if x - x == 0 else None for name, x in values.items()}
+        self.record.values |= _finite(trainer.callback_metrics)
         if best is not None:
             name = f"fid/{best.extractor}"
             self.record.best = {"name": name, "value": best.value, "images": best.images}
@@ -186,6 +203,22 @@ def draw_curves_of(trainer: Trainer) -> None:
             draw_curves(folder)
     except (OSError, ConfigurationError) as error:
         rank_zero_warn(f"The curves were not drawn: {said(error)}.")
+
+
+def _finite(values: Mapping[str, torch.Tensor]) -> dict[str, float | None]:
+    """The same as numbers, None in the place of what is not finite."""
+    numbers = {name: float(value) for name, value in values.items()}
+    return {name: x if x - x == 0 else None for name, x in numbers.items()}
+
+
+def _last_values(rows: Sequence[Mapping[str, str]]) -> dict[str, float | None]:
+    """The last value of everything in a curve, which a kill may have kept from the record."""
+    found: dict[str, torch.Tensor] = {}
+    for row in rows:
+        others = FIRST if not row.get(SPEED) else ("step", "epoch")
+        told = {name: x for name, x in row.items() if x and name not in others}
+        found |= {name: torch.tensor(float(x)) for name, x in told.items()}
+    return _finite(found)
 
 
 def record_in(folder: Path) -> RunRecord | None:

@@ -10,6 +10,10 @@ import torch
 
 from lightning_gan.errors import WeightsError
 
+SWOLLEN = 20
+"""How many times its size a file may unpack to. Ours are not packed at all; one that somebody has
+packed shrinks to a third at most, since trained weights are as good as random."""
+
 TEMPORARY = ".ckpt.tmp"
 """How the names of checkpoints end while they are written."""
 
@@ -67,8 +71,11 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") 
     if not Path(path).is_file():
         raise WeightsError(f"There is no checkpoint at {path}: check --ckpt_path.")
     try:
+        _refuse_swollen(Path(path))
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
         damaged = _damaged_part(path)
+    except WeightsError:
+        raise
     except Exception as error:
         raise WeightsError(
             f"{path} is not a whole checkpoint, or holds more than plain data "
@@ -82,6 +89,23 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") 
     if not isinstance(checkpoint, dict):
         raise WeightsError(f"{path} is not a checkpoint: it holds a {type(checkpoint).__name__}.")
     return checkpoint
+
+
+def _refuse_swollen(path: Path) -> None:
+    """Refuses a file that would fill the memory when it is unpacked, before it is.
+
+    Raises:
+        WeightsError: With both sizes.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as file:
+        unpacked = sum(part.file_size for part in file.infolist())
+    if unpacked > SWOLLEN * path.stat().st_size:
+        raise WeightsError(
+            f"{path} has {path.stat().st_size / 1e6:,.1f} MB and would unpack to "
+            f"{unpacked / 1e6:,.0f} MB, as no checkpoint does: take another checkpoint of the run."
+        )
 
 
 def _damaged_part(path: str | Path) -> str | None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lightning_gan.checkpoints.compiled import in_place
 from lightning_gan.errors import ConfigurationError, WeightsError, said
 
 Plain = Any
@@ -40,6 +41,8 @@ class Part:
 
         @functools.wraps(init)
         def recorded(self: Part, *args: object, **kwargs: object) -> None:
+            args = tuple(map(in_place, args))
+            kwargs = {name: in_place(value) for name, value in kwargs.items()}
             if "_arguments" not in self.__dict__:
                 bound = inspect.signature(init).bind(self, *args, **kwargs)
                 bound.apply_defaults()

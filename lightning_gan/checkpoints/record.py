@@ -1,5 +1,6 @@
 """What a GAN adds to a checkpoint, and whether a model can take it."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -12,6 +13,9 @@ from lightning_gan.checkpoints.identity import environment, setting_of
 from lightning_gan.checkpoints.parts import Plain
 from lightning_gan.errors import DivergenceError, WeightsError
 from lightning_gan.training.schedule import PLAYERS, PlayerName, Progress
+
+LARGEST = 2**63
+"""Counts are smaller."""
 
 FORMAT = 1
 """Of what stands under ``KEY``; read are this one and earlier ones."""
@@ -54,12 +58,19 @@ def own_state(checkpoint: Mapping[str, Any], name: str) -> dict[str, Plain]:
             )
     if state["format"] > FORMAT:
         raise WeightsError(f"{name} was written by a newer lightning-gan: install that one.")
-    kinds = {key: type(count) for key, count in state["progress"].items()}
-    if kinds != dict.fromkeys(asdict(Progress()), int):
+    counts = [
+        *state["progress"].values(),
+        *(state.get(key, 0) for key in ("images_in_average", "images_validated")),
+    ]
+    if state["progress"].keys() != asdict(Progress()).keys() or not all(map(_is_count, counts)):
         raise WeightsError(f"{name}: its progress is damaged; take another checkpoint of the run.")
     if not isinstance(checkpoint.get(ARGUMENTS), dict):
         raise WeightsError(f"{name} was not written by lightning-gan: its parts are missing.")
     return state
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < LARGEST
 
 
 def part_of(checkpoint: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -118,26 +129,46 @@ def _check_going_on(checkpoint: Mapping[str, Any], state: Mapping[str, Plain]) -
     for player in PLAYERS:
         averages = states.get(player, {}).get("state", {})
         whole = player in states and len(averages) == counts.get(player, len(averages))
-        if not whole or not all(map(_is_finite, _tensors(averages))):
+        if not whole or not_finite(states[player]):
             raise WeightsError(
                 f"The checkpoint's optimizer of the {player} is damaged: weights are missing in it "
                 "or not finite; take another checkpoint of the run."
             )
-    for name, weight in checkpoint["state_dict"].items():
-        if not _is_finite(weight):
-            raise WeightsError(f"{name} in the checkpoint is not finite; take another one.")
+    for name in ("state_dict", "loops", "lr_schedulers"):
+        if (place := not_finite(checkpoint[name])) is not None:
+            raise WeightsError(
+                f"{place.removeprefix('.')} in the checkpoint is not finite; take another one."
+            )
+    for place, value in _leaves(checkpoint["loops"]):
+        if place.endswith(COUNTED) and not _is_count(value):
+            raise WeightsError(
+                f"{place.removeprefix('.')} in the checkpoint is no count; take another one."
+            )
 
 
-def _tensors(nested: Plain) -> Iterator[Tensor]:
+COUNTED = (".ready", ".started", ".processed", ".completed")
+"""What Lightning counts in its loops."""
+
+
+def not_finite(nested: Plain) -> str | None:
+    """The dotted name of the first number or tensor that is NaN or infinite, if there is one."""
+    for place, value in _leaves(nested):
+        bad = isinstance(value, float) and not math.isfinite(value)
+        if bad or (isinstance(value, Tensor) and not bool(torch.isfinite(value).all())):
+            return place
+    return None
+
+
+def _leaves(nested: Plain, place: str = "") -> Iterator[tuple[str, Plain]]:
+    """All that is in nested dictionaries and lists, with where it is."""
     if isinstance(nested, Mapping):
-        for value in nested.values():
-            yield from _tensors(value)
-    elif isinstance(nested, Tensor):
-        yield nested
-
-
-def _is_finite(tensor: Tensor) -> bool:
-    return bool(torch.isfinite(tensor).all())
+        for name, value in nested.items():
+            yield from _leaves(value, f"{place}.{name}")
+    elif isinstance(nested, list | tuple):
+        for number, value in enumerate(nested):
+            yield from _leaves(value, f"{place}.{number}")
+    else:
+        yield place, nested
 
 
 def check_finite(weights: Iterable[tuple[str, Tensor]], images: int) -> None:

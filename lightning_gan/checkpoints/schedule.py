@@ -1,6 +1,11 @@
-"""Validations that are due by images, each once, whenever the run was stopped."""
+"""Validations that are due, by images or epochs, each once, whenever the run was stopped."""
+
+from typing import Literal
 
 from lightning.pytorch import Trainer
+
+Due = Literal["", "schedule", "end"]
+"""What a validation after a batch is due by: nothing, its schedule, or the training's end alone."""
 
 NEVER = 10**18
 """Batches that no epoch has."""
@@ -20,13 +25,50 @@ def take_over(trainer: Trainer) -> None:
     trainer.check_val_every_n_epoch, trainer.val_check_interval = None, NEVER
 
 
-def plan(trainer: Trainer, due: bool) -> None:
+def due_by(trainer: Trainer, every: int | None, images: int, validated: int) -> Due:
+    """Whether a validation is due after the batch at hand, and by what.
+
+    Args:
+        trainer: The Trainer.
+        every: Images between two validations; None for the Trainer's own schedule.
+        images: Images seen.
+        validated: Those of the last validation.
+    """
+    if images == validated:
+        return ""
+    if every is None:
+        scheduled, at_end = _by_trainer(trainer)
+    else:
+        scheduled, at_end = images // every > validated // every, trainer.should_stop
+    return "schedule" if scheduled else "end" if at_end else ""
+
+
+def _by_trainer(trainer: Trainer) -> tuple[bool, bool]:
+    """Whether Lightning validates after this batch, were it not the last one, and if it is."""
+    loop, fetcher, stop = (
+        trainer.fit_loop.epoch_loop,
+        trainer.fit_loop._data_fetcher,
+        trainer.should_stop,
+    )
+    assert fetcher is not None
+    answers = []
+    for trainer.should_stop in (False, stop):
+        answers.append(loop._should_check_val_fx(fetcher))
+    return answers[0], answers[1]
+
+
+def plan(trainer: Trainer, due: Due) -> None:
     """Lets the Trainer validate after the batch at hand, or not."""
-    trainer.val_check_batch = 1 if due or trainer.should_stop else NEVER
+    trainer.val_check_batch = 1 if due else NEVER
 
 
-def make_up(trainer: Trainer) -> None:
-    """Makes a validation that was due when the run was stopped; Lightning leaves it out."""
+def make_up(trainer: Trainer, due: Due) -> None:
+    """Makes a validation that was due when the run was stopped; Lightning leaves it out.
+
+    One that was due by the end alone is not where a larger budget has moved the end.
+    """
+    if not due or (due == "end" and not trainer.should_stop):
+        return
     loop = trainer.fit_loop.epoch_loop.val_loop
     loop.restarting = False  # or it would go on after the batches of the last one
     trainer.validating = True

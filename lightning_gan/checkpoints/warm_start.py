@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
+from lightning_gan.checkpoints.compiled import named_as_in
 from lightning_gan.checkpoints.files import read_checkpoint
 from lightning_gan.checkpoints.record import own_state, part_of
 from lightning_gan.errors import WeightsError
@@ -29,7 +30,7 @@ def warm_start(networks: Mapping[str, nn.Module], path: str | Path) -> None:
         prefix = f"{name}."
         theirs = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
         try:
-            network.load_state_dict(theirs)
+            network.load_state_dict(named_as_in(network, theirs))
         except RuntimeError as error:
             raise WeightsError(
                 f"The {name.replace('_', ' ')} in {path} is another one than this model's: give "

@@ -1,9 +1,12 @@
 """Which exceptions tell of something that a user can mend."""
 
 import errno
+import traceback
 from pathlib import Path
 
+import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.trainer.connectors import checkpoint_connector
 
 import lightning_gan
 from lightning_gan.distributed.strategy import lost_process
@@ -30,6 +33,16 @@ def mendable(error: Exception) -> Exception | None:
     """What a user can mend, its message for them to read; None for a defect of ours."""
     found = lost_process(error) or _of_a_file(error) or error
     return found if isinstance(found, (LightningGANError, MisconfigurationException)) else None
+
+
+def comes_from_restoring(error: Exception) -> bool:
+    """Whether an exception was raised while a checkpoint was taken up, and not for want of memory.
+
+    Everything is taken up by Lightning's connector, which is then in the traceback.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    inside = any(frame.f_globals is vars(checkpoint_connector) for frame in frames)
+    return inside and not isinstance(error, (MemoryError, torch.OutOfMemoryError))
 
 
 def _of_a_file(error: Exception) -> LightningGANError | None:

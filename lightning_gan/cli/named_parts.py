@@ -24,7 +24,6 @@ USUAL = [
     if isinstance(kind, type) and issubclass(kind, Callback)
 ]
 """Callbacks that need not be asked for."""
-PRINT = "--print_config"
 
 
 @dataclass
@@ -34,16 +33,14 @@ class Split:
     Args:
         rest: All other arguments, in their order.
         named: By the full name of a part, as in ``--model.regularizers.R1``, its options.
-        prints: Whether the configuration is only to be shown.
     """
 
     rest: list[str] = field(default_factory=list)
     named: dict[str, list[str]] = field(default_factory=dict)
-    prints: bool = False
 
 
 def split(arguments: Sequence[str]) -> Split:
-    """Takes the options of named parts, and what depends on them, out of a command line."""
+    """Takes the options of named parts out of a command line."""
     found, waiting = Split(), list(arguments)
     while waiting:
         argument = waiting.pop(0)
@@ -56,9 +53,6 @@ def split(arguments: Sequence[str]) -> Split:
         options.append(argument)
         if not equals and waiting and not waiting[0].startswith("--"):
             options.append(waiting.pop(0))
-    if found.named and PRINT in found.rest:
-        found.rest.remove(PRINT)
-        found.prints = True
     return found
 
 

@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 
 from jsonargparse import Namespace
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import LambdaCallback, ProgressBar
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from lightning_gan.basics.texts import folded
@@ -24,7 +24,7 @@ from lightning_gan.callbacks.fitting import (
     finish,
     forget_if_unused,
 )
-from lightning_gan.callbacks.loggers import CSVCurve
+from lightning_gan.callbacks.loggers import CSVCurve, TensorBoardHistory
 from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.callbacks.preemption import disable_slurm_requeue, refuse_slurm_checkpoints
 from lightning_gan.callbacks.recorder import Recorder, title_of
@@ -36,7 +36,7 @@ from lightning_gan.cli import configuration, named_parts
 from lightning_gan.cli.arguments import given, names_seed, run_name
 from lightning_gan.cli.choices import unknown
 from lightning_gan.cli.commands import TRAINER_COMMANDS
-from lightning_gan.cli.failures import mendable
+from lightning_gan.cli.failures import comes_from_restoring, mendable
 from lightning_gan.cli.options import RUN_OPTIONS
 from lightning_gan.cli.parser import Parser
 from lightning_gan.datamodules import RealData
@@ -67,8 +67,6 @@ class CLI(LightningCLI):
         self.name = run_name(arguments)
         self.curves: list[CSVCurve] = []
         """That of a training; where it lies is the folder of the run."""
-        self.begun = False
-        """Whether the first batch has come, so that nothing is restored any more."""
         try:
             self._parse_and_run()
         finally:
@@ -111,9 +109,15 @@ class CLI(LightningCLI):
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: object) -> None:
-        """Parses what the command line says but for ``--print_config``, which is answered later."""
-        self.config = parser.parse_args(self.arguments)
+        """Reads the command line; parts that are called by their names last.
+
+        ``--print_config`` is not among the arguments and answered later.
+        """
+        found = named_parts.split(self.arguments)
+        self.config = parser.parse_args(found.rest)
         command = self.config.subcommand
+        named_parts.refuse_unclear(self.config[command], found.rest)
+        named_parts.change(self.config[command], found.named)
         whole = self.config[command].model and self.config[command].data
         if self.printing is not None and not whole:  # there is nothing yet that would run
             self._print(self.config[command])
@@ -139,17 +143,6 @@ class CLI(LightningCLI):
         loaders = {"dataloaders", "train_dataloaders", "val_dataloaders"}
         skip = loaders | {"model", "datamodule", "weights_only", "verbose"}
         return dict.fromkeys(TRAINER_COMMANDS, skip)
-
-    def parse_arguments(self, parser: LightningArgumentParser, args: object) -> None:
-        """Reads the command line; parts that are called by their names last."""
-        found = named_parts.split(self.arguments)
-        self.config = parser.parse_args(found.rest)
-        command = self.config.subcommand
-        named_parts.refuse_unclear(self.config[command], found.rest)
-        named_parts.change(self.config[command], found.named)
-        if found.prints:
-            sys.stdout.write(self._parser(command).dump(self.config[command], skip_none=False))
-            raise SystemExit(0)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """What is about the run as a whole."""
@@ -224,10 +217,7 @@ class CLI(LightningCLI):
         recorder = self._recorder() if self.subcommand == "fit" else None
         kwargs["logger"] = self._loggers(recorder) + (own if isinstance(own, list) else [own])
         watching += [] if recorder is None else [recorder]
-        begins = LambdaCallback(
-            on_train_start=self._begin, on_validation_start=self._begin, on_test_start=self._begin
-        )
-        kwargs["callbacks"] = [*watching, begins]
+        kwargs["callbacks"] = watching
         kwargs["check_val_every_n_epoch"] = configuration.epochs_between_validations(config)
         try:
             trainer = super().instantiate_trainer(**kwargs)
@@ -264,9 +254,6 @@ class CLI(LightningCLI):
         config.trainer.callbacks = asked + parsed.trainer.callbacks
         return config
 
-    def _begin(self, *_: object) -> None:
-        self.begun = True
-
     def _recorder(self) -> Recorder:
         """What keeps the record: the run's own, where it goes on."""
         config = self.config_init[self.subcommand]
@@ -291,9 +278,7 @@ class CLI(LightningCLI):
         folder = self.curves[0].log_dir
         loggers: list[Logger] = [*self.curves]
         if config.tensorboard:
-            # Of what lies beyond the checkpoint, which comes again, its reader shows no more.
-            beyond = self._images() + 1 if self.resumed else None
-            loggers.append(TensorBoardLogger(folder, "", "tensorboard", purge_step=beyond))
+            loggers.append(TensorBoardHistory(folder, *self._seen()))
         if config.wandb != "off":
             wandb = wandb_logger(
                 folder,
@@ -310,10 +295,12 @@ class CLI(LightningCLI):
             loggers.append(wandb)
         return loggers
 
-    def _images(self) -> int:
-        """Images that the checkpoint has seen."""
-        path = str(self.resumed)
-        return int(own_state(read_checkpoint(path), path)["progress"]["images"])
+    def _seen(self) -> tuple[int, int] | tuple[()]:
+        """Images that the run goes on from, and those of its last validation; nothing if new."""
+        if self.resumed is None:
+            return ()
+        state = own_state(read_checkpoint(self.resumed), str(self.resumed))
+        return int(state["progress"]["images"]), int(state.get("images_validated", 0))
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         """Checkpoints are read as plain data only; what was measured is printed by itself."""
@@ -331,8 +318,7 @@ class CLI(LightningCLI):
         except AnotherRunError as error:
             raise AnotherRunError(f"{said(error)}.{self._match()}") from error
         except Exception as error:
-            restoring = self.config_init[subcommand].ckpt_path and not self.begun
-            if not restoring or mendable(error) is not None:
+            if mendable(error) is not None or not comes_from_restoring(error):
                 raise
             raise WeightsError(
                 f"The checkpoint cannot be restored ({type(error).__name__}: {said(error)[:200]}): "

@@ -1,8 +1,6 @@
 """What W&B and TensorBoard are told, read back from their files by their own readers."""
 
 import json
-import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +11,12 @@ from tiny import Pictures, Points, points_gan, quiet_trainer
 
 from lightning_gan.callbacks import Balance, SampleGrid
 from lightning_gan.callbacks.dashboards import open_wandb, wandb_logger
-from lightning_gan.callbacks.loggers import AXIS, CSVCurve
+from lightning_gan.callbacks.loggers import AXIS, CSVCurve, TensorBoardHistory
 from lightning_gan.callbacks.recorder import Recorder
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.regularizers import R1
+from scripts.traces import differences, tensorboard, wandb_history, wandb_records
 
 wandb = pytest.importorskip("wandb")
 
@@ -54,45 +53,6 @@ def fit(folder: Path, *callbacks: Callback, loggers: list[Any], **options: Any) 
     trainer.fit(gan, Points(8), **options)
 
 
-BLOCK, FULL, FIRST, LAST = 32768, 1, 2, 4
-
-
-def pieces(content: bytes) -> Iterator[bytes]:
-    """The records of an offline file, a log in LevelDB's format behind seven bytes of its own."""
-    place, begun = 7, b""
-    while place + 7 <= len(content):
-        left = BLOCK - place % BLOCK
-        if left < 7:  # too few bytes in a block for a header
-            place += left
-            continue
-        length, kind = struct.unpack_from("<HB", content, place + 4)
-        piece = content[place + 7 : place + 7 + length]
-        begun = piece if kind in (FULL, FIRST) else begun + piece
-        if kind in (FULL, LAST):
-            yield begun
-        place += 7 + length
-
-
-def records(folder: Path) -> list[Any]:
-    """All records of all offline segments, in their order."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    files = sorted(folder.rglob("*.wandb"))
-    return [Record.FromString(piece) for file in files for piece in pieces(file.read_bytes())]
-
-
-def history(folder: Path) -> list[dict[str, Any]]:
-    rows = []
-    for record in records(folder):
-        if record.WhichOneof("record_type") == "history":
-            row = {
-                "/".join(i.nested_key) or i.key: json.loads(i.value_json)
-                for i in record.history.item
-            }
-            rows.append(row)
-    return rows
-
-
 def wandb_fit(folder: Path, *callbacks: Callback, **options: Any) -> None:
     logger = wandb_logger(folder / "version_0", "0123abcd", "offline")
     open_wandb(logger)
@@ -108,11 +68,11 @@ def test_a_run_in_wandb_is_one_run_with_one_value_for_each_image_and_key(tmp_pat
         wandb_fit(tmp_path, SaveAndKill(13, 27))
     path = tmp_path / "saved.ckpt"
     wandb_fit(tmp_path, ckpt_path=path, weights_only=True)
-    runs = [r.run for r in records(tmp_path) if r.WhichOneof("record_type") == "run"]
+    runs = [r.run for r in wandb_records(tmp_path) if r.WhichOneof("record_type") == "run"]
     assert {run.run_id for run in runs} == {"0123abcd"}
     assert {run.project for run in runs} == {"lightning-gan"}
     values: dict[tuple[int, str], set[float]] = {}
-    for row in history(tmp_path):
+    for row in wandb_history(tmp_path):
         assert AXIS in row
         for name, value in row.items():
             timed = name.startswith("_") or name == "progress/images_per_second"
@@ -128,7 +88,7 @@ def test_a_run_in_wandb_is_one_run_with_one_value_for_each_image_and_key(tmp_pat
 def test_wandb_knows_the_configuration_and_the_axis(tmp_path: Path) -> None:
     wandb_fit(tmp_path)
     config: dict[str, Any] = {}
-    for record in records(tmp_path):
+    for record in wandb_records(tmp_path):
         if record.WhichOneof("record_type") == "config":
             for item in record.config.update:
                 config["/".join(item.nested_key) or item.key] = json.loads(item.value_json)
@@ -142,7 +102,7 @@ def test_wandb_knows_the_configuration_and_the_axis(tmp_path: Path) -> None:
     nested = {"generator", "discriminator", "objective", "regularizers", "max_images", "seed"}
     assert not nested & {name.split("/")[0] for name in config}
     assert not any(isinstance(value, dict) for name, value in config.items() if name != "_wandb")
-    metrics = [r.metric for r in records(tmp_path) if r.WhichOneof("record_type") == "metric"]
+    metrics = [r.metric for r in wandb_records(tmp_path) if r.WhichOneof("record_type") == "metric"]
     by_name = {metric.glob_name or metric.name: metric for metric in metrics}
     assert by_name["*"].step_metric == AXIS
     assert by_name["fid/*"].summary.min
@@ -150,7 +110,7 @@ def test_wandb_knows_the_configuration_and_the_axis(tmp_path: Path) -> None:
 
 def test_pictures_have_captions(tmp_path: Path) -> None:
     wandb_fit(tmp_path)
-    found = [row.get("samples/grid/captions") for row in history(tmp_path)]
+    found = [row.get("samples/grid/captions") for row in wandb_history(tmp_path)]
     grids = [captions for captions in found if captions]
     assert grids == [[f"after {images} images"] for images in (0, 104, 200, 304, 320)]
 
@@ -176,7 +136,7 @@ def test_all_pictures_of_images_are_shown_once_each_time(classes: int, tmp_path:
     when = [f"after {images} images{rows}" for images in (0, 8, 16)]
     expected = {"grid": when, "interpolation": when, "reals": [f"training images{rows}"]}
     for name, captions in expected.items():
-        found = [row.get(f"samples/{name}/captions") for row in history(tmp_path)]
+        found = [row.get(f"samples/{name}/captions") for row in wandb_history(tmp_path)]
         assert [caption for each in found for caption in each or []] == captions
 
 
@@ -228,3 +188,23 @@ def test_tensorboard_lies_on_the_axis_of_images_with_the_configuration(tmp_path:
     assert [event.step for event in reader.Scalars("val/auc")] == [104, 200, 304, 320]
     assert [event.step for event in reader.Images("samples/grid")] == [0, 104, 200, 304, 320]
     assert "model.objective" in str(reader.SummaryMetadata("_hparams_/session_start_info"))
+
+
+@pytest.mark.parametrize(("saved", "validated"), [(13, 0), (15, 104), (25, 104), (26, 200)])
+def test_tensorboard_of_a_run_that_was_killed_has_each_value_once(
+    saved: int, validated: int, tmp_path: Path
+) -> None:
+    """Checkpoints of before a validation (13, 25), with a row of training at its step (25)."""
+    pytest.importorskip("tensorboard")
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    fit(straight, loggers=[TensorBoardHistory(str(straight))])
+    with pytest.raises(StoppedError):
+        fit(killed, SaveAndKill(saved, 27), loggers=[TensorBoardHistory(str(killed))])
+    goes_on = TensorBoardHistory(str(killed), 8 * saved, validated)
+    fit(killed, loggers=[goes_on], ckpt_path=killed / "saved.ckpt", weights_only=True)
+    history = tensorboard(killed / "tensorboard")
+    assert differences(tensorboard(straight / "tensorboard"), history) == []
+    for points in history.values():
+        steps = [step for step, _ in points]
+        assert sorted(set(steps)) == steps
+    assert "hp_metric" not in history

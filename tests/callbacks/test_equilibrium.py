@@ -170,13 +170,20 @@ def test_one_decided_validation_begins_the_streak_anew(tmp_path: Path) -> None:
     assert judge.streak == 3
 
 
-def test_a_streak_goes_on_with_a_larger_budget(tmp_path: Path) -> None:
-    """Validations after 4 and 8 batches, at the end of the first budget, and after 12."""
+def test_a_streak_goes_on_with_a_larger_budget_as_if_it_had_been_there_from_the_start(
+    tmp_path: Path,
+) -> None:
+    """Validations after 4, 8, 12, 16 batches; that at the end of the first budget, 10, is extra."""
     path = tmp_path / "checkpoints" / "last.ckpt"
     streaks(spots_gan(rate=1e-5), tmp_path, 10, Measure(), LastCheckpoint(), patience=4, stop=True)
     gan, judge = spots_gan(rate=1e-5), EquilibriumStopping(patience=4, stop=True)
     train(gan, 40, [judge, Balance(), Measure()], tmp_path, ckpt_path=path)
-    assert (judge.streak, gan.progress.batches) == (4, 12)
+    assert (judge.streak, gan.progress.batches) == (4, 16)
+    undisturbed, alone = spots_gan(rate=1e-5), EquilibriumStopping(patience=4, stop=True)
+    train(undisturbed, 40, [alone, Balance(), Measure()], tmp_path / "undisturbed")
+    assert (alone.streak, undisturbed.progress.batches) == (4, 16)
+    for name, weight in undisturbed.state_dict().items():
+        assert torch.equal(gan.state_dict()[name], weight)
 
 
 def test_what_it_finds_is_in_the_logs(tmp_path: Path) -> None:

@@ -44,6 +44,16 @@ def test_divergence_is_looked_for_as_often_as_asked(tmp_path: Path) -> None:
     assert gan.progress.batches % 4 == 0
 
 
+@pytest.mark.parametrize("budget", ["images", "epochs"])
+def test_a_divergence_right_before_the_end_is_seen(budget: str, tmp_path: Path) -> None:
+    """A look after every hundredth batch has none before the end of 25 batches, an epoch."""
+    gan = points_gan(regularizers=[Spoil()], max_images=200 if budget == "images" else None)
+    options = {} if budget == "images" else {"max_epochs": 1}
+    trainer = quiet_trainer(tmp_path, callbacks=[StopOnDivergence(every=100)], **options)
+    with pytest.raises(DivergenceError, match="loss is not finite after 200 images"):
+        trainer.fit(gan, Points(8))
+
+
 def test_the_last_good_checkpoint_survives_a_divergence(tmp_path: Path) -> None:
     last = LastCheckpoint(every_minutes=1e-9)
     trainer = quiet_trainer(tmp_path, callbacks=[last])

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from typing import Any
 import pytest
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.pytorch import Callback, LightningModule, Trainer
 from tiny import Points, fit, points_gan, quiet_trainer
 
 from lightning_gan.callbacks import LastCheckpoint
 from lightning_gan.checkpoints.files import TEMPORARY, read_checkpoint, write_whole
 from lightning_gan.checkpoints.plugin import WholeFiles
 from lightning_gan.cli import program
-from lightning_gan.cli.failures import mendable
+from lightning_gan.cli.failures import comes_from_restoring, mendable
 from lightning_gan.errors import WeightsError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -292,6 +294,12 @@ def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]
     return damage
 
 
+def swell(path: Path) -> None:
+    """A small file that would unpack to much; nobody gets as far as to see what."""
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("archive/data/999", bytes(100_000_000))
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (lambda p: p.write_bytes(b""), "not a whole checkpoint"),
     "truncated": (lambda p: p.write_bytes(p.read_bytes()[:-500]), "not a whole checkpoint"),
@@ -306,6 +314,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         "fit the",
     ),
     "gone": (lambda p: p.unlink(), "no checkpoint at"),
+    "swollen": (swell, "would unpack to"),
 }
 
 
@@ -334,6 +343,50 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence(
     assert expected in complaint()
     assert not Path("sprung").exists()
     assert not Path("runs/mlp_ring/version_0/checkpoints").exists()
+
+
+def test_a_checkpoint_that_somebody_has_packed_is_read(good: Path) -> None:
+    with (
+        zipfile.ZipFile(good) as stored,
+        zipfile.ZipFile("copy.ckpt", "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for name in stored.namelist():
+            new.writestr(name, stored.read(name))
+    assert images(Path("copy.ckpt")) == 64
+
+
+class Broken(Callback):
+    """Somebody's own callback, with a mistake that comes to light before the first batch."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        raise KeyError("mine")
+
+
+def test_a_mistake_that_is_not_the_checkpoints_is_not_laid_at_its_door(good: Path) -> None:
+    shutil.copyfile(good, "copy.ckpt")
+    words = [*FIT, "128", "--ckpt_path", "copy.ckpt"]
+    with pytest.raises(KeyError, match="mine"):
+        program.run([*words, "--trainer.callbacks+=tests.cli.test_faults.Broken"])
+
+
+def test_what_cannot_be_restored_is_the_checkpoints_fault_unless_memory_is_short() -> None:
+    def raised(error: Exception) -> bool:
+        class Restored(Callback):
+            def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+                raise error
+
+        trainer = quiet_trainer(callbacks=[Restored()])
+        trainer._checkpoint_connector._loaded_checkpoint = {
+            "callbacks": {Restored().state_key: {"a": 1}},
+            "pytorch-lightning_version": "2.6",
+        }
+        with pytest.raises(type(error)) as caught:
+            trainer._checkpoint_connector.restore_callbacks()
+        return comes_from_restoring(caught.value)
+
+    assert raised(KeyError("a"))
+    assert not raised(torch.OutOfMemoryError("CUDA out of memory"))
+    assert not comes_from_restoring(KeyError("a"))
 
 
 def test_weights_alone_can_be_sampled_from_but_not_trained_on(

@@ -9,7 +9,9 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 from tiny import Points, points_gan, quiet_trainer
 
-from lightning_gan import GAN, GANAdam
+from lightning_gan import GAN, GANAdam, callbacks
+from lightning_gan.callbacks.alarms import Health
+from lightning_gan.callbacks.collapse import Kept
 from lightning_gan.checkpoints.parts import flat
 from lightning_gan.errors import AnotherRunError, WeightsError
 from lightning_gan.objectives import Hinge
@@ -184,7 +186,67 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
         lambda c: c["state_dict"]["generator.layers.0.weight"].fill_(torch.nan),
         "generator.layers.0.weight",
     ),
+    "NaN rate": (
+        lambda c: c["optimizer_states"][0]["param_groups"][0].update(lr=torch.nan),
+        "optimizer of the discriminator",
+    ),
+    "NaN images": (
+        lambda c: c["lightning_gan"]["progress"].update(images=torch.nan),
+        "its progress is damaged",
+    ),
+    "images without end": (
+        lambda c: c["lightning_gan"]["progress"].update(images=-(10**30)),
+        "its progress is damaged",
+    ),
+    "NaN images validated": (
+        lambda c: c["lightning_gan"].update(images_validated=torch.nan),
+        "its progress is damaged",
+    ),
+    "NaN batches": (
+        lambda c: c["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"].update(
+            ready=torch.nan
+        ),
+        "epoch_loop.batch_progress.total.ready in the checkpoint is not finite",
+    ),
+    "batches in words": (
+        lambda c: c["loops"]["fit_loop"]["epoch_progress"]["current"].update(completed="two"),
+        "epoch_progress.current.completed in the checkpoint is no count",
+    ),
 }
+
+
+STATES: dict[str, dict[str, Any]] = {
+    "EquilibriumStopping": {"streak": torch.nan},
+    "CollapseGuard": {
+        "rollbacks": 0,
+        "best": {"frechet": torch.inf},
+        "streaks": {},
+        "healthy": None,
+        "pending": "",
+    },
+    "Evaluation": {"best": {"extractor": "a", "value": torch.nan, "images": 8}},
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_state_that_would_steer_by_nan_is_refused(name: str) -> None:
+    callback = getattr(callbacks, name)()
+    with pytest.raises(WeightsError, match=rf"{name}\..* in the checkpoint is not finite"):
+        callback.load_state_dict(STATES[name])
+
+
+def test_what_was_not_measured_is_none_in_the_state_of_the_guard() -> None:
+    health = Health("a", frechet=torch.nan, coverage=torch.nan, modes=3, num_modes=4)
+    assert health.finite() == Health("a", modes=3, num_modes=4)
+    guard, again = callbacks.CollapseGuard(), callbacks.CollapseGuard()
+    guard._kept = Kept("modes", -3, health.finite(), 8)
+    again.load_state_dict(guard.state_dict())
+    assert again.state_dict() == guard.state_dict()
+    # as earlier versions wrote what has no number of samples
+    state = guard.state_dict()
+    state["best"]["n"] = torch.inf
+    again.load_state_dict(state)
+    assert again.state_dict() == guard.state_dict()
 
 
 @pytest.mark.parametrize("name", DAMAGES)

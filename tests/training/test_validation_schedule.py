@@ -34,9 +34,16 @@ class Watch(Callback):
             raise StoppedError
 
 
-def fit(folder: Path, images: int, every: int | None, watch: Watch, **options: Any) -> GAN:
+def fit(
+    folder: Path,
+    images: int,
+    every: int | None,
+    watch: Watch,
+    trainer_options: dict[str, Any] | None = None,
+    **options: Any,
+) -> GAN:
     gan = points_gan(max_images=images, validate_every=every)
-    trainer = quiet_trainer(folder, limit_val_batches=1.0)
+    trainer = quiet_trainer(folder, **{"limit_val_batches": 1.0} | (trainer_options or {}))
     trainer.callbacks.append(watch)  # type: ignore[attr-defined]
     trainer.fit(gan, Points(BATCH), **options)
     return gan
@@ -68,6 +75,45 @@ def test_a_run_that_was_stopped_makes_the_validations_of_one_that_was_not(
     path = tmp_path / "stopped.ckpt"
     fit(tmp_path, 480, 100, second, ckpt_path=path, weights_only=True)
     assert first.seen + second.seen == straight.seen
+
+
+OWN: dict[str, dict[str, Any]] = {
+    "each epoch": {"check_val_every_n_epoch": 1},
+    "every other epoch": {"check_val_every_n_epoch": 2},
+    "within epochs": {"val_check_interval": 10},
+    "across epochs": {"val_check_interval": 20, "check_val_every_n_epoch": None},
+}
+
+
+@pytest.mark.parametrize("stop", [10, 20, 24, 25, 26, 40, 50, 59, 60])
+@pytest.mark.parametrize("name", OWN)
+def test_the_trainers_own_schedule_loses_none_where_the_run_was_stopped(
+    name: str, stop: int, tmp_path: Path
+) -> None:
+    """Stops at an epoch's end (25, 50), where one is due (10 to 60), at the end (60), elsewhere."""
+    straight = Watch()
+    fit(tmp_path, 480, None, straight, OWN[name])
+    first, second = Watch(stop), Watch()
+    with pytest.raises(StoppedError):
+        fit(tmp_path, 480, None, first, OWN[name])
+    path = tmp_path / "stopped.ckpt"
+    fit(tmp_path, 480, None, second, OWN[name], ckpt_path=path, weights_only=True)
+    assert first.seen + second.seen == straight.seen
+
+
+@pytest.mark.parametrize("every", [100, None])
+def test_the_last_one_is_made_where_the_run_was_stopped_right_before_it(
+    every: int | None, tmp_path: Path
+) -> None:
+    first, second, larger = Watch(30), Watch(), Watch()
+    with pytest.raises(StoppedError):
+        fit(tmp_path, 240, every, first)
+    path = tmp_path / "stopped.ckpt"
+    fit(tmp_path, 240, every, second, ckpt_path=path, weights_only=True)
+    assert second.seen == [240]
+    # with a larger budget that was not the end, and no validation is due there
+    fit(tmp_path, 400, every, larger, ckpt_path=path, weights_only=True)
+    assert larger.seen == ([304, 400] if every else [400])
 
 
 def test_a_finished_run_makes_none_again(tmp_path: Path) -> None:
