@@ -73,9 +73,15 @@ def walked(walk: str, folder: Path) -> list[str]:
 
 def seen(output: str) -> str:
     """What a terminal still shows, without what the page leaves out."""
-    lines = [re.sub(r"\x1b\[\w+", "", line).rpartition("\r")[2] for line in output.split("\n")]
-    shown = [line.rstrip() for line in lines if not UNSEEN.fullmatch(line.strip())]
-    return re.sub(r"\n{2,}", "\n", "\n".join(shown)).strip("\n")
+    shown: list[str] = []
+    for line in output.split("\n"):
+        text = re.sub(r"\x1b\[\w+", "", line).rpartition("\r")[2].rstrip()
+        if not UNSEEN.fullmatch(text.strip()):
+            shown.append(text)
+        else:
+            while shown and not shown[-1]:  # a blank line before it
+                shown.pop()
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(shown)).strip("\n")
 
 
 def quoted(page: str, outputs: dict[str, list[str]]) -> str:

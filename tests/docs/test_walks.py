@@ -38,8 +38,8 @@ def test_a_walk_says_what_it_shows_and_how_long_it_takes(walk: str) -> None:
 
 
 def test_a_terminal_shows_what_is_left() -> None:
-    output = f"images: 1%\rimages: 9%\nTrained\n\n\n{'-' * 60}\nOn\n"
-    assert quote.seen(output) == "Trained\nOn"
+    output = f"images: 1%\rimages: 9%\nTrained\n\n{'-' * 60}\nOn\n\nEnd\n"
+    assert quote.seen(output) == "Trained\nOn\n\nEnd"
 
 
 @pytest.mark.slow

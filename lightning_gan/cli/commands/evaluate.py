@@ -14,7 +14,9 @@ from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from lightning_gan.basics.cache import written_whole
 from lightning_gan.basics.images import from_uint8, save_png
+from lightning_gan.basics.texts import printable
 from lightning_gan.basics.version import versions
 from lightning_gan.checkpoints.files import checkpoint_in
 from lightning_gan.cli.functions import device_called, import_modules
@@ -99,11 +101,12 @@ def evaluate(
     for name, value in sorted(values.items()):
         sys.stdout.write(f"{name:<34} {value:.6g}\n")
     path = stamped.write(output)
-    sys.stdout.write(f"Measured    {path}\n")
+    sys.stdout.write(f"Measured    {printable(str(path))}\n")
     for name, pairs in panel.pictures(measured, source.rows).items():
         picture = path.with_name(f"{path.stem}_{name}.png")
-        save_png(pairs, picture)
-        sys.stdout.write(f"Pictures    {picture}\n")
+        with written_whole(picture) as part:  # a link of that name is not followed
+            save_png(pairs, part)
+        sys.stdout.write(f"Pictures    {printable(str(picture))}\n")
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,9 @@ def _of_folder(folder: Path, data: RealData, device: torch.device) -> _Samples:
         points = read_points(folder / POINTS, data.channels)
         count, rows, quantisation = len(points), points.__getitem__, "none"
     else:
-        paths = [folder / found.path for found in find_pictures(folder) if found.path != GRID]
+        paths = [
+            folder / found.path for found in find_pictures(folder) if Path(found.path).name != GRID
+        ]
         count, rows, quantisation = len(paths), partial(_pictures, paths, data), "uint8"
     if count < 2:
         raise DataError(f"There are {count} samples in '{folder}': give at least 2.")
