@@ -5,6 +5,7 @@
 # CPUs. Takes about a minute on one thread, needs wandb, and writes into the folder it is started in:
 #
 #   bash scripts/walks/cluster.sh
+set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/walk.sh"
 
 mkdir -p bin

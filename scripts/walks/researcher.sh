@@ -4,6 +4,7 @@
 # into the folder it is started in:
 #
 #   bash scripts/walks/researcher.sh
+set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/walk.sh"
 
 # Three classes in one file; nothing is registered anywhere.

@@ -4,6 +4,7 @@
 # Takes about a minute on one thread of a CPU, and writes runs/ and minimax.html into the folder it is started in:
 #
 #   bash scripts/walks/student.sh
+set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/walk.sh"
 
 # Both losses are of the same game, and differ in what the generator is paid.
