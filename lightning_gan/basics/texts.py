@@ -1,5 +1,6 @@
 """Texts as a terminal shows them: harmless, and broken between words."""
 
+import re
 import shutil
 import textwrap
 from typing import TextIO
@@ -18,6 +19,19 @@ def printable(text: str) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text
     )
+
+
+UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but tabs and ends of lines, marks that turn the direction, surrogates."""
+
+
+def tamed(text: str) -> str:
+    r"""A text of many lines, with what a terminal would obey, or a file cannot hold, as its escape.
+
+    >>> tamed("one\n\ttwo\x1b[31m")
+    'one\n\ttwo\\x1b[31m'
+    """
+    return UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def shortened(text: str, most: int) -> str:

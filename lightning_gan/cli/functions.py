@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 import sys
 import typing
 from collections.abc import Callable, Sequence
@@ -12,10 +13,12 @@ import torch
 
 from lightning_gan.basics.texts import folded, printable, shortened
 from lightning_gan.cli.parser import Parser
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, said
 
 KEYWORDS = {"label": "class", "modules": "import"}
 """Options that no parameter can be called like, since Python keeps the word for itself."""
+REMOTE = re.compile(r"(?:--[\w.]+=)?([A-Za-z][A-Za-z0-9+.-]+://.*)", re.DOTALL)
+"""An address that is no path."""
 LONGEST = 200
 """Characters of a path in an error."""
 
@@ -30,6 +33,7 @@ def run_function(function: Callable[..., None], arguments: list[str]) -> None:
         ConfigurationError: If an option is unknown, missing, or of another type, or a file or
             folder cannot be used.
     """
+    _refuse_remote(arguments)
     parser = _parser(function)
     given = dict(parser.instantiate_classes(parser.parse_args(arguments)))
     parameters = inspect.signature(function).parameters.values()
@@ -39,13 +43,28 @@ def run_function(function: Callable[..., None], arguments: list[str]) -> None:
             positional += given.pop(parameter.name)
     try:
         function(*positional, **given)
+    except BrokenPipeError:  # whoever reads the output has seen enough
+        raise
     except OSError as error:  # of a place that the user has given
-        if error.filename is None or error.strerror is None:
-            raise
+        place = shortened(str(error.filename or "The output"), LONGEST)
         raise ConfigurationError(
-            f"{shortened(str(error.filename), LONGEST)} cannot be used ({error.strerror}): mend "
-            "that, or give another place."
+            f"{place} cannot be used ({error.strerror or said(error)}): mend that, or give another "
+            "place."
         ) from error
+
+
+def _refuse_remote(arguments: Sequence[str]) -> None:
+    """Refuses addresses such as ``s3://bucket/run``, which would be read as odd folders.
+
+    Raises:
+        ConfigurationError: With the first.
+    """
+    for word in arguments:
+        if found := REMOTE.fullmatch(word):
+            raise ConfigurationError(
+                f"{shortened(found[1], LONGEST)} is not on this machine: copy it here, or give a "
+                "path."
+            )
 
 
 def _parser(function: Callable[..., None]) -> Parser:

@@ -1,7 +1,7 @@
 """A list of runs as a table: what each is, how far it has come, and what it reached."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from lightning_gan.checkpoints.parts import Plain
 from lightning_gan.runs.formats import Column
@@ -25,10 +25,11 @@ def columns_of(runs: Sequence[Run]) -> list[Column]:
     A run that was given a name shows it in the place of what differs.
     """
     records = [run.record for run in runs]
+    shared = _shared(records)
     distances = [run.last or run.best for run in runs]
     names = [NOTHING if distance is None else distance.name for distance in distances]
     named = any(run.given_name for run in runs)
-    what = [run.given_name or _differs(run.record) for run in runs]
+    what = [run.given_name or _differs(run.record, shared[run.record.recipe]) for run in runs]
     return [
         Column("run", [str(run.folder) for run in runs], cut="start"),
         Column("recipe", [record.recipe or NOTHING for record in records], cut="end"),
@@ -43,9 +44,27 @@ def columns_of(runs: Sequence[Run]) -> list[Column]:
     ]
 
 
-def _differs(record: RunRecord) -> str:
-    """What differs from the recipe, but for what has a column of its own."""
-    return in_short({name: x for name, x in record.differs.items() if name != "model.max_images"})
+def _shared(records: Sequence[RunRecord]) -> dict[str | None, set[str]]:
+    """For each recipe the options in which all of its runs differ from it alike."""
+    of: dict[str | None, list[dict[str, Plain]]] = {}
+    for record in records:
+        of.setdefault(record.recipe, []).append(record.differs)
+    return {recipe: _alike(each) for recipe, each in of.items()}
+
+
+def _alike(options: Sequence[Mapping[str, Plain]]) -> set[str]:
+    """The names that all have, with one value."""
+    first = options[0]
+    return {name for name in first if all(name in o and o[name] == first[name] for o in options)}
+
+
+def _differs(record: RunRecord, shared: Collection[str]) -> str:
+    """What differs from the recipe, but for what has a column of its own.
+
+    Options that tell runs of the recipe apart come first, since a terminal may cut the others.
+    """
+    names = sorted(record.differs, key=lambda name: name in shared)
+    return in_short({name: record.differs[name] for name in names if name != "model.max_images"})
 
 
 def in_short(differs: Mapping[str, Plain]) -> str:

@@ -10,6 +10,7 @@ from string import Template
 from typing import NamedTuple
 
 from lightning_gan.basics.cache import written_whole
+from lightning_gan.basics.texts import tamed
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.runs.charts import COLOURS, chart, key
 from lightning_gan.runs.contents import Contents, Runs, named, read_contents
@@ -41,10 +42,10 @@ def write_page(folders: Sequence[Path], output: Path) -> Path:
     Raises:
         ConfigurationError: If a folder is no run's, or the file cannot be written.
     """
-    text = page(folders)
+    text = tamed(page(folders))
     try:
         with written_whole(output) as part:
-            part.write_bytes(text.encode("utf-8", "replace"))
+            part.write_bytes(text.encode("utf-8"))
     except OSError as error:
         raise ConfigurationError(
             f"The page cannot be written to {output} ({error.strerror}): give another place with "

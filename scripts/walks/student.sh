@@ -4,14 +4,16 @@
 # Takes about a minute on one thread of a CPU, and writes runs/ and minimax.html into the folder it is started in:
 #
 #   bash scripts/walks/student.sh
+set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/walk.sh"
 
-# A small network, a short training, and a thousand samples in each of its five evaluations.
-step 'SMALL="--data Digits --model.generator.width 16 --model.discriminator.width 16 --model.max_images 15000
+# Both losses are of the same game, and differ in what the generator is paid.
+step 'lightning-gan fit --model.objective.help Minimax'
+
+# A small network, a short training, and a thousand samples in each of its evaluations.
+step 'SMALL="--data Digits --model.generator.width 16 --model.discriminator.width 16 --model.max_images 20000
   --model.validate_every 5000 --trainer.callbacks+=Evaluation --trainer.callbacks.num_samples 1000"'
 
-# Both play the same game, and differ in what the generator is paid.
-step 'lightning-gan fit --model.objective.help Minimax'
 step 'lightning-gan fit --config minimax_mnist $SMALL'
 step 'lightning-gan fit --config minimax_mnist $SMALL --model.objective NonSaturating'
 

@@ -1,5 +1,4 @@
 # Sourced by the walks: `step COMMAND` shows a command and runs it, in the folder that the walk is started in.
-set -euo pipefail
 walks="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 

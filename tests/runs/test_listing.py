@@ -185,3 +185,17 @@ def test_a_program_gets_all_there_is(tmp_path: Path) -> None:
         "last": {"name": "fid/identity", "value": 0.25, "images": 20_224},
         "best": {"name": "fid/identity", "value": 0.125, "images": 10_240},
     }
+
+
+def test_what_tells_runs_of_a_recipe_apart_comes_first(tmp_path: Path) -> None:
+    for seed, objective in enumerate(("Hinge", "Minimax")):
+        differs = {"data": "Digits", "model.generator.width": 16, "model.objective": objective}
+        write_run(tmp_path / f"version_{seed}", record(seed, differs=differs))
+    write_run(tmp_path / "other", record(2, recipe="other", differs={"data": "Ring"}))
+    found, _ = find_runs([tmp_path])
+    (column,) = [column for column in columns_of(found) if column.title == "differs"]
+    assert sorted(column.cells) == [
+        "data=Ring",
+        "objective=Hinge data=Digits width=16",
+        "objective=Minimax data=Digits width=16",
+    ]

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = sorted([*(ROOT / "scripts").glob("*.sh"), *(ROOT / ".ci").glob("run")])
-EXECUTABLE = [path for path in SCRIPTS if path.name != "environment.sh"]  # which is sourced
+SCRIPTS = sorted([*(ROOT / "scripts").rglob("*.sh"), *(ROOT / ".ci").glob("run")])
+SOURCED = ("environment.sh", "walk.sh")
+EXECUTABLE = [path for path in SCRIPTS if path.name not in SOURCED]
 
 # what the scripts take from the system, and no more
 TOOLS = "bash sh dirname cat mkdir rm ls cksum uname awk sed grep tail sleep getconf chmod cp"

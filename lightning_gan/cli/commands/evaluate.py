@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from lightning_gan.basics.cache import written_whole
 from lightning_gan.basics.images import from_uint8, save_png
+from lightning_gan.basics.texts import printable
 from lightning_gan.basics.version import versions
 from lightning_gan.checkpoints.files import checkpoint_in
 from lightning_gan.cli.functions import device_called, import_modules, note
@@ -119,11 +121,12 @@ def evaluate(
     for names in missing.values():
         sys.stdout.write(f"Missing     {names}\n")
     path = stamped.write(output)
-    sys.stdout.write(f"Measured    {path}\n")
+    sys.stdout.write(f"Measured    {printable(str(path))}\n")
     for name, pairs in panel.pictures(measured, source.rows).items():
         picture = path.with_name(f"{path.stem}_{name}.png")
-        save_png(pairs, picture)
-        sys.stdout.write(f"Pictures    {picture}\n")
+        with written_whole(picture) as part:  # a link of that name is not followed
+            save_png(pairs, part)
+        sys.stdout.write(f"Pictures    {printable(str(picture))}\n")
 
 
 @dataclass(frozen=True)
@@ -198,7 +201,7 @@ class _Pictures:
 
     def __init__(self, place: Path, data: RealData) -> None:
         source, pictures, passed_over = list_pictures(place)
-        self.paths = [picture.path for picture in pictures if picture.path != GRID]
+        self.paths = [picture.path for picture in pictures if Path(picture.path).name != GRID]
         if passed_over.count:
             note(f"{len(self.paths):,} samples in {place}; {passed_over}.")
         self._channels, size = data.channels, data.image_size

@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from lightning_gan.basics.images import grid, save_png, to_uint8
+from lightning_gan.basics.texts import printable
 from lightning_gan.basics.version import versions
 from lightning_gan.checkpoints.files import checkpoint_in
 from lightning_gan.cli.functions import device_called, import_modules
@@ -84,7 +85,7 @@ def predict(
     with replaced(folder, files, about) as part, tqdm(total=n, disable=None, unit="sample") as bar:
         (_write_points if is_points else _write_pictures)(_counted(blocks, bar), n, part)
     sys.stdout.write(f"Drawn       {n:,} samples, after {gan.progress.images:,} images\n")
-    sys.stdout.write(f"Pictures    {folder / GRID}\n")
+    sys.stdout.write(f"Pictures    {printable(str(folder / GRID))}\n")
 
 
 def _folder(checkpoint: Path, sampling: Sampling, label: str | None) -> Path:

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from lightning_gan.basics.texts import printable
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.runs.page import write_page
 from lightning_gan.runs.record import NAME as RECORD
@@ -27,7 +28,8 @@ def report(*runs: Path, output: Path | None = None) -> None:
     for run in runs:
         _check(run)
     place = runs[0] if len(runs) == 1 else Path()
-    sys.stdout.write(f"Report      {write_page(runs, output or place / PAGE)}\n")
+    page = write_page(runs, output or place / PAGE)
+    sys.stdout.write(f"Report      {printable(str(page))}\n")
 
 
 def _check(folder: Path) -> None:

@@ -1,0 +1,104 @@
+"""Runs the walks, and rewrites what docs/walks.md quotes of them.
+
+``python scripts/walks/quote.py [student] [researcher] [cluster]`` takes some minutes.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parents[1] / "docs" / "walks.md"
+WALKS = ("student", "researcher", "cluster")
+BLOCK = re.compile(r"```text\n\$ ((?s:.*?))```\n")
+"""A command with its output on the page."""
+STEP = re.compile(r"^step '([^']*)'$", re.MULTILINE)
+PATIENCE = 900
+"""Seconds that a walk may take; far more than on a quiet machine."""
+UNSEEN = re.compile(
+    r"(images|measuring|writing):? .*|Initializing distributed.*|-{20,}|distributed_backend=.*"
+    r"|All distributed processes.*|wandb: (WARNING|Tracking|View) .*|Restor(ed|ing) .* states? .*"
+    r"|Restoring states.*"
+)
+"""Lines that the page leaves out: progress bars, and what Lightning and W&B say of themselves."""
+
+
+def commands(walk: str) -> list[str]:
+    """The commands that a walk shows, in their order."""
+    return STEP.findall((HERE / f"{walk}.sh").read_text(encoding="utf-8"))
+
+
+def programs(folder: Path) -> str:
+    """A PATH on which ``lightning-gan`` and ``python`` are those of this interpreter."""
+    folder.mkdir()
+    for name, options in {"lightning-gan": "-m lightning_gan ", "python": ""}.items():
+        (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {options}"$@"\n')
+        (folder / name).chmod(0o755)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+def walked(walk: str, folder: Path) -> list[str]:
+    """Runs a walk in a new folder; what each of its commands has printed.
+
+    Raises:
+        RuntimeError: If a command fails.
+    """
+    folder.mkdir()
+    environment = os.environ | {
+        "PATH": programs(folder / ".programs"),
+        "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]),
+        "LIGHTNING_GAN_CACHE": str(folder / ".cache"),
+    }
+    done = subprocess.run(
+        ["bash", str(HERE / f"{walk}.sh")],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PATIENCE,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{walk}.sh ends with {done.returncode}:\n{done.stdout}")
+    rest, outputs = done.stdout, []
+    for command in commands(walk):
+        before, found, rest = rest.partition(f"\n$ {command}\n")
+        assert found, command
+        outputs.append(before)
+    return [*outputs[1:], rest]
+
+
+def seen(output: str) -> str:
+    """What a terminal still shows, without what the page leaves out."""
+    shown: list[str] = []
+    for line in output.split("\n"):
+        text = re.sub(r"\x1b\[\w+", "", line).rpartition("\r")[2].rstrip()
+        if not UNSEEN.fullmatch(text.strip()):
+            shown.append(text)
+        else:
+            while shown and not shown[-1]:  # a blank line before it
+                shown.pop()
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(shown)).strip("\n")
+
+
+def quoted(page: str, outputs: dict[str, list[str]]) -> str:
+    """The page with the outputs of the walks that were run."""
+    found = iter([(walk, n) for walk in WALKS for n in range(len(commands(walk)))])
+
+    def block(old: re.Match[str]) -> str:
+        walk, number = next(found)
+        if walk not in outputs:
+            return old[0]
+        text = f"{commands(walk)[number]}\n{seen(outputs[walk][number])}".rstrip()
+        return f"```text\n$ {text}\n```\n"
+
+    return BLOCK.sub(block, page)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as root:
+        results = {walk: walked(walk, Path(root) / walk) for walk in sys.argv[1:] or WALKS}
+    PAGE.write_text(quoted(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
