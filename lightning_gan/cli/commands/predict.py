@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -14,7 +15,7 @@ from lightning_gan.errors import ConfigurationError, at_least, check_range
 from lightning_gan.gan import GAN
 
 GRID = "grid.png"
-POINTS = "points.csv"
+POINTS, ARRAY = "points.csv", "samples.npy"
 """What is written beside the samples, and instead of them."""
 IN_GRID = 400
 """Samples that the grid shows at most."""
@@ -33,6 +34,8 @@ def predict(
     modules: Sequence[str] = (),
 ) -> None:
     """Draws samples from a checkpoint: numbered PNG files and a grid, or points as a CSV file.
+
+    Images of channels that no PNG file has become an array (n, C, H, W) in [-1, 1], samples.npy.
 
     Args:
         ckpt_path: A checkpoint, or the folder of a run, whose newest last.ckpt is taken.
@@ -62,8 +65,12 @@ def predict(
         (output / POINTS).write_text("\n".join(lines) + "\n", encoding="utf-8")
         save_png(scatter(samples), picture)
     else:
-        for index, image in enumerate(tqdm(to_uint8(samples), "writing", unit="png")):
-            save_png(image.expand(3, -1, -1), output / f"{index:06d}.png")
+        if samples.shape[1] in (1, 3, 4):
+            for index, image in enumerate(tqdm(to_uint8(samples), "writing", unit="png")):
+                colours = image.expand(3, -1, -1) if len(image) == 1 else image
+                save_png(colours, output / f"{index:06d}.png")
+        else:
+            np.save(output / ARRAY, samples.numpy())
         save_png(grid(samples[:IN_GRID], columns=max(int(min(n, IN_GRID) ** 0.5), 1)), picture)
     sys.stdout.write(f"{n} samples of {gan.progress.images:,} images' training: {picture}\n")
 
