@@ -107,7 +107,7 @@ class ImageFolder(OwnData):
             self.say(f"{len(decoded.damaged):,} damaged pictures are passed over as well.")
         labels = [found.labels[number] for number in decoded.numbers]
         files = [found.pictures[number][:2] for number in decoded.numbers]
-        self.content = {"samples": len(labels), "digest": digest_of([files, labels])}
+        self.content = {"count": len(labels), "digest": digest_of([files, labels])}
         ends = self.split_ends(len(labels))
         parts = torch.tensor(labels).tensor_split(ends)
         return named(*map(Split, decoded.images.tensor_split(ends), parts))

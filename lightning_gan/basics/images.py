@@ -33,11 +33,24 @@ def to_uint8(images: Tensor) -> Tensor:
     return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
+def visible(images: Tensor) -> Tensor:
+    """What a picture file can show of images (N, C, H, W) in [-1, 1]: uint8 (N, 1 or 3, H, W).
+
+    Of four channels the last one is opacity over white. Of two the first is shown, and of five or
+    more the first three.
+    """
+    levels, channels = to_uint8(images), images.shape[1]
+    if channels == 4:
+        opacity = levels[:, 3:].float() / 255
+        return (levels[:, :3] * opacity + 255 * (1 - opacity)).round().to(torch.uint8)
+    return levels if channels == 1 else levels[:, :1] if channels == 2 else levels[:, :3]
+
+
 def grid(images: Tensor, columns: int, smallest: int = 64) -> Tensor:
     """Lays images out in rows, with white lines between them.
 
     Args:
-        images: Images (N, 1 or 3, H, W) in [-1, 1].
+        images: Images (N, C, H, W) in [-1, 1]; see :func:`visible`.
         columns: Images in a row.
         smallest: Small images are enlarged by a whole factor to about this size.
 
@@ -47,12 +60,12 @@ def grid(images: Tensor, columns: int, smallest: int = 64) -> Tensor:
     from torchvision.utils import make_grid  # here, since the metrics do without torchvision
 
     factor = max(smallest // images.shape[-1], 1)
-    pictures = to_uint8(images).repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+    pictures = visible(images).repeat_interleave(factor, 2).repeat_interleave(factor, 3)
     return make_grid(pictures, columns, padding=2, pad_value=255)
 
 
 def save_png(picture: Tensor, path: Path, caption: str = "") -> None:
-    """Writes a picture (3, H, W), uint8, whole or not at all, making folders as needed.
+    """Writes a picture (3 or 4, H, W), uint8, whole or not at all, making folders as needed.
 
     Args:
         picture: The picture.

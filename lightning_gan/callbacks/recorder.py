@@ -170,16 +170,18 @@ class Recorder(GANCallback):
         device = gan.device.type
         if device == "cuda":
             device = f"cuda ({torch.cuda.get_device_name(gan.device)})"
+        data = getattr(trainer, "datamodule", None)
         return Segment(
             started=utc_now(),
             images=gan.progress.images,
             processes=trainer.world_size,
-            batch_size=getattr(getattr(trainer, "datamodule", None), "batch_size", None),
+            batch_size=getattr(data, "batch_size", None),
             device=device,
             threads=environment()["threads"],
             versions=environment()["versions"],
             config=self.config,
             changes=gan.changes,
+            passed_over=getattr(data, "passed_over", 0),
         )
 
     def _write(self, trainer: Trainer, gan: GAN, state: State, why: str = "") -> None:

@@ -17,8 +17,11 @@ from lightning_gan.training.schedule import PLAYERS
 FREE = {"max_images", "validate_every", "warm_start", "accumulate", "channels_last"}
 """Arguments of the model that may change in the midst of a run, which stays the same run."""
 
-PLACES = {"root", "cache_dir", "download", "batch_size"}
-"""Arguments of data modules that say where the data lie, or how many a process takes at a time."""
+PLACES = {"root", "cache_dir", "download", "batch_size", "follow_links", "skip_damaged"}
+"""Arguments of data modules that say where the data lie, or how many a process takes at a time.
+
+Which of a user's own files are read, ``content`` says.
+"""
 
 SHOWN = 3
 """How many changes an error names."""
@@ -27,11 +30,13 @@ SHOWN = 3
 def setting_of(trainer: Trainer) -> dict[str, Plain]:
     """What a run is besides its model: data, batches over all processes, and precision.
 
-    What is not known, as with plain loaders, is None.
+    What is not known, as with plain loaders, is None; samples that are known by their name alone,
+    such as MNIST's, have no hash.
     """
     data = getattr(trainer, "datamodule", None)
     size = getattr(data, "batch_size", None)
-    return {
+    content = getattr(data, "content", None)
+    return ({} if content is None else {"samples": content}) | {
         "data": None if data is None else _describe_data(data),
         "global_batch_size": None if size is None else size * trainer.world_size,
         "precision": str(trainer.precision),

@@ -15,8 +15,9 @@ from lightning_gan.runs.lock import hold, release
 RECORD = "predict.json"
 """What was drawn, from what and how, and which files hold it."""
 GRID = "grid.png"
-POINTS = "points.csv"
+POINTS, ARRAY = "points.csv", "samples.npy"
 """What is written beside the numbered pictures, and instead of them."""
+OTHERS = (GRID, POINTS, ARRAY)
 PART = ".predict.part"
 """Folder inside, where files are written before they take their places."""
 NUMBERED = re.compile(r"\d{6,15}\.png")
@@ -140,7 +141,7 @@ def _read(record: Path) -> Files:
     try:
         files = json.loads(record.read_text(encoding="utf-8"))["files"]
         numbered, others = files["numbered"], tuple(files["others"])
-        if not isinstance(numbered, int) or {*others} - {GRID, POINTS}:
+        if not isinstance(numbered, int) or {*others} - {*OTHERS}:
             raise ValueError
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise ConfigurationError(
@@ -168,7 +169,7 @@ def _make(part: Path) -> None:
 
 def _clear(part: Path) -> None:
     for path in part.iterdir():
-        if NUMBERED.fullmatch(path.name) or path.name in (GRID, POINTS, RECORD):
+        if NUMBERED.fullmatch(path.name) or path.name in (*OTHERS, RECORD):
             path.unlink()
 
 

@@ -36,6 +36,7 @@ class Segment:
         versions: Of this package and of what computes for it.
         config: Name of the file with the whole configuration, in the folder; empty for none.
         changes: What differs from the segment before, as dotted names with both values.
+        passed_over: Files beside the data that were not read.
     """
 
     started: str
@@ -47,6 +48,7 @@ class Segment:
     versions: dict[str, str]
     config: str = ""
     changes: dict[str, list[Any]] = field(default_factory=dict)
+    passed_over: int = 0
 
     def check(self) -> None:
         """Refuses what no run has written.
@@ -54,7 +56,7 @@ class Segment:
         Raises:
             ValueError: If a field is of another kind, or beyond all measure.
         """
-        counts = [self.images, self.processes, self.batch_size or 0, self.threads]
+        counts = [self.images, self.processes, self.batch_size or 0, self.threads, self.passed_over]
         texts = [self.started, self.device, self.config, *self.versions.values()]
         both = self.changes.values()
         if not (
@@ -76,7 +78,8 @@ class RunRecord:
         differs: Options given besides the recipe, by dotted name.
         seed: Of training.
         identity: What the run is: ``model`` (parts and arguments), ``data`` (class, arguments, and
-            names of the classes), ``global_batch_size`` and ``precision``.
+            names of the classes), of a user's own data ``samples`` (how many, and a hash),
+            ``global_batch_size`` and ``precision``.
         parameters: Numbers of weights, by player.
         max_images: Budget; None for none.
         segments: Its starts, the first one first.

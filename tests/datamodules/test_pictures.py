@@ -238,7 +238,7 @@ def test_damaged_pictures_are_passed_over_with_a_count_where_asked(
     for split in kept.values():
         assert split.labels.tolist() == (split.images[:, 0, 0, 0] < 8).long().tolist()
     assert data.content is not None
-    assert data.content["samples"] == 18
+    assert data.content["count"] == 18
     monkeypatch.setattr(
         "lightning_gan.datamodules.decoded.decode", lambda *_: pytest.fail("decoded")
     )

@@ -5,7 +5,9 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.lib.format import open_memmap
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -17,7 +19,7 @@ from lightning_gan.cli.functions import device_called, import_modules
 from lightning_gan.errors import WeightsError, at_least, at_most, check_range
 from lightning_gan.gan import GAN
 from lightning_gan.runs.drawing import scatter
-from lightning_gan.runs.drawn import GRID, POINTS, Files, picture_name, replaced
+from lightning_gan.runs.drawn import ARRAY, GRID, POINTS, Files, picture_name, replaced
 from lightning_gan.training.sampling import Sampling, class_indices
 
 IN_GRID, IN_SCATTER = 400, 100_000
@@ -43,6 +45,7 @@ def predict(
     """Draws samples from a checkpoint: numbered PNG files and a grid, or points as a CSV file.
 
     They take the place of those of an earlier call in the same folder, whole or not at all.
+    Images of channels that no PNG file has become an array (n, C, H, W) in [-1, 1], samples.npy.
 
     Args:
         ckpt_path: A checkpoint, or the folder of a run, whose newest last.ckpt is taken.
@@ -79,11 +82,15 @@ def predict(
         "versions": versions(),
     }
     blocks = _finite(sampling.first(gan.generator_ema, gan.prior, n, labels), checkpoint)
-    is_points = gan.generator.image_size == 0
     folder = output or _folder(checkpoint, sampling, _class_name(gan, number))
-    files = Files(0, (POINTS, GRID)) if is_points else Files(n, (GRID,))
+    if gan.generator.image_size == 0:
+        write, files = _write_points, Files(0, (POINTS, GRID))
+    elif gan.generator.channels in (1, 3, 4):
+        write, files = _write_pictures, Files(n, (GRID,))
+    else:
+        write, files = _write_array, Files(0, (ARRAY, GRID))
     with replaced(folder, files, about) as part, tqdm(total=n, disable=None, unit="sample") as bar:
-        (_write_points if is_points else _write_pictures)(_counted(blocks, bar), n, part)
+        write(_counted(blocks, bar), n, part)
     sys.stdout.write(f"Drawn       {n:,} samples, after {gan.progress.images:,} images\n")
     sys.stdout.write(f"Pictures    {printable(str(folder / GRID))}\n")
 
@@ -138,10 +145,30 @@ def _write_pictures(blocks: Iterable[Tensor], count: int, folder: Path) -> None:
         if index < IN_GRID:
             first.append(block[: IN_GRID - index])
         for image in to_uint8(block):
-            save_png(image.expand(3, -1, -1), folder / picture_name(index))
+            colours = image.expand(3, -1, -1) if len(image) == 1 else image
+            save_png(colours, folder / picture_name(index))
             index += 1
-    columns = max(int(min(count, IN_GRID) ** 0.5), 1)
-    save_png(grid(torch.cat(first), columns), folder / GRID)
+    save_png(_grid(first), folder / GRID)
+
+
+def _write_array(blocks: Iterable[Tensor], count: int, folder: Path) -> None:
+    """All images in one array, and the grid of the first ones."""
+    index, first, array = 0, [], None
+    for block in blocks:
+        if index < IN_GRID:
+            first.append(block[: IN_GRID - index])
+        if array is None:
+            shape = (count, *block.shape[1:])
+            array = open_memmap(folder / ARRAY, mode="w+", dtype=np.float32, shape=shape)
+        array[index : index + len(block)] = block.numpy()
+        index += len(block)
+    save_png(_grid(first), folder / GRID)
+
+
+def _grid(images: Sequence[Tensor]) -> Tensor:
+    """About as many rows as columns of the first images."""
+    shown = torch.cat([*images])
+    return grid(shown, max(int(len(shown) ** 0.5), 1))
 
 
 def _write_points(blocks: Iterable[Tensor], count: int, folder: Path) -> None:
