@@ -70,8 +70,8 @@ class GAN(CompiledInPlace, Part, LightningModule):
         max_images: Budget; training stops once so many images have been seen.
         validate_every: Images between two validations, whatever the epochs; 0 for as many as make
             them a small share of the time, None for the Trainer's own schedule.
-        warm_start: Checkpoint whose players a new run begins with, for fine-tuning; None for new
-            weights.
+        warm_start: Checkpoint, run or export whose players a new run begins with, for fine-tuning,
+            as far as they fit; None for new weights.
         sync_batch_norm: Whether batch norm is over the batch of all processes, as one process
             would have it; otherwise each standardises by its own samples.
         channels_last: Whether images are laid out in memory as (N, H, W, C).
@@ -142,7 +142,8 @@ class GAN(CompiledInPlace, Part, LightningModule):
         self.warm_start = warm_start
         self.channels_last = channels_last
         self.progress = Progress()
-        self.images_in_average = 0
+        self.images_in_average = self.images_before = 0
+        """Images of this run in the averaged generator, and of the run that it was taken from."""
         self.images_validated = 0
         """Images that had been seen at the last validation in the course of training."""
         self.class_names: tuple[str, ...] = ()
@@ -236,7 +237,8 @@ class GAN(CompiledInPlace, Part, LightningModule):
         """Moves the averaged generator towards the generator."""
         images = self.progress.images - self.images_in_average
         # Short at first, or the untrained weights would stay in it for long.
-        half_life = min(self.ema_half_life, self.ema_rampup * self.images_in_average)
+        averaged = self.images_in_average + self.images_before
+        half_life = min(self.ema_half_life, self.ema_rampup * averaged)
         keep = 0.5 ** (images / half_life) if half_life > 0 else 0.0
         ema, generator = self.generator_ema, self.generator
         # One call for all weights instead of one each, which would cost more than the arithmetic.
@@ -378,8 +380,8 @@ class GAN(CompiledInPlace, Part, LightningModule):
     def on_fit_start(self) -> None:
         """Gives a run that has seen nothing yet the players of another one, where asked for."""
         if self.warm_start and self.progress.batches == 0:
-            names = (*PLAYERS, "generator_ema")
-            warm_start({name: getattr(self, name) for name in names}, self.warm_start)
+            players = {name: getattr(self, name) for name in (*PLAYERS, "generator_ema")}
+            self.images_before = warm_start(players, self.warm_start)
 
     def on_train_start(self) -> None:
         """Ends a training whose budget was spent before; makes up for a validation that was due."""
@@ -404,7 +406,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
                 overwritten by a bad one.
         """
         record.check_finite(self.named_parameters(), self.progress.images)
-        counts = self.images_in_average, self.images_validated
+        counts = self.images_in_average, self.images_before, self.images_validated
         state = record.state_of(self.progress, *counts, self.trainer)
         due = "" if self.images_validated == self.progress.images else self.validation_due
         checkpoint[record.KEY] = state | {"validation_due": due}
@@ -433,6 +435,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
         self.progress = Progress(**state["progress"])
         self.class_names = class_names_in(state.get("setting")) or self.class_names
         self.images_in_average = state["images_in_average"]
+        self.images_before = state.get("images_before", 0)
         self.images_validated = state.get("images_validated", 0)
         self.validation_due = state.get("validation_due", "")
 

@@ -15,7 +15,10 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS: list[tuple[str, ...]] = [
     ("errors", "basics", "recipes"),
     ("datamodules", "checkpoints.compiled"),
-    ("checkpoints.parts", "checkpoints.files", "distributed.processes", "distributed.reduction"),
+    (
+        *("checkpoints.parts", "checkpoints.exported", "checkpoints.files"),
+        *("distributed.processes", "distributed.reduction"),
+    ),
     ("training", "training.schedule", "training.optimizers"),
     ("networks", "training.latents"),
     ("training.step", "training.sampling", "training.batches"),
@@ -24,6 +27,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("gan",),
     ("evaluation",),
     ("runs",),
+    ("exports",),
     ("callbacks",),
     ("",),  # lightning_gan/__init__.py: what the package offers, and its version
     ("cli", "__main__"),
@@ -35,6 +39,7 @@ KNOW_LIGHTNING = (
     "checkpoints.identity",
     "checkpoints.record",
     "checkpoints.schedule",
+    "checkpoints.warm_start",
     "callbacks",
     "cli",
     "__main__",

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from lightning_gan.checkpoints.exported import NAME, SUFFIX, read_export
 from lightning_gan.errors import WeightsError
 
 SWOLLEN = 20
@@ -63,13 +64,15 @@ def _not_written(path: Path, error: OSError) -> str:
 
 
 def read_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") -> dict[str, Any]:
-    """The content of a checkpoint file, of which nothing is executed.
+    """The content of a checkpoint file, or of an export, of which nothing is executed.
 
     Raises:
         WeightsError: If the file is missing, damaged, or holds anything but plain data.
     """
     if not Path(path).is_file():
         raise WeightsError(f"There is no checkpoint at {path}: check --ckpt_path.")
+    if Path(path).suffix == SUFFIX:
+        return read_export(path, map_location)
     try:
         _refuse_swollen(Path(path))
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
@@ -124,7 +127,7 @@ def newest_checkpoint(folder: Path, name: str = "last") -> Path | None:
 
 
 def checkpoint_in(path: str | Path) -> Path:
-    """The file itself, or the newest ``last.ckpt`` of a run's folder.
+    """The file itself, or the newest ``last.ckpt`` of a run's folder, or the file of an export's.
 
     Raises:
         WeightsError: If the folder has none.
@@ -133,6 +136,8 @@ def checkpoint_in(path: str | Path) -> Path:
     if not path.is_dir():
         return path
     found = newest_checkpoint(path)
+    if found is None and (path / NAME).is_file():
+        return path / NAME
     if found is None:
         raise WeightsError(f"There is no last.ckpt below {path}: give a checkpoint file.")
     return found

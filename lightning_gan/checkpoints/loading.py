@@ -7,6 +7,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from lightning_gan.checkpoints.exported import EXPORTED
 from lightning_gan.checkpoints.files import checkpoint_in, read_checkpoint
 from lightning_gan.checkpoints.parts import Plain, build
 from lightning_gan.checkpoints.record import ARGUMENTS, own_state
@@ -42,7 +43,9 @@ def build_model(
     named = {name: part for name, part in checkpoint[ARGUMENTS].items() if name not in own}
     try:
         model = kind(**{name: build(part) for name, part in named.items()} | own)
-        model.load_state_dict(checkpoint["state_dict"])
+        lacking = model.load_state_dict(checkpoint["state_dict"], strict=EXPORTED not in state)
+        if any(name.startswith("generator") for name in lacking.missing_keys):
+            raise WeightsError(f"{path} lacks weights of the generator: export it again.")
     except LightningGANError:
         raise
     except Exception as error:  # whatever a description that was changed makes a part do

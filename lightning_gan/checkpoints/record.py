@@ -26,13 +26,18 @@ ARGUMENTS = "hyper_parameters"
 
 
 def state_of(
-    progress: Progress, images_in_average: int, images_validated: int, trainer: Trainer
+    progress: Progress,
+    images_in_average: int,
+    images_before: int,
+    images_validated: int,
+    trainer: Trainer,
 ) -> dict[str, Plain]:
     """What goes into a checkpoint beside weights, optimizers and the model's arguments."""
     return {
         "format": FORMAT,
         "progress": asdict(progress),
         "images_in_average": images_in_average,
+        "images_before": images_before,
         "images_validated": images_validated,
         "setting": setting_of(trainer),
         "environment": environment(),

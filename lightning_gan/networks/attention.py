@@ -44,7 +44,7 @@ class SelfAttention(nn.Module):
         value = F.max_pool2d(self.value(maps), 2, ceil_mode=True).flatten(2)
         # Plain products: fused attention has no double backward, which gradient penalties need.
         weights = torch.softmax(query.transpose(1, 2) @ key, dim=2)
-        seen = (value @ weights.transpose(1, 2)).reshape(len(maps), -1, *maps.shape[2:])
+        seen = (value @ weights.transpose(1, 2)).reshape(maps.shape[0], -1, *maps.shape[2:])
         return maps + self.gamma * self.out(seen)
 
 

@@ -239,9 +239,9 @@ def _quarter(images: Tensor, number: Tensor) -> Tensor:
         number: Which, for each image (N,).
     """
     rows, columns = images.shape[2] // 2, images.shape[3] // 2
-    quarters = images.reshape(len(images), -1, 2, rows, 2, columns)
+    quarters = images.reshape(images.shape[0], -1, 2, rows, 2, columns)
     quarters = quarters.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
-    return quarters[torch.arange(len(images), device=images.device), number]
+    return quarters[torch.arange(images.shape[0], device=images.device), number]
 
 
 def _shrunk(images: Tensor, like: Tensor) -> Tensor:
@@ -324,7 +324,7 @@ class FastGANDiscriminator(Discriminator):
         pixels on they are smaller than the samples, which are shrunk by means. Both in [-1, 1].
         """
         *_, larger, smallest = self.chain(self.first(samples))
-        number = torch.zeros(len(samples), dtype=torch.long, device=samples.device)
+        number = torch.zeros(samples.shape[0], dtype=torch.long, device=samples.device)
         if self.training:  # a number close to one may round up to it in a type of low precision
             number = (4 * layer_uniform(samples, random)).long().clamp(max=3)
         whole = self.decoders[0](smallest)

@@ -83,7 +83,7 @@ class PlainDiscriminator(Discriminator, base=True):
     def forward(self, samples: Tensor, labels: Tensor) -> Tensor:
         """Logits (N,) of samples with class indices (N,)."""
         found: Tensor = self.module(samples, labels) if self.num_classes else self.module(samples)
-        return found.reshape(len(samples))
+        return found.reshape(samples.shape[0])
 
 
 @overload

@@ -137,7 +137,7 @@ class StyleGAN2Generator(Generator):
 
     def synthesise(self, w: Tensor, random: RandomStream | None = None) -> Tensor:
         """Images (N, channels, height, width) in [-1, 1] of styles (N, num_layers, style_dim)."""
-        maps = self.start.to(w.dtype).expand(len(w), -1, -1, -1)
+        maps = self.start.to(w.dtype).expand(w.shape[0], -1, -1, -1)
         maps = self.layers[0](maps, w[:, 0], random)
         image: Tensor = self.images[0](maps, w[:, 1])
         for step in range(1, len(self.images)):

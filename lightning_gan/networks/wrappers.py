@@ -162,4 +162,4 @@ class LabelMaps(Wrapper):
 
 def _no_labels(rows: Tensor) -> Tensor:
     """Labels (N,) for rows (N, ...) that an unconditional network ignores."""
-    return torch.zeros(len(rows), dtype=torch.long, device=rows.device)
+    return torch.zeros(rows.shape[0], dtype=torch.long, device=rows.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,13 @@ from lightning_gan.callbacks import LastCheckpoint
 from lightning_gan.checkpoints.warm_start import warm_start
 from lightning_gan.errors import WeightsError
 from lightning_gan.gan import GAN
-from lightning_gan.networks import MLPDiscriminator, MLPGenerator
-from lightning_gan.objectives import Hinge
+from lightning_gan.networks import (
+    MLPDiscriminator,
+    MLPGenerator,
+    StyleGAN2Discriminator,
+    StyleGAN2Generator,
+)
+from lightning_gan.objectives import Hinge, NonSaturating
 from lightning_gan.regularizers import FreezeD, SpectralNormalization
 
 PLAYERS = ("generator", "discriminator", "generator_ema")
@@ -84,6 +90,76 @@ def test_a_resumed_run_goes_on_from_its_own_checkpoint(
     quiet_trainer().fit(resumed, Points(8), ckpt_path=trained[1], weights_only=True)
     straight = fit(points_gan(), 6)
     assert distance(weights(resumed), weights(straight)) == 0
+
+
+def test_the_average_goes_on_from_the_loaded_one_and_a_resumed_run_too(
+    trained: tuple[GAN, Path], tmp_path: Path
+) -> None:
+    before, path = trained
+    still_ones = {"generator_optimizer": still, "discriminator_optimizer": still}
+    gan = other_gan(warm_start=str(path), ema_rampup=10.0, **still_ones)
+    fit(gan, 1, default_root_dir=tmp_path / "new", callbacks=[LastCheckpoint()])
+    assert gan.images_before == 32
+    keep = 0.5 ** (8 / (10 * 32))
+    for name, weight in weights(gan.generator_ema).items():
+        old, now = weights(before.generator_ema)[name], weights(before.generator)[name]
+        torch.testing.assert_close(weight, keep * old + (1 - keep) * now)
+    resumed = other_gan(warm_start=str(path), ema_rampup=10.0, **still_ones)
+    resumed.max_images = 24
+    last = tmp_path / "new" / "checkpoints" / "last.ckpt"
+    quiet_trainer().fit(resumed, Points(8), ckpt_path=last, weights_only=True)
+    straight = fit(other_gan(warm_start=str(path), ema_rampup=10.0, **still_ones), 3)
+    assert distance(weights(resumed), weights(straight)) == 0
+
+
+def test_a_run_folder_will_do(trained: tuple[GAN, Path]) -> None:
+    gan = other_gan()
+    assert warm_start(players(gan), trained[1].parent.parent) == 32
+    assert distance(weights(gan.discriminator), weights(trained[0].discriminator)) == 0
+
+
+@pytest.mark.parametrize("classes", [(0, 3), (3, 0), (3, 5)], ids=repr)
+def test_other_classes_take_what_fits_and_name_what_does_not(
+    classes: tuple[int, int], tmp_path: Path
+) -> None:
+    saving = {"default_root_dir": tmp_path, "callbacks": [LastCheckpoint()]}
+    before = fit(points_gan(num_classes=classes[0]), 2, **saving)
+    gan = other_gan(num_classes=classes[1])
+    own = weights(gan)
+    with pytest.warns(UserWarning, match="takes") as said:
+        images = warm_start(players(gan), tmp_path)
+    assert images == 0  # since the average has new weights
+    assert len(said) == 1 + (classes[1] > 0)
+    generator = str(said[0].message)
+    assert re.match(r"The generator takes \d of its \d weights from .*; new are ", generator)
+    words = re.split(r"[, ]+|\.$", generator)
+    new = {name for name in weights(gan.generator) if name in words}
+    theirs = weights(before.generator)
+    for name, weight in weights(gan.generator).items():
+        expected = own[f"generator.{name}"] if name in new else theirs[name]
+        assert torch.equal(weight, expected), name
+    assert new
+
+
+def test_another_size_takes_what_fits(tmp_path: Path) -> None:
+    def styled(size: int) -> GAN:
+        torch.manual_seed(size)
+        sizes: dict[str, Any] = {"channels": 1, "image_size": size, "width": 4, "max_width": 4}
+        return GAN(
+            StyleGAN2Generator(**sizes, latent_dim=4, style_dim=8, mapping_depth=1),
+            StyleGAN2Discriminator(**sizes, minibatch_std=0),
+            NonSaturating(),
+        )
+
+    before = styled(8)
+    fit(before, 1, default_root_dir=tmp_path, callbacks=[LastCheckpoint()])
+    gan = styled(16)
+    with pytest.warns(UserWarning, match="takes") as said:
+        warm_start(players(gan), tmp_path)
+    pattern = r"The (generator|discriminator) takes \d+ of its \d+ weights from .*; new are "
+    assert [bool(re.match(pattern, str(one.message))) for one in said] == [True, True]
+    assert torch.equal(gan.generator.start, before.generator.start)  # type: ignore[arg-type]
+    assert torch.equal(gan.generator_ema.w_average, before.generator_ema.w_average)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ TRAINER_COMMANDS = {
 FUNCTION_COMMANDS = {
     "recipes": ("list, or show one", "dcgan_digits"),
     "predict": ("draw samples", "--ckpt_path runs/dcgan_digits --n 64"),
+    "export": ("write for others", "runs/dcgan_digits --to onnx"),
     "evaluate": ("measure any pictures", "--samples FOLDER --data MNIST"),
     "compare": ("put side by side", "first.json second.json"),
     "runs": ("list what there is", "runs/dcgan_digits"),
