@@ -62,6 +62,10 @@ What holds for all:
 * 5,000 of the 50,000 training images of CIFAR-10, and of the 60,000 of MNIST, are held out for
   validation, where the papers train on all of them. Images of CIFAR-10 are mirrored at random,
   but where a header says that they are not, as in its source.
+* Samples are drawn from an average of the generator's weights, but where a recipe has
+  `ema_half_life: 0`. The papers before PGGAN (2018), and many after it, have no such average.
+  Report both beside their numbers: `lightning-gan evaluate --ckpt_path RUN --data CIFAR10
+  --averaged false` measures the generator itself.
 * G and D are the weights of the two networks. What stands behind a plus are those of heads that
   objective and regularizers bring, which learn with D.
 * Where a paper's networks do not fit two CPU cores, there is a small recipe on MNIST, on the digits

@@ -322,6 +322,11 @@ OTHERS = [
     r"their four layers are two here",
     r"for images of 128 pixels",
     r"which would leave 93 %",
+    r"the notebook's are perceptrons of one hidden layer of 128 in batches of 128",
+    r"It makes 200,000 updates",
+    r"normal distribution of deviation 0.02",
+    r"orthogonal with gain 1.4",
+    r"eps of 1e-4 in batch norm and 1e-6 in Adam",
     # what came out
     r"the rarest digit had 2\.8 % after [\d,]+ images",
     r"has its first [\d,]+ images",

@@ -173,6 +173,9 @@ def examples() -> dict[str, Callable[[], GAN]]:
     for kind in [*own(Generator), *own(Discriminator)]:
         found[kind.__name__] = lambda k=kind: with_network(k)
     found["packs in the plane"] = packs
+    found["a head under spectral norm"] = lambda: with_regularizer(
+        regularizers.Rotation(spectral_norm=True)
+    )
     return found
 
 

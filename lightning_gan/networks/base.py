@@ -17,7 +17,7 @@ class DiscriminatorOutput(NamedTuple):
     """What a discriminator makes of samples."""
 
     logits: Tensor
-    """Logits (N,), high for real."""
+    """Logits (N,), high for real; fewer for packs, and more where parts of samples are judged."""
     features: Tensor | None
     """Features (N, F) behind them; None where the discriminator gives none."""
 

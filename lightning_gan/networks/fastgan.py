@@ -9,7 +9,13 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from lightning_gan.basics.randomness import RandomStream, layer_normal, layer_uniform
-from lightning_gan.networks.base import Discriminator, Generator, ImageSize
+from lightning_gan.networks.base import (
+    Discriminator,
+    DiscriminatorOutput,
+    Generator,
+    ImageSize,
+    wide,
+)
 from lightning_gan.networks.layers import halvings
 
 _UP = (16, 8, 4, 2, 2, 1, 0.5, 0.25, 0.125)
@@ -256,8 +262,9 @@ class FastGANDiscriminator(Discriminator):
     the map until its shorter side has at most 8 pixels; each map scales the one three blocks later,
     8 times as small (skip-layer excitation), or the last one where there are fewer. All layers are
     spectrally normalised, and all but the first and the last batch-normalised, so that penalties on
-    the slope do not go with it. The logit is the mean over all squares of 4 x 4 places of what the
-    paper gives for each of them (Liu et al. 2021, figure 4 and the authors' code).
+    the slope do not go with it. Every square of 4 x 4 places of the last map has a logit of its
+    own, which losses judge one by one (Liu et al. 2021, figure 4 and the authors' code): 25 for an
+    image of 256 pixels. Called by itself, the network gives their mean.
     :meth:`reconstructions` serves the self-supervision of section 3.2. The authors' second branch,
     for images of 128 pixels, is left out.
 
@@ -309,7 +316,23 @@ class FastGANDiscriminator(Discriminator):
 
     def features(self, samples: Tensor) -> Tensor:
         """Means over all squares of 4 x 4 places, for each place of a square (N, 16 F)."""
-        maps = self.last(self.chain(self.first(samples))[-1])
+        return self._over_squares(self._maps(samples))
+
+    def output(self, samples: Tensor, labels: Tensor) -> DiscriminatorOutput:
+        """What losses read: the logits of all squares of each sample in turn, and the features."""
+        maps = self._maps(samples)
+        features = self._over_squares(maps)
+        weight = self.head.weight
+        assert isinstance(weight, Tensor)
+        squares = F.conv2d(maps, weight.view(1, -1, 4, 4)).flatten(1)
+        if self.projection is not None:
+            squares = squares + (self.projection(labels) * features).sum(dim=1, keepdim=True)
+        return DiscriminatorOutput(wide(squares.flatten()), wide(features))
+
+    def _maps(self, samples: Tensor) -> Tensor:
+        return self.last(self.chain(self.first(samples))[-1])
+
+    def _over_squares(self, maps: Tensor) -> Tensor:
         # A convolution of 4 x 4 places and the mean of what it gives, in the other order.
         return F.avg_pool2d(maps, (maps.shape[2] - 3, maps.shape[3] - 3), stride=1).flatten(1)
 

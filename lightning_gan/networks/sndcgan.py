@@ -58,6 +58,7 @@ class SNDCGANDiscriminator(Discriminator):
         width: Feature maps of the first pair; each after it, and the last layer, has twice as many.
         num_classes: Number of classes that the logit is projected on; 0 for none.
         spectral_norm: Whether all layers are spectrally normalised, the projection included.
+        spectral_head: Whether the last, dense layer is among them, as in the paper.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class SNDCGANDiscriminator(Discriminator):
         width: int = 64,
         num_classes: int = 0,
         spectral_norm: bool = True,
+        spectral_head: bool = True,
     ) -> None:
         super().__init__(channels, image_size, num_classes, width=width)
         steps, smallest = halvings(self, self.size)
@@ -79,7 +81,7 @@ class SNDCGANDiscriminator(Discriminator):
         layers += _active(nn.Conv2d(inputs, maps, 3, padding=1), spectral_norm)
         self.layers = nn.Sequential(*layers, nn.Flatten())
         self.add_head(maps * smallest[0] * smallest[1])
-        self.head = maybe_spectral(self.head, spectral_norm)
+        self.head = maybe_spectral(self.head, spectral_norm and spectral_head)
         if self.projection is not None:
             self.projection = maybe_spectral(self.projection, spectral_norm)
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from lightning_gan.networks.base import Discriminator, Generator
+from lightning_gan.networks.layers import maybe_spectral
 from lightning_gan.regularizers.base import AuxiliaryTask
 from lightning_gan.training.latents import Prior
 from lightning_gan.training.schedule import Curve
@@ -166,6 +167,7 @@ class Rotation(AuxiliaryTask):
         weight: Lambda_D; the paper takes 1.
         generator_weight: Lambda_G; the paper takes 0.2.
         every: Interval in each player's updates; the term is multiplied by it.
+        spectral_norm: Whether the layer that tells the turns is spectrally normalised.
 
     Raises:
         ConfigurationError: If images are not square.
@@ -173,16 +175,21 @@ class Rotation(AuxiliaryTask):
 
     images_only = True
     needs_square = True
-    turns: nn.Linear
+    turns: nn.Module
 
     def __init__(
-        self, weight: float | Curve = 1.0, generator_weight: float | Curve = 0.2, every: int = 1
+        self,
+        weight: float | Curve = 1.0,
+        generator_weight: float | Curve = 0.2,
+        every: int = 1,
+        spectral_norm: bool = False,
     ) -> None:
         super().__init__(weight, generator_weight, every)
+        self.spectral_norm = spectral_norm
 
     def attach(self, generator: Generator, discriminator: Discriminator, prior: Prior) -> None:
         """Makes the classifier of turns."""
-        self.turns = nn.Linear(discriminator.num_features, 4)
+        self.turns = maybe_spectral(nn.Linear(discriminator.num_features, 4), self.spectral_norm)
 
     def _term(self, step: Step, images: Tensor) -> Tensor:
         turn = (step.random.uniform() * 4).long().clamp(max=3)

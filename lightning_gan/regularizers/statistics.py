@@ -20,7 +20,8 @@ class LeCam(Penalty):
     .. math:: \mathbb{E}(r - \alpha_F)^2 + \mathbb{E}(f - \alpha_R)^2
 
     with :math:`\alpha_R, \alpha_F` running averages of the mean logits of reals and fakes (Tseng et
-    al. 2021, Eq. 4), of all processes; they go on with a checkpoint.
+    al. 2021, Eq. 4), of all processes; they go on with a checkpoint. As in the authors' code the
+    averages move with the present logits before the term is taken, without a gradient.
 
     Args:
         weight: Factor; the authors' BigGAN takes 0.3 on CIFAR-10.
@@ -35,6 +36,7 @@ class LeCam(Penalty):
     """
 
     logged = ("mean_real", "mean_fake")
+    looks_across = True
     anchors_logits = True
     mean_real: Tensor
     mean_fake: Tensor
@@ -58,9 +60,12 @@ class LeCam(Penalty):
     def discriminator_term(self, step: Step) -> Tensor:
         """Squared distances of both kinds from the other's average; 0 before the start."""
         # A curve and not a branch, so that no device is waited for.
-        begun = (self.updates >= max(self.start, 1)).to(step.real_logits)
-        real = step.real_logits - self.mean_fake
-        fake = self.mean_real - step.fake_logits
+        begun = (self.updates >= self.start).to(step.real_logits)
+        means = step.mean(_means(step.real_logits, step.fake_logits))
+        # What observe will make of them, once the logits of all pieces are there.
+        mean_real, mean_fake = self._moved(means)
+        real = step.real_logits - mean_fake
+        fake = mean_real - step.fake_logits
         if self.one_sided:
             real, fake = torch.relu(real), torch.relu(fake)
         return begun * (real.square().mean() + fake.square().mean())
@@ -70,13 +75,23 @@ class LeCam(Penalty):
         """Moves the averages after an update of the discriminator."""
         if step.player == "generator":
             return
-        means = torch.stack([real_logits.mean(), fake_logits.mean()])
-        means = processes.mean(means.to(self.mean_real.dtype))
-        keep = torch.where(self.updates >= self.start, self.decay, 0.0).to(means.dtype)
-        keep = torch.where(self.updates == 0, torch.zeros_like(keep), keep)
-        for average, mean in zip((self.mean_real, self.mean_fake), means, strict=True):
-            average.copy_(keep * average + (1 - keep) * mean)
+        moved = self._moved(processes.mean(_means(real_logits, fake_logits)))
+        for average, value in zip((self.mean_real, self.mean_fake), moved, strict=True):
+            average.copy_(value)
         self.updates.add_(1)
+
+    def _moved(self, means: Tensor) -> Tensor:
+        """Both averages (2,) after the update whose mean logits these are."""
+        means = means.to(self.mean_real.dtype)
+        # Until the term is about to begin they are the batch's; what they start with never counts.
+        follows = (self.updates + 1 < self.start) | (self.updates == 0)
+        keep = torch.where(follows, 0.0, self.decay).to(means.dtype)
+        return keep * torch.stack([self.mean_real, self.mean_fake]) + (1 - keep) * means
+
+
+def _means(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Mean logits (2,) of reals and fakes, without a gradient."""
+    return torch.stack([real_logits.detach().mean(), fake_logits.detach().mean()])
 
 
 class Drift(Penalty):

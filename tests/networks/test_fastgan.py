@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import composition
+from tiny import composition, step_of
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,6 +17,7 @@ from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import FastGANDiscriminator, FastGANGenerator, MLPGenerator
 from lightning_gan.networks.fastgan import AddedNoise, Excitation, ExcitedChain, HalvingBlock
 from lightning_gan.networks.layers import has_batch_norm
+from lightning_gan.objectives import Hinge
 from lightning_gan.regularizers import GradientPenalty
 
 LABELS = torch.tensor([0, 1, 2, 2, 1])
@@ -199,6 +200,30 @@ def test_the_logit_is_the_mean_of_the_papers_logits_of_patches(size: Any) -> Non
     assert patches.shape == (3, 1, high - 3, wide - 3)
     logits = network(images, LABELS[:3])
     torch.testing.assert_close(logits, patches.mean(dim=(1, 2, 3)))
+    judged = network.output(images, LABELS[:3])
+    torch.testing.assert_close(judged.logits, patches.flatten())
+    torch.testing.assert_close(judged.features, network.features(images))
+
+
+def test_hinges_are_of_patches_and_not_of_their_mean() -> None:
+    network = FastGANDiscriminator(1, 28, width=2).eval()
+    network.head = nn.Linear(network.num_features, 1, bias=False)  # not normalised: large logits
+    nn.init.normal_(network.head.weight, std=20)
+    real, fake = torch.randn(2, 3, 1, 28, 28)
+    step = step_of(real, fake, network.output)
+    patches = [network.output(images, LABELS[:3]).logits.detach() for images in (real, fake)]
+    expected = torch.relu(1 - patches[0]).mean() + torch.relu(1 + patches[1]).mean()
+    found = Hinge().discriminator_loss(step).detach()
+    torch.testing.assert_close(found, expected)
+    means = [patch.view(3, 16).mean(dim=1) for patch in patches]
+    assert float(found) > float(torch.relu(1 - means[0]).mean() + torch.relu(1 + means[1]).mean())
+
+
+def test_the_projection_of_a_class_joins_every_patch() -> None:
+    network = FastGANDiscriminator(1, 28, width=2, num_classes=3).eval()
+    images = torch.randn(3, 1, 28, 28)
+    logits = network.output(images, LABELS[:3]).logits
+    torch.testing.assert_close(logits.view(3, 16).mean(dim=1), network(images, LABELS[:3]))
 
 
 def quarters(images: Tensor) -> list[Tensor]:

@@ -227,6 +227,15 @@ def test_attention_stands_at_the_map_of_the_side_it_was_given() -> None:
     assert not has_spectral_norm(generator.attention)
 
 
+def test_the_last_layer_of_sndcgan_can_be_left_alone_as_in_the_relativistic_gans_code() -> None:
+    normalised, free = (
+        SNDCGANDiscriminator(1, 8, width=2, spectral_head=spectral) for spectral in (True, False)
+    )
+    assert has_spectral_norm(normalised.head)
+    assert not has_spectral_norm(free.head)
+    assert has_spectral_norm(free.layers)
+
+
 @pytest.mark.parametrize("kind", [ResNetDiscriminator, ResNetGenerator, SNDCGANDiscriminator])
 def test_spectral_norm_bounds_every_layer_projection_included(kind: Any) -> None:
     extra = {"attention": 8, "latent_dim": 4} if kind is ResNetGenerator else {}

@@ -83,8 +83,8 @@ def test_a_line_says_what_a_recipe_is() -> None:
     assert paper("cgan_mnist") == "Mirza & Osindero 2014"
     assert paper("wgan_mnist") == "Arjovsky, Chintala & Bottou 2017"
     assert row("sngan_cifar10") == (
-        "| `sngan_cifar10` | Miyato et al. 2018 | Hinge | 5 updates of D | ResNet | 4,276,739 "
-        "| 1,053,825 | 16,000,000 |"
+        "| `sngan_cifar10` | Miyato et al. 2018 | Hinge | Dequantization, 5 updates of D | ResNet "
+        "| 4,276,739 | 1,053,825 | 16,000,000 |"
     )
     parts = assembled("infogan_mnist")
     assert beside("infogan_mnist", parts) == "InfoGAN, CodePrior"

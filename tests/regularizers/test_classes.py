@@ -25,6 +25,7 @@ from torch.nn.functional import normalize
 
 from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPGenerator
+from lightning_gan.networks.layers import has_spectral_norm
 from lightning_gan.regularizers import (
     AuxiliaryClassifier,
     ConditionalContrastive,
@@ -209,6 +210,12 @@ def test_undecided_turns_give_ln_four() -> None:
         assert term(part, step, player) == pytest.approx(math.log(4))
     factors = [factor_of_term(conditional_gan(Rotation()), player) for player in PLAYERS]
     assert factors == pytest.approx([1, 0.2])
+
+
+def test_the_layer_that_tells_the_turns_can_be_normalised_as_in_mimicry() -> None:
+    for spectral in (False, True):
+        part = attached(Rotation(spectral_norm=spectral), "discriminator")[0]
+        assert has_spectral_norm(part) == spectral
 
 
 def corners(images: Tensor) -> Tensor:

@@ -142,7 +142,7 @@ def picture_gan_with(critic: DCGANDiscriminator, parts: list[Regularizer]) -> No
 
 @for_every_kind
 def test_a_part_that_looks_across_the_batch_is_warned_of_in_pieces(kind: type[Any]) -> None:
-    across = [DRAGAN, MaximumPenalty, FeatureMatching, *CLASSES[3:]]
+    across = [DRAGAN, MaximumPenalty, FeatureMatching, LeCam, *CLASSES[3:]]
     assert kind().looks_across == (kind in across)
     if kind in across:
         generator = MLPGenerator(2, 0, width=4, num_classes=3 if kind in CLASSES else 0)

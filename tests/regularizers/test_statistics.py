@@ -30,8 +30,8 @@ from lightning_gan.training.step import Step
 
 
 def lecam(real: float, fake: float, **arguments: Any) -> LeCam:
-    """LeCam that has begun, with given averages."""
-    penalty = LeCam(start=0, **arguments)
+    """LeCam that has begun, with given averages, which move by less than float32 can tell."""
+    penalty = LeCam(start=0, decay=1 - 1e-12, **arguments)
     penalty.mean_real.fill_(real)
     penalty.mean_fake.fill_(fake)
     penalty.updates.fill_(5)
@@ -76,24 +76,26 @@ def test_lecam_begins_at_its_start_and_its_averages_decay_from_there(
     penalty = LeCam(start=start, decay=decay)
     mean_real = mean_fake = float("nan")  # what they begin with must never count
     for update in range(8):
+        # as in lecam-gan, which counts iterations from 1: they move, then the term is taken
         r, f = torch.randn(2, 5, dtype=torch.float64) + 3
+        keep = decay if update + 1 >= start and update > 0 else 0.0
+        mean_real = (keep * mean_real if keep else 0) + (1 - keep) * float(r.mean())
+        mean_fake = (keep * mean_fake if keep else 0) + (1 - keep) * float(f.mean())
         expected = 0.0
-        if update >= max(start, 1):
+        if update + 1 > start:
             reals, fakes = r.numpy(), f.numpy()
             expected = np.mean((reals - mean_fake) ** 2) + np.mean((fakes - mean_real) ** 2)
         assert term(penalty, scored(r, f)) == pytest.approx(expected, rel=1e-5)
         penalty.observe(scored(r, f), r, f)
         penalty.observe(scored(r, f, player="generator"), r[:0], f + 100)
-        keep = decay if update >= start and update > 0 else 0.0
-        mean_real = (keep * mean_real if keep else 0) + (1 - keep) * float(r.mean())
-        mean_fake = (keep * mean_fake if keep else 0) + (1 - keep) * float(f.mean())
         assert float(penalty.mean_real) == pytest.approx(mean_real, rel=1e-5)
         assert float(penalty.mean_fake) == pytest.approx(mean_fake, rel=1e-5)
     assert int(penalty.updates) == 8
 
 
 def test_lecam_learns_from_all_logits_of_an_update_in_training() -> None:
-    gan = points_gan(Hinge(), [LeCam(start=100)], accumulate=2)
+    with pytest.warns(UnstableWarning, match="LeCam looks at a batch as a whole"):
+        gan = points_gan(Hinge(), [LeCam(start=100)], accumulate=2)
     fit(gan, 3)
     outputs = [output for output in gan.outputs if output.real_logits is not None]
     for name in ("real", "fake"):
