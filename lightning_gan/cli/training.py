@@ -55,6 +55,7 @@ DESCRIPTION = """Options come from a recipe, then from here; a later one wins.
   lightning-gan {command} --model.objective.help Hinge      what one is, and its options
   lightning-gan {command} --data.help MNIST                 the same for data
   lightning-gan {command} --trainer.callbacks.help Balance  and for callbacks
+  lightning-gan {command} --model.regularizers.R1.weight 1  one of several parts, by its name
 """
 
 
