@@ -15,6 +15,7 @@ from lightning_gan.metrics.frechet import FrechetResult
 from lightning_gan.metrics.modes import ModesResult
 from lightning_gan.runs.drawing import PICTURE as CURVES
 from lightning_gan.runs.pictures import REALS
+from lightning_gan.runs.record import NAME as RECORD
 
 LABELS = 12
 """Columns that stand before what is said, with what it is about."""
@@ -30,6 +31,8 @@ def summary(trainer: Trainer, gan: GAN) -> str:
         "Metrics": folder / "metrics.csv",
     }
     lines += [f"{what:<11} {path}" for what, path in written.items() if path.exists()]
+    if (folder / RECORD).exists():
+        lines.append(f"Page        lightning-gan report {folder}")
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, LastCheckpoint):
             path = callback.path(trainer)

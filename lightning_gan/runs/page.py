@@ -144,8 +144,7 @@ def _grids(grids: Grids) -> str:
         Slide(picture.caption, _image(picture, picture.caption, hidden=picture is not last))
         for picture in grids.pictures
     ]
-    about = f"<p class=note>{escape(last.about)}</p>" if last.about else ""
-    return _slides("Samples", slides, about)
+    return _slides("Samples", slides, about=last.about)
 
 
 class Slide(NamedTuple):
@@ -155,16 +154,17 @@ class Slide(NamedTuple):
     html: str
 
 
-def _slides(title: str, slides: Sequence[Slide], below: str) -> str:
+def _slides(title: str, slides: Sequence[Slide], below: str = "", about: str = "") -> str:
     """Pictures of which a slider shows one; the last one where scripts do not run.
 
     Args:
         title: What they are.
         slides: In the order of images.
         below: What stands below them, as HTML.
+        about: What else they show.
     """
     last = len(slides) - 1
-    after = f"after <output>{escape(slides[last].caption)}</output>"
+    after = f"after <output>{escape(slides[last].caption)}</output>{_small(about)}"
     slider = (
         f'<input type="range" min="0" max="{last}" value="{last}" hidden '
         'aria-label="Images seen" autocomplete="off">'
@@ -177,10 +177,13 @@ def _slides(title: str, slides: Sequence[Slide], below: str) -> str:
 
 def _figure(title: str, picture: Picture) -> str:
     said = "; ".join(filter(None, (picture.caption, picture.about)))
-    small = f" <small>{escape(said)}</small>" if said else ""
-    return (
-        f"<figure><figcaption>{escape(title)}{small}</figcaption>{_image(picture, title)}</figure>"
-    )
+    head = f"<figcaption>{escape(title)}{_small(said)}</figcaption>"
+    return f"<figure>{head}{_image(picture, title)}</figure>"
+
+
+def _small(said: str) -> str:
+    """A few words beside a title, as HTML."""
+    return f" <small>{escape(said)}</small>" if said else ""
 
 
 def _image(picture: Picture, instead: str, hidden: bool = False) -> str:

@@ -54,6 +54,7 @@ def test_a_run_from_python_has_its_record_and_goes_on(
     assert "Trained on 64 images" in said
     assert f"Curves      {folder / 'curves.png'}" in said
     assert (folder / "curves.png").is_file()
+    assert f"Page        lightning-gan report {folder}\n" in said
     assert lightning_gan.load(folder).sample(3).shape == (3, 2)
     few = [Evaluation(num_samples=100)]
     gan = points_gan(max_images=128)
