@@ -118,9 +118,7 @@ def test_a_run_that_differs_is_named_and_ends_the_script_with_1(
     assert said.endswith("3 runs, 1 different\n")
 
 
-def test_a_run_that_fails_says_why(
-    torture: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_run_that_fails_says_why(torture: ModuleType, tmp_path: Path) -> None:
     run = torture.Run(1, "mlp_ring", 1)
 
     def fail(*arguments: object) -> None:
