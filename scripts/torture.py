@@ -422,9 +422,8 @@ def finish(training: Training) -> tuple[float, float]:
 
 
 def result(folder: Path) -> dict[str, Any]:
-    """What a run has left in its folder; a second folder is a difference by itself."""
-    found = sorted(folder.glob("version_*"))
-    return traces(found[-1]) | {"folders": len(found)}
+    """What a run has left; one that was killed before its first checkpoint begins a new folder."""
+    return traces(max(folder.glob("version_*")))
 
 
 def undisturbed(kind: str, ranks: int, folder: Path) -> Usual:
