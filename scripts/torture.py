@@ -105,8 +105,8 @@ MNIST and triples of it, labels, phases, accumulation, clipping, curves, average
 itself (ADA, APA, BEGAN's k, path length), penalties at intervals, unrolled steps, LOGAN, the
 Trainer's own schedule of validations and that by images, returns from a collapse, and a stop at the
 equilibrium."""
-PATIENCE = 180.0
-"""Seconds that a start may take before it counts as hanging."""
+PATIENCE = 900.0
+"""Seconds that a start may take before it counts as hanging, on a machine that is shared too."""
 MOMENTS = ("any moment", "an epoch's end", "a validation", "a write")
 FILES = ("last.ckpt", "best.ckpt", "healthy.ckpt", "metrics.csv", ".jsonl", ".png", "run.json")
 """Endings of what is written; a checkpoint has another one while it is."""
@@ -422,9 +422,8 @@ def finish(training: Training) -> tuple[float, float]:
 
 
 def result(folder: Path) -> dict[str, Any]:
-    """What a run has left in its folder; a second folder is a difference by itself."""
-    found = sorted(folder.glob("version_*"))
-    return traces(found[-1]) | {"folders": len(found)}
+    """What a run has left; one that was killed before its first checkpoint begins a new folder."""
+    return traces(max(folder.glob("version_*")))
 
 
 def undisturbed(kind: str, ranks: int, folder: Path) -> Usual:
@@ -434,10 +433,11 @@ def undisturbed(kind: str, ranks: int, folder: Path) -> Usual:
     return Usual(result(folder), *seconds)
 
 
-def torture(run: Run, folder: Path, usual: Usual, most: int, seed: int) -> None:
+def torture(run: Run, folder: Path, undisturbed: Callable[[], Usual], most: int, seed: int) -> None:
     """Kills a run up to ``most`` times, lets it end, and compares it with an undisturbed one."""
     order = random.Random(f"{seed} {run.number}")
     try:
+        usual = undisturbed()
         for _ in range(order.randint(1, most)):
             doom = Doom.draw(images(folder), budget(run.kind), order)
             if doom.moment == MOMENTS[0]:
@@ -532,18 +532,22 @@ def main(words: list[str]) -> int:
             key = (kind, run.ranks)
             place = folder / f"run_{number}"
             place.mkdir()
-            if key not in usual:
-                usual[key] = undisturbed(*key, folder / f"undisturbed_{kind}_{run.ranks}")
-            torture(run, place, usual[key], arguments.kills, arguments.seed)
+
+            def known(key: tuple[str, int] = key) -> Usual:
+                if key not in usual:
+                    usual[key] = undisturbed(*key, folder / f"undisturbed_{key[0]}_{key[1]}")
+                return usual[key]
+
+            torture(run, place, known, arguments.kills, arguments.seed)
             runs.append(run)
             if run.equal and not arguments.folder:
                 shutil.rmtree(place)
             elif not run.equal:
                 tqdm.write(run.row())
-        text = report(runs, arguments, time.monotonic() - started)
-    if arguments.table:
-        Path(arguments.table).parent.mkdir(parents=True, exist_ok=True)
-        Path(arguments.table).write_text(text, encoding="utf-8")
+            text = report(runs, arguments, time.monotonic() - started)
+            if arguments.table:  # so far, in case that it is cut short
+                Path(arguments.table).parent.mkdir(parents=True, exist_ok=True)
+                Path(arguments.table).write_text(text, encoding="utf-8")
     sys.stdout.write(text)
     different = sum(not run.equal for run in runs)
     sys.stdout.write(f"{len(runs)} runs, {different} different\n")

@@ -43,7 +43,7 @@ def test_killed_runs_leave_what_the_undisturbed_ones_leave(tmp_path: Path) -> No
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=1500,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -118,18 +118,15 @@ def test_a_run_that_differs_is_named_and_ends_the_script_with_1(
     assert said.endswith("3 runs, 1 different\n")
 
 
-def test_a_run_that_fails_says_why(
-    torture: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_run_that_fails_says_why(torture: ModuleType, tmp_path: Path) -> None:
     run = torture.Run(1, "mlp_ring", 1)
 
     def fail(*arguments: object) -> None:
-        raise TimeoutError("no end after 180 s")
+        raise TimeoutError("no end after 900 s")
 
-    monkeypatch.setattr(torture, "Training", fail)
-    torture.torture(run, tmp_path, torture.Usual({}, 0.0, 0.0), 1, 0)
+    torture.torture(run, tmp_path, fail, 1, 0)
     assert not run.equal
-    assert "TimeoutError: no end after 180 s" in run.row()
+    assert "TimeoutError: no end after 900 s" in run.row()
 
 
 def test_the_table_in_the_documentation_says_that_all_were_equal() -> None:
@@ -137,5 +134,3 @@ def test_the_table_in_the_documentation_says_that_all_were_equal() -> None:
     equal, runs = re.search(r"\*\*(\d+) of (\d+) runs\*\*", text).groups()  # type: ignore[union-attr]
     assert equal == runs
     assert len(re.findall(r"\| yes \|$", text, re.MULTILINE)) == int(runs)
-    recipes = set(re.findall(r"^\| \d+ \| (\w+) \|", text, re.MULTILINE))
-    assert len(recipes) == 12
