@@ -16,7 +16,7 @@ WALKS = ("student", "researcher", "cluster")
 BLOCK = re.compile(r"```text\n\$ ((?s:.*?))```\n")
 """A command with its output on the page."""
 STEP = re.compile(r"^step '([^']*)'$", re.MULTILINE)
-PATIENCE = 900
+PATIENCE = 1800
 """Seconds that a walk may take; far more than on a quiet machine."""
 UNSEEN = re.compile(
     r"(images|measuring|writing):? .*|Initializing distributed.*|-{20,}|distributed_backend=.*"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # For a student: the minimax loss of the first GAN paper against the non-saturating one, on handwritten digits that
 # come with the package. Shows D(x) and D(G(z)) against 1/2, digits that are lost by name, and the page of both runs.
-# Takes about a minute on one thread of a CPU, and writes runs/ and minimax.html into the folder it is started in:
+# Takes one to two minutes on one thread of a CPU, and writes runs/ and minimax.html into the folder it is started in:
 #
 #   bash scripts/walks/student.sh
 set -euo pipefail

@@ -6,8 +6,14 @@ import shlex
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from tiny import quiet_trainer
 
 from lightning_gan.__main__ import main
+from lightning_gan.datamodules import Digits
+from lightning_gan.gan import GAN
+from lightning_gan.networks import MLPDiscriminator, MLPGenerator
+from lightning_gan.objectives import NonSaturating
 
 HERE = Path(__file__).parent
 TEXT = (HERE.parents[1] / "docs" / "runs.md").read_text(encoding="utf-8")
@@ -37,3 +43,28 @@ def test_a_command_prints_what_stands_below_it(
 ) -> None:
     assert main(shlex.split(command)[1:]) == 0
     assert capsys.readouterr().out == output
+
+
+def test_the_commands_that_draw_write_where_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    of = {"channels": 1, "image_size": 28, "num_classes": 10}
+    gan = GAN(MLPGenerator(**of), MLPDiscriminator(**of), NonSaturating(), max_images=64)
+    trainer = quiet_trainer(tmp_path)
+    trainer.fit(gan, Digits())
+    run = Path("runs/cgan_mnist/version_0")
+    trainer.save_checkpoint(run / "checkpoints" / "last.ckpt")
+    commands = re.findall(r"^lightning-gan (?:predict|evaluate) .*", TEXT, flags=re.MULTILINE)
+    for command in commands:
+        words = shlex.split(command.replace("MNIST", "Digits"), comments=True)
+        assert main([*words[1:], *(["--measures", "[modes]"] if "evaluate" in words else [])]) == 0
+    for folder, count in {
+        run / "predict" / "seed_0": 100,
+        run / "predict" / "seed_1_class_7": 64,
+        Path("fakes"): 1000,
+    }.items():
+        assert len([*folder.glob("0*.png")]) == count
+        with Image.open(folder / "grid.png") as picture:
+            assert picture.width > 28
+    assert Path("evaluation.json").is_file()

@@ -86,3 +86,14 @@ def test_a_process_that_takes_a_lock_waits_for_one_who_looks(tmp_path: Path) -> 
     finally:
         lock.release()
         let_go.join()
+
+
+def test_one_folder_is_let_go_and_another_one_kept(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    lock.hold(one)
+    lock.hold(other)
+    lock.release(one)
+    assert not (one / NAME).exists()
+    assert (other / NAME).exists()
+    lock.release()
+    assert not (other / NAME).exists()
