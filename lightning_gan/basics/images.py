@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import pad
 
 
 def from_uint8(images: Tensor) -> Tensor:
@@ -61,14 +62,18 @@ def grid(images: Tensor, columns: int, smallest: int = 64) -> Tensor:
 def scatter(points: Tensor, real: Tensor | None = None, size: int = 512) -> Tensor:
     """Draws generated points in the plane in blue over the real ones in grey.
 
+    Of points in more dimensions the first two are drawn; those on a line lie in the middle.
+
     Args:
-        points: Generated points (N, 2).
-        real: Real points (M, 2), which also set the frame.
+        points: Generated points (N, D).
+        real: Real points (M, D), which also set the frame.
         size: Height and width of the picture in pixels.
 
     Returns:
         A picture (3, size, size), uint8.
     """
+    points = pad(points[:, :2], (0, 2 - min(points.shape[1], 2)))
+    real = None if real is None else pad(real[:, :2], (0, 2 - min(real.shape[1], 2)))
     frame = points if real is None else real
     low, high = frame.min(0).values, frame.max(0).values
     middle, half = (low + high) / 2, float((high - low).max()) * 0.65 + 1e-9

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from lightning_gan.basics.images import from_uint8, save_png
 from lightning_gan.basics.version import versions
 from lightning_gan.checkpoints.files import checkpoint_in
-from lightning_gan.cli.commands.predict import GRID, POINTS
+from lightning_gan.cli.commands.predict import ARRAY, GRID, POINTS
 from lightning_gan.cli.functions import device_called, import_modules, note
 from lightning_gan.datamodules import RealData
 from lightning_gan.datamodules.listing import list_pictures
@@ -28,6 +28,7 @@ from lightning_gan.datamodules.pictures import (
     refuse_damaged,
     size_of,
 )
+from lightning_gan.datamodules.tables import open_table
 from lightning_gan.errors import ConfigurationError, DataError
 from lightning_gan.evaluation.panel import Measure, Panel, default_num_samples
 from lightning_gan.evaluation.sampling import MeasuredSamples
@@ -64,8 +65,8 @@ def evaluate(
     Args:
         data: What to compare with.
         ckpt_path: A checkpoint, or a run's folder; or else samples must be given.
-        samples: A folder or zip file of pictures of the data's size, or a folder with the
-            points.csv of predict.
+        samples: A folder or zip file of pictures of the data's size, a folder with the points.csv
+            of predict, or a samples.npy of values in [-1, 1].
         measures: All that fit if left out.
         extractor: The data's own if left out.
         classifier: The extractor if left out.
@@ -148,13 +149,16 @@ def _of_checkpoint(
 
 
 def _of_files(place: Path, data: RealData, device: torch.device) -> _Samples:
-    """Pictures in a folder, of the size of the data and by their names, or points in a file.
+    """Pictures in a folder, of the size of the data and by their names, or an array or points.
 
     Raises:
         DataError: If there are less than two, or some cannot be read or are of another size.
     """
     rows: Callable[[Tensor], Tensor]
-    if data.image_size == 0:
+    if place.suffix == ".npy" or (place / ARRAY).is_file():
+        array = read_array(place if place.suffix == ".npy" else place / ARRAY, data)
+        count, rows, quantisation = len(array), array.__getitem__, "none"
+    elif data.image_size == 0:
         points = read_points(place / POINTS, data.channels)
         count, rows, quantisation = len(points), points.__getitem__, "none"
     else:
@@ -218,6 +222,23 @@ class _Pictures:
                     damaged[str(self._source.root / path)] = str(error)
         refuse_damaged(damaged)
         return found
+
+
+def read_array(path: Path, data: RealData) -> Tensor:
+    """Samples (N, C, H, W) or points (N, D) in [-1, 1], as they stand in a file, float32.
+
+    Raises:
+        DataError: If the file is damaged, or they have not the shape of the data.
+    """
+    values = torch.from_numpy(np.array(open_table(path).values, dtype=np.float32))
+    size = data.image_size
+    sides = size if isinstance(size, tuple) else (size, size) if size else ()
+    if values.shape[1:] != (data.channels, *sides):
+        raise DataError(
+            f"'{path}' has the shape {tuple(values.shape)}, but samples of {data.name} are "
+            f"{_size(data.channels, size)}: give samples of that size."
+        )
+    return values
 
 
 def read_points(path: Path, dimensions: int) -> Tensor:
