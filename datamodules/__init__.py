@@ -7,6 +7,7 @@ if __name__ == "datamodules":  # a checkout's folder, under a second name
     )
 
 
+from lightning_gan.datamodules.array_file import ArrayFile as ArrayFile
 from lightning_gan.datamodules.base import RealData as RealData
 from lightning_gan.datamodules.cifar import CIFAR10 as CIFAR10
 from lightning_gan.datamodules.cifar import CIFAR100 as CIFAR100

@@ -17,6 +17,9 @@ SplitName = Literal["train", "val", "test"]
 HELD_OUT: dict[str | None, SplitName] = {"fit": "val", "validate": "val", "test": "test"}
 """The split that nobody trains on which a stage of the Trainer asks for."""
 
+FINITE = 1024
+"""Samples that are looked at together, since a split may be larger than memory."""
+
 SPLIT_SEED = 0
 """Splits, and drawn points, do not depend on a run's seed: runs compare on the same samples."""
 
@@ -211,9 +214,11 @@ def _check_split(data: RealData, name: str, split: Split) -> None:
     of = f"the {name} split of {data.name}"
     if len(images) != len(labels):
         raise DataError(f"There are {len(images)} samples but {len(labels)} labels in {of}.")
-    if images.is_floating_point() and not torch.isfinite(images).all():
-        bad = int((~torch.isfinite(images)).flatten(1).any(1).int().argmax())
-        raise DataError(f"Sample {bad} in {of} is not finite: mend or remove it.")
+    for part, rows in enumerate(torch.split(images, FINITE) if images.is_floating_point() else ()):
+        bad = (~torch.isfinite(rows)).flatten(1).any(1)
+        if bad.any():
+            sample = part * FINITE + int(bad.int().argmax())
+            raise DataError(f"Sample {sample} in {of} is not finite: mend or remove it.")
     wrong = labels[(labels < 0) | (labels >= data.num_classes)]
     if data.num_classes and len(wrong):
         raise DataError(

@@ -198,11 +198,11 @@ class DecodedPictures:
         if not index.rows:
             return None
         try:
-            images = np.load(self.folder / index.file, mmap_mode="c", allow_pickle=False)
+            images = np.lib.format.open_memmap(self.folder / index.file, mode="c")
         except Exception:  # a damaged header is parsed as Python, and raises whatever that may
             return None
-        whole = isinstance(images, np.memmap) and images.dtype == np.uint8
-        return images if whole and images.shape == self._shape(index) else None
+        whole = images.dtype == np.uint8 and images.shape == self._shape(index)
+        return images if whole else None
 
     def _keys(self, pictures: Sequence[Picture]) -> list[str]:
         return [digest_of([self._root, *picture]) for picture in pictures]

@@ -9,6 +9,7 @@ from lightning_gan.datamodules.listing import Found, find_pictures
 from lightning_gan.datamodules.memory import Split
 from lightning_gan.datamodules.own import OwnData
 from lightning_gan.datamodules.pictures import refuse_damaged
+from lightning_gan.datamodules.sources import some
 from lightning_gan.errors import ConfigurationError, DataError, at_least, check_range, one_of
 
 
@@ -104,7 +105,8 @@ class ImageFolder(OwnData):
         self.class_names, self.num_classes = found.class_names, len(found.class_names)
         self.passed_over = found.passed_over.count + len(decoded.damaged)
         if decoded.damaged:
-            self.say(f"{len(decoded.damaged):,} damaged pictures are passed over as well.")
+            damaged = some([*decoded.damaged])
+            self.say(f"{len(decoded.damaged):,} passed over as damaged ({damaged}).")
         labels = [found.labels[number] for number in decoded.numbers]
         files = [found.pictures[number][:2] for number in decoded.numbers]
         self.content = {"count": len(labels), "digest": digest_of([files, labels])}

@@ -34,10 +34,7 @@ class Found:
 
     def __str__(self) -> str:
         what = _counted(len(self.pictures), "picture", "pictures")
-        if self.class_names:
-            counts = Counter(self.labels)
-            classes = [f"{name} {counts[label]:,}" for label, name in enumerate(self.class_names)]
-            what += f" in {_counted(len(classes), 'class', 'classes')} ({some(classes)})"
+        what += in_classes(self.labels, self.class_names)
         return "; ".join(filter(None, (f"{what} in '{self.source.root}'", str(self.passed_over))))
 
 
@@ -164,6 +161,15 @@ def _written_labels(source: Source, paths: list[str]) -> list[int] | None:
                 f"from 0 to {MOST_CLASSES - 1:,} is wanted: mend or remove it."
             )
     return [labels[path] for path in paths]
+
+
+def in_classes(labels: list[int], class_names: tuple[str, ...]) -> str:
+    """How many samples are of which class, as the rest of a sentence; empty without classes."""
+    if not class_names:
+        return ""
+    counts = Counter(labels)
+    classes = [f"{name} {counts[label]:,}" for label, name in enumerate(class_names)]
+    return f" in {_counted(len(classes), 'class', 'classes')} ({some(classes)})"
 
 
 def _counted(count: int, one: str, more: str) -> str:

@@ -19,6 +19,7 @@ More:
   lightning-gan {command} --model.help                      all options of the model
   lightning-gan {command} --model.objective.help            objectives to choose from
   lightning-gan {command} --model.objective.help Hinge      what one is, and its options
+  lightning-gan {command} --model.regularizers.R1.weight 1  one of several parts, by its name
   lightning-gan {command} --data.help                       data to choose from; ...help MNIST
   lightning-gan {command} --trainer.help                    all options of Lightning's Trainer
   lightning-gan {command} --trainer.callbacks.help Balance  and of callbacks

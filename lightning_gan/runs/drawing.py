@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from lightning_gan.basics.cache import written_whole
 from lightning_gan.runs.curves import Curves, read_curves, thinned
@@ -81,9 +82,11 @@ def _draw(axis: "Axes", panel: Panel, curves: Curves) -> None:
 def scatter(points: Tensor, real: Tensor | None = None, size: int = 512) -> Tensor:
     """Draws generated points in the plane in blue over the real ones in grey.
 
+    Of points in more dimensions the first two are drawn; those on a line lie in the middle.
+
     Args:
-        points: Generated points (N, 2); those that are not finite are left out.
-        real: Real points (M, 2), which also set the frame.
+        points: Generated points (N, D); those that are not finite are left out.
+        real: Real points (M, D), which also set the frame.
         size: Height and width of the picture in pixels.
 
     Returns:
@@ -91,6 +94,8 @@ def scatter(points: Tensor, real: Tensor | None = None, size: int = 512) -> Tens
     """
     from matplotlib.figure import Figure
 
+    points = pad(points[:, :2], (0, 2 - min(points.shape[1], 2)))
+    real = None if real is None else pad(real[:, :2], (0, 2 - min(real.shape[1], 2)))
     figure = Figure(figsize=(size / 100, size / 100), dpi=100)
     axis = figure.add_axes((0.09, 0.07, 0.89, 0.91))
     frame = points[torch.isfinite(points).all(1)] if real is None else real

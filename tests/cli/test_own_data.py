@@ -49,15 +49,15 @@ def record() -> dict[str, Any]:
 
 
 def test_the_first_thing_said_is_what_was_found_and_the_record_counts_the_rest(
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     draw("data")
     Path("data/notes.txt").touch()
     Path("data/a/torn.png").write_bytes(b"torn")
     assert fit("--data.root data --data.skip_damaged true") == 0
-    said = capsys.readouterr().err
+    said = caplog.text
     assert "21 pictures in 2 classes (a 11, b 10) in 'data'; 1 passed over: 1 with" in said
-    assert "1 damaged picture" in said
+    assert "1 passed over as damaged (a/torn.png)." in said
     written = record()
     assert written["segments"][0]["passed_over"] == 2
     assert written["identity"]["samples"]["count"] == 20
@@ -112,3 +112,27 @@ def test_other_channels_and_oblong_pictures_are_trained_measured_and_sampled(
     for path in [Path("drawn/grid.png"), *run.parent.glob("samples/*.png")]:
         with Image.open(path) as picture:
             assert picture.mode == "RGB"
+
+
+@pytest.mark.parametrize(
+    ("shape", "drawn"), [((5, 8, 8), "samples.npy"), ((1, 8, 16), ""), ((7,), "points.csv")]
+)
+def test_arrays_are_trained_measured_and_sampled(
+    shape: tuple[int, ...], drawn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    values = np.random.default_rng(0).integers(-1000, 401, (60, *shape), dtype=np.int16)
+    np.savez("scans.npz", images=values, labels=np.arange(60) % 3)
+    data = "--data ArrayFile --data.root scans.npz --data.value_range [-1000,400]"
+    networks = "--model.generator MLPGenerator --model.discriminator MLPDiscriminator"
+    small = f"{networks} {SMALL} {QUIET} --data.batch_size 4 --model.max_images 16"
+    assert main(f"fit {data} {small} {EVALUATED}".split()) == 0
+    size = " x ".join(map(str, shape))
+    expected = (
+        f"60 samples of {size} numbers (int16) in 3 classes (0 20, 1 20, 2 20) in 'scans.npz'"
+    )
+    assert expected in caplog.text
+    (run,) = Path("runs").rglob("run.json")
+    assert main(["predict", "--ckpt_path", str(run.parent), "--n", "9", "--output", "drawn"]) == 0
+    assert not drawn or Path("drawn", drawn).is_file()
+    options = f"--samples drawn {data} --measures [frechet]"
+    assert main(["evaluate", *options.split()]) == 0

@@ -231,7 +231,7 @@ def test_damaged_pictures_are_passed_over_with_a_count_where_asked(
     data = ImageFolder(str(root), image_size=8, skip_damaged=True)
     data.setup()
     assert data.passed_over == 2
-    assert "2 damaged pictures are passed over" in caplog.text
+    assert "2 passed over as damaged (cat/10.png, dog/03.png)." in caplog.text
     kept = {name: data.split(name) for name in NAMES}
     levels = sorted(x for split in kept.values() for x in split.images[:, 0, 0, 0].tolist())
     assert levels == [level for level in range(20) if level not in (3, 10)]

@@ -30,6 +30,7 @@ from lightning_gan.datamodules.pictures import (
     refuse_damaged,
     size_of,
 )
+from lightning_gan.datamodules.tables import open_table
 from lightning_gan.errors import ConfigurationError, DataError, WeightsError
 from lightning_gan.evaluation.panel import Measure, Panel, default_num_samples
 from lightning_gan.evaluation.sampling import MeasuredSamples
@@ -37,7 +38,7 @@ from lightning_gan.evaluation.stamped_values import StampedValues, circumstances
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.chunks import chunks
 from lightning_gan.metrics.samples import picture_hashes
-from lightning_gan.runs.drawn import GRID, POINTS
+from lightning_gan.runs.drawn import ARRAY, GRID, POINTS
 from lightning_gan.training.sampling import BLOCK, Sampling
 
 T = TypeVar("T")
@@ -68,8 +69,8 @@ def evaluate(
     Args:
         data: What to compare with.
         ckpt_path: A checkpoint, or a run's folder; or else samples must be given.
-        samples: A folder or zip file of pictures of the data's size, or a folder with the
-            points.csv of predict.
+        samples: A folder or zip file of pictures of the data's size, a folder with the points.csv
+            of predict, or a samples.npy of values in [-1, 1].
         measures: All that fit if left out.
         extractor: The data's own if left out.
         classifier: The extractor if left out.
@@ -161,7 +162,7 @@ def _of_checkpoint(
 
 
 def _of_files(place: Path, data: RealData, device: torch.device) -> _Samples:
-    """Pictures in a folder, of the size of the data, or points in a file.
+    """Pictures in a folder, of the size of the data, or an array or points in a file.
 
     Their order is that of what they hold, so that neither names nor folders decide which splits
     and which neighbours they fall among.
@@ -170,7 +171,11 @@ def _of_files(place: Path, data: RealData, device: torch.device) -> _Samples:
         DataError: If there are less than two, or some cannot be read or are of another size.
     """
     rows: Callable[[Tensor], Tensor]
-    if data.image_size == 0:
+    if place.suffix == ".npy" or (place / ARRAY).is_file():
+        array = read_array(place if place.suffix == ".npy" else place / ARRAY, data)
+        array = array[picture_hashes(array).argsort(stable=True)]
+        count, rows, quantisation = len(array), array.__getitem__, "none"
+    elif data.image_size == 0:
         points = read_points(place / POINTS, data.channels)
         points = points[picture_hashes(points).argsort(stable=True)]
         count, rows, quantisation = len(points), points.__getitem__, "none"
@@ -245,6 +250,23 @@ def _content(open_file: OpenFile) -> bytes:
     file = open_file()
     content = file.read_bytes() if isinstance(file, Path) else file.read()
     return hashlib.blake2b(content).digest()
+
+
+def read_array(path: Path, data: RealData) -> Tensor:
+    """Samples (N, C, H, W) or points (N, D) in [-1, 1], as they stand in a file, float32.
+
+    Raises:
+        DataError: If the file is damaged, or they have not the shape of the data.
+    """
+    values = torch.from_numpy(np.array(open_table(path).values, dtype=np.float32))
+    size = data.image_size
+    sides = size if isinstance(size, tuple) else (size, size) if size else ()
+    if values.shape[1:] != (data.channels, *sides):
+        raise DataError(
+            f"'{path}' has the shape {tuple(values.shape)}, but samples of {data.name} are "
+            f"{_size(data.channels, size)}: give samples of that size."
+        )
+    return values
 
 
 def read_points(path: Path, dimensions: int) -> Tensor:
