@@ -1,5 +1,6 @@
 """Pictures of what the generator makes of the same latents, as training goes on."""
 
+import contextlib
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from lightning_gan.basics.images import grid, save_png, scatter
 from lightning_gan.callbacks.base import GANCallback, data_of, is_dry_run, run_folder
-from lightning_gan.errors import at_least, check_range
+from lightning_gan.errors import ConfigurationError, at_least, check_range
 from lightning_gan.gan import GAN
 
 
@@ -54,8 +55,9 @@ class SampleGrid(GANCallback):
     def draw(self, trainer: Trainer, gan: GAN) -> Tensor:
         """The picture, uint8 (3, H, W)."""
         if gan.generator.image_size == 0:
-            data = data_of(trainer)
-            real = None if data is None else data.split("train").images
+            data, real = data_of(trainer), None
+            with contextlib.suppress(ConfigurationError):  # of a stream that cannot be read again
+                real = None if data is None else data.split("train").images
             return scatter(gan.sample(5000, seed=self.seed).cpu(), real)
         classes = gan.generator.num_classes
         labels = torch.arange(self.rows).repeat_interleave(self.columns) % max(classes, 1)
