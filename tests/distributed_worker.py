@@ -46,7 +46,6 @@ from lightning_gan.networks import (
     DCGANGenerator,
     MLPDiscriminator,
     MLPGenerator,
-    Packed,
 )
 from lightning_gan.objectives import (
     Hinge,
@@ -171,9 +170,6 @@ def matrix() -> dict[str, Callable[[], GAN]]:
         found[name] = lambda arguments=arguments: points_gan(**arguments)
     found["batch norm over all processes"] = over_all
     found["batch norm over pieces"] = normed_pieces
-    found["packs in pieces"] = lambda: points_gan(
-        discriminator=Packed(MLPDiscriminator(4, 0, width=8, depth=2)), accumulate=2
-    )
     found["a weight at rest"] = lambda: points_gan(discriminator=Sometimes())
     paired = RelativisticPairing
     found["pictures"] = lambda: picture_gan(paired(), [R1(0.5), R2(0.5)], channels_last=True)
