@@ -20,7 +20,7 @@ from lightning_gan.checkpoints.plugin import write_whole_files
 from lightning_gan.checkpoints.warm_start import warm_start
 from lightning_gan.distributed import processes
 from lightning_gan.distributed.strategy import GANStrategy, check_strategy
-from lightning_gan.errors import at_least, check_range
+from lightning_gan.errors import above, at_least, check_range
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.objectives import Objective
 from lightning_gan.regularizers import Regularizer
@@ -29,7 +29,7 @@ from lightning_gan.training.batches import Batches
 from lightning_gan.training.composition import Composition
 from lightning_gan.training.game import Game, Player
 from lightning_gan.training.latents import Prior
-from lightning_gan.training.optimizers import GANAdam
+from lightning_gan.training.optimizers import GANAdam, move_average
 from lightning_gan.training.sampling import Labels, Sampling, class_indices, class_names_in
 from lightning_gan.training.schedule import (
     PLAYERS,
@@ -66,6 +66,8 @@ class GAN(CompiledInPlace, Part, LightningModule):
         ema_rampup: Early on the half-life is at most this share of the images seen; 0 for no
             averaging at all.
         gradient_clip: Largest norm of a player's gradient; None for no clipping.
+        generator_clip: The same for the generator alone, in its place.
+        discriminator_clip: The same for the discriminator alone.
         accumulate: Pieces that each batch is worked through in, for batches larger than memory.
         max_images: Budget; training stops once so many images have been seen.
         validate_every: Images between two validations, whatever the epochs; 0 for as many as make
@@ -108,6 +110,8 @@ class GAN(CompiledInPlace, Part, LightningModule):
         ema_half_life: float = 10_000,
         ema_rampup: float = 0.05,
         gradient_clip: float | None = None,
+        generator_clip: float | None = None,
+        discriminator_clip: float | None = None,
         accumulate: int = 1,
         max_images: int | None = None,
         validate_every: int | None = None,
@@ -121,7 +125,10 @@ class GAN(CompiledInPlace, Part, LightningModule):
         self.automatic_optimization = False
         check_range("GAN", at_least(1), accumulate=accumulate, max_images=max_images)
         check_range("GAN", at_least(0), ema_half_life=ema_half_life, ema_rampup=ema_rampup)
-        check_range("GAN", at_least(0), gradient_clip=gradient_clip, validate_every=validate_every)
+        check_range("GAN", at_least(0), validate_every=validate_every)
+        check_range("GAN", above(0), gradient_clip=gradient_clip)
+        check_range("GAN", above(0), generator_clip=generator_clip)
+        check_range("GAN", above(0), discriminator_clip=discriminator_clip)
         how = augmentation, prior or Prior(), accumulate, sync_batch_norm
         parts = Composition(generator, discriminator, objective, regularizers or [], *how)
         self.generator = generator
@@ -136,7 +143,8 @@ class GAN(CompiledInPlace, Part, LightningModule):
         self.learning_rate = learning_rate
         self.ema_half_life = ema_half_life
         self.ema_rampup = ema_rampup
-        self.gradient_clip = gradient_clip
+        own = zip(PLAYERS, (discriminator_clip, generator_clip), strict=True)
+        self.clip = {name: gradient_clip if clip is None else clip for name, clip in own}
         self.max_images = max_images
         self.validate_every = validate_every
         self.warm_start = warm_start
@@ -229,10 +237,10 @@ class GAN(CompiledInPlace, Part, LightningModule):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clips the player's gradient, after it has been unscaled and averaged over processes."""
-        if self.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(self.weights_of(self.player_of(optimizer)), self.gradient_clip)
+        player = self.player_of(optimizer)
+        if (largest := self.clip[player]) is not None:
+            nn.utils.clip_grad_norm_(self.weights_of(player), largest)
 
-    @torch.no_grad()
     def _update_ema(self) -> None:
         """Moves the averaged generator towards the generator."""
         images = self.progress.images - self.images_in_average
@@ -240,13 +248,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
         averaged = self.images_in_average + self.images_before
         half_life = min(self.ema_half_life, self.ema_rampup * averaged)
         keep = 0.5 ** (images / half_life) if half_life > 0 else 0.0
-        ema, generator = self.generator_ema, self.generator
-        # One call for all weights instead of one each, which would cost more than the arithmetic.
-        weights: tuple[list[Tensor], list[Tensor]] = [*ema.parameters()], [*generator.parameters()]
-        torch._foreach_lerp_(*weights, 1 - keep)
-        # Buffers are copied: batch norm's statistics are averages already, and a counter is none.
-        for buffer, source in zip(ema.buffers(), generator.buffers(), strict=True):
-            buffer.copy_(source)
+        move_average(self.generator_ema, self.generator, keep)
         self.images_in_average = self.progress.images
 
     def _stop_if_spent(self) -> None:

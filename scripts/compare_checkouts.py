@@ -116,7 +116,7 @@ NOT_COMPARED = [
     NotCompared(r"hparams\.yaml:", "the model's arguments, which BEFORE did not hand to loggers"),
     NotCompared(
         r"\.ckpt:(hparams_name|lightning_gan/format|hyper_parameters/(\w+_optimizer/|alternation"
-        r"|regularizers$|accumulate|channels_last|ema_half_life|ema_rampup|gradient_clip"
+        r"|regularizers$|accumulate|channels_last|ema_half_life|ema_rampup|\w+_clip"
         r"|max_images|seed|sync_batch_norm|warm_start))",
         "arguments as they were given: BEFORE wrote none, or the parts made where None was given",
     ),

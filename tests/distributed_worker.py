@@ -42,7 +42,12 @@ from lightning_gan.distributed import processes
 from lightning_gan.distributed.batch_norm import share_batch_norm
 from lightning_gan.distributed.reduction import Reducer
 from lightning_gan.gan import GAN
-from lightning_gan.networks import MLPDiscriminator, MLPGenerator
+from lightning_gan.networks import (
+    DCGANDiscriminator,
+    DCGANGenerator,
+    MLPDiscriminator,
+    MLPGenerator,
+)
 from lightning_gan.objectives import (
     Hinge,
     LeastSquares,
@@ -104,6 +109,19 @@ def over_all() -> GAN:
     return points_gan(generator=generator, sync_batch_norm=True)
 
 
+def normed_pieces() -> GAN:
+    """Batch norm in both players, over pieces of the batch of all processes."""
+    torch.manual_seed(7)
+    sizes: dict[str, Any] = {"channels": 1, "image_size": 8, "width": 4}
+    return GAN(
+        DCGANGenerator(**sizes, latent_dim=4),
+        DCGANDiscriminator(**sizes),
+        NonSaturating(),
+        sync_batch_norm=True,
+        accumulate=2,
+    )
+
+
 def shared(make: Callable[[], GAN]) -> Callable[[], GAN]:
     """The same model with batch norm over all processes, where it has any."""
 
@@ -152,6 +170,7 @@ def matrix() -> dict[str, Callable[[], GAN]]:
     for name, arguments in options.items():
         found[name] = lambda arguments=arguments: points_gan(**arguments)
     found["batch norm over all processes"] = over_all
+    found["batch norm over pieces"] = normed_pieces
     found["a weight at rest"] = lambda: points_gan(discriminator=Sometimes())
     paired = RelativisticPairing
     found["pictures"] = lambda: picture_gan(paired(), [R1(0.5), R2(0.5)], channels_last=True)

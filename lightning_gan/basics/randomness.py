@@ -48,11 +48,13 @@ class Shard:
         total: Rows of the global batch, over all processes.
         first: Index of the shard's first row in the global batch.
         count: Rows of the shard.
+        step: Rows of the global batch from one row of the shard to the next.
     """
 
     total: int
     first: int
     count: int
+    step: int = 1
 
 
 class RandomStream:
@@ -93,7 +95,7 @@ class RandomStream:
         return numbers.uniform_(generator=self._generator)
 
     def _rows(self, whole: Tensor) -> Tensor:
-        return whole[self.shard.first : self.shard.first + self.shard.count]
+        return whole[self.shard.first :: self.shard.step][: self.shard.count]
 
 
 class _Subset(RandomStream):

@@ -64,10 +64,10 @@ class Balance(GANCallback):
 
     def on_before_optimizer_step(self, trainer: Trainer, gan: GAN, optimizer: Optimizer) -> None:
         """Measures the norm of a gradient, where a report follows or where it is clipped next."""
-        if gan.gradient_clip is None and not self._is_due(trainer, gan.progress.batches + 1):
+        player = gan.player_of(optimizer)
+        if gan.clip[player] is None and not self._is_due(trainer, gan.progress.batches + 1):
             return
         # Lightning asks callbacks before it asks the model, which then clips.
-        player = gan.player_of(optimizer)
         norms = [p.grad.norm() for p in gan.weights_of(player) if p.grad is not None]
         measurements(trainer).gradient_norms[player] = torch.stack(norms).norm().detach()
 

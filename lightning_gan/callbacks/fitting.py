@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
@@ -168,13 +169,14 @@ def fit(
     asked = options.pop("logger", True)
     loggers = [*loggers, *(asked if isinstance(asked, list) else [asked])]
     data, held_out = loader_of(data, batch_size, gan), None
-    is_module = hasattr(data, "train_dataloader")
+    is_module, knows_splits = hasattr(data, "train_dataloader"), hasattr(data, "split")
     if not is_module:
         held_out = NothingHeldOut(gan.generator)
-        if not {"check_val_every_n_epoch", "val_check_interval"} & options.keys():
-            gan.validate_every = gan.validate_every or 0
+    own_schedule = {"check_val_every_n_epoch", "val_check_interval"} & options.keys()
+    if not (knows_splits or own_schedule):
+        gan.validate_every = gan.validate_every or 0
     usual = default_callbacks(
-        data if hasattr(data, "split") else None if is_module else LoaderData(gan.generator, data),
+        data if knows_splits else LoaderData(gan.generator, data),
         callbacks,
         bar=options.get("enable_progress_bar") is not False,
         checkpoints=options.pop("enable_checkpointing", True),
@@ -230,9 +232,10 @@ def finish(trainer: Trainer, gan: GAN, data: Any) -> None:  # noqa: ANN401 (as f
     """Measures the final generator, where it was not, and prints what came out of the run."""
     if is_dry_run(trainer):
         return
-    nothing = isinstance(data, NothingHeldOut)
-    due = gan.images_validated != gan.progress.images and trainer.limit_val_batches
-    if due and (nothing or hasattr(data, "val_dataloader")):
+    holds_out = isinstance(data, NothingHeldOut)
+    if isinstance(data, LightningDataModule):
+        holds_out = is_overridden("val_dataloader", data)
+    if holds_out and gan.images_validated != gan.progress.images and trainer.limit_val_batches:
         trainer.validate(gan, data, verbose=False, weights_only=True)
     if trainer.is_global_zero:
         draw_curves_of(trainer)

@@ -1,5 +1,6 @@
 """Pictures of what the generator makes of the same latents, as training goes on."""
 
+import contextlib
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from lightning_gan.basics.images import from_uint8, grid, save_png
 from lightning_gan.callbacks.base import GANCallback, data_of, is_dry_run, run_folder
-from lightning_gan.errors import at_least, check_range
+from lightning_gan.errors import ConfigurationError, at_least, check_range
 from lightning_gan.evaluation.panel import EvaluationData, Samples
 from lightning_gan.gan import GAN
 from lightning_gan.runs.drawing import scatter
@@ -76,8 +77,9 @@ class SampleGrid(GANCallback):
     def draw(self, trainer: Trainer, gan: GAN) -> Tensor:
         """The picture of the samples, uint8 (3, H, W)."""
         if gan.generator.image_size == 0:
-            data = data_of(trainer)
-            real = None if data is None else data.split("train").images
+            data, real = data_of(trainer), None
+            with contextlib.suppress(ConfigurationError):  # of a stream that cannot be read again
+                real = None if data is None else data.split("train").images
             return scatter(gan.sample(5000, seed=self.seed).cpu(), real)
         labels = self._labels(gan, self.rows)
         samples = gan.sample(self.rows * self.columns, labels, seed=self.seed)

@@ -54,15 +54,18 @@ class PathLength(Penalty):
         # Of the rows at hand more or fewer may take part than of others, so that the mean over all
         # that do is not the mean of means; none at all is no mean.
         shard = step.random.shard
-        share = shard.total / shard.count / -(-shard.total // self.one_in)
+        rounds, rest = divmod(shard.total, shard.step * self.one_in)
+        share = shard.total / shard.count / (rounds * shard.step + min(rest, shard.step))
         mean = step.mean(share * lengths.detach().sum()).to(self.mean_length.dtype)
         self.mean_length.lerp_(mean, self.decay)
         return share * (lengths - self.mean_length).square().sum()
 
     def lengths(self, step: Step) -> Tensor:
         """How far images move for a step in the styles, along a random image (N,)."""
-        # Counted over the global batch, so that any number of processes chooses the same samples.
-        chosen = slice(-step.random.shard.first % self.one_in, None, self.one_in)
+        # Counted over the global batch, so that any number of processes chooses the same samples;
+        # where it is in pieces, in each of them.
+        shard = step.random.shard
+        chosen = slice(-(shard.first // shard.step) % self.one_in, None, self.one_in)
         random = step.random.subset(chosen)
         generator: Any = step.generator  # with styles, or it was refused
         with torch.autocast(step.z.device.type, enabled=False):

@@ -320,7 +320,8 @@ def _unstable(parts: Composition) -> Iterator[str]:
             holds = f"{_name(part)} holds logits in their places, which mean nothing to {name}"
             yield f"{holds}: take Hinge or NonSaturating."
     across = [_name(part) for part in _everyone(parts) if part.looks_across]
-    across += ["Batch norm"] if has_batch_norm(parts.discriminator) else []
+    normed = has_batch_norm(parts.discriminator) or has_batch_norm(parts.generator)
+    across += ["Batch norm"] if normed else []
     if parts.accumulate > 1 and across:
         pieces = f"looks at a batch as a whole, and accumulate={parts.accumulate} shows it pieces"
         yield f"{across[0]} {pieces}; take accumulate=1 and more processes instead."

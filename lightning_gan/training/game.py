@@ -140,12 +140,13 @@ class Game:
         # logits are computed. Penalties at points in between make these points when they are due.
         due = player.due(update) if player is self.discriminator else ()
         by_input = {kind for term in due for kind in term.penalty.differentiates}
-        size = -(-len(real) // self.parts.accumulate)
-        for first in range(0, len(real), size):
-            piece, classes = real[first : first + size], labels[first : first + size]
+        pieces = min(self.parts.accumulate, len(real))
+        for first in range(pieces):
+            # Rows in turn, so that one process has the pieces that k processes have together.
+            piece, classes = real[first::pieces], labels[first::pieces]
             # Where these samples lie among those of all processes: what is drawn depends on it.
             start = len(real) * rank + first
-            shard = Shard(len(real) * processes, start, len(piece))
+            shard = Shard(len(real) * processes, start, len(piece), pieces)
             random = self.seeds.stream(player.name, update, shard, like=real)
             piece = self.reals(piece, random)
             # bfloat16 logits would make the gradient of a gradient useless.
@@ -172,7 +173,7 @@ class Game:
                 discriminate=discriminate,
                 value_of=value_of,
                 discriminator_optimizer=discriminator_optimizer,
-                is_last=first + size >= len(real),
+                is_last=first == pieces - 1,
             )
 
     def reals(self, real: Tensor, random: RandomStream) -> Tensor:

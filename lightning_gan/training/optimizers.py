@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 
 from lightning_gan.errors import ConfigurationError
@@ -123,3 +123,20 @@ class _AdamAhead:
         # The root of zero has no slope; what is added is far below eps.
         step: Tensor = self.rate * mean / (torch.sqrt(square + 1e-30) + self.eps)
         return weight - step
+
+
+@torch.no_grad()
+def move_average(average: nn.Module, network: nn.Module, keep: float) -> None:
+    """Moves averaged weights towards those of a network.
+
+    Args:
+        average: What holds the averages.
+        network: The network that moves, of the same weights.
+        keep: Share of the averages that stays, from 0 to 1.
+    """
+    # One call for all weights instead of one each, which would cost more than the arithmetic.
+    weights: tuple[list[Tensor], list[Tensor]] = [*average.parameters()], [*network.parameters()]
+    torch._foreach_lerp_(*weights, 1 - keep)
+    # Buffers are copied: batch norm's statistics are averages already, and a counter is none.
+    for buffer, source in zip(average.buffers(), network.buffers(), strict=True):
+        buffer.copy_(source)

@@ -71,6 +71,7 @@ def test_a_gan_comes_back_with_all_that_it_was_built_with(make: Any, tmp_path: P
         "ema_half_life": 123.0,
         "ema_rampup": 0.5,
         "gradient_clip": 0.7,
+        "generator_clip": 0.5,
         "accumulate": 2,
         "seed": 3,
         "max_images": 32,

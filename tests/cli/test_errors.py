@@ -72,7 +72,7 @@ def sentence(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("--data ImageFolder", "--data.root is missing: give it."),
         ("--model.max_images 0", "max_images=0 must be at least 1"),
         ("--model.max_images -5", "max_images=-5 must be at least 1"),
-        ("--model.gradient_clip -1", "gradient_clip=-1.0 must be at least 0"),
+        ("--model.gradient_clip -1", "gradient_clip=-1.0 must be above 0"),
         ("--model.generator.latent_dim 0", "latent_dim=0 must be at least 1"),
         ("--data.batch_size 0", "Ring: batch_size=0 must be at least 1"),
         ("--trainer.max_epochs 0", "Trainer: max_epochs=0 must be at least 1"),

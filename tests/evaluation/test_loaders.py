@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import LightningDataModule
 from lightning.pytorch.callbacks import ModelCheckpoint
 from tiny import distance, picture_gan, points_gan, quiet_trainer, weights
 from torch import Tensor
@@ -135,6 +136,33 @@ def test_a_schedule_of_the_trainers_own_is_kept(tmp_path: Path) -> None:
         points_gan(), POINTS, tmp_path, max_epochs=3, check_val_every_n_epoch=1, **options
     )
     assert len(lines(tmp_path)) == 3
+
+
+class Module(LightningDataModule):
+    """Somebody's own data module, which tells nothing of its splits."""
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(TensorDataset(POINTS), 8)
+
+
+class WithHeldOut(Module):
+    """One with held-out samples."""
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(TensorDataset(POINTS[:16]), 8)
+
+
+@pytest.mark.filterwarnings("ignore:.*(have no `val_dataloader`|number of training batches).*")
+def test_a_data_module_without_splits_is_measured_where_it_holds_something_out(
+    tmp_path: Path,
+) -> None:
+    options = QUIET | {"callbacks": [Evaluation(num_samples=100)]}
+    lightning_gan.fit(points_gan(max_images=64), WithHeldOut(), tmp_path / "a", **options)
+    (line,) = lines(tmp_path / "a")
+    assert line["stamp"]["reference"]["count"] == 64
+    assert (tmp_path / "a" / "version_0" / "checkpoints" / "best.ckpt").is_file()
+    with pytest.warns(UserWarning, match="Evaluation will measure nothing"):
+        lightning_gan.fit(points_gan(max_images=64), Module(), tmp_path / "b", **options)
 
 
 def test_nothing_held_out_is_one_empty_batch() -> None:

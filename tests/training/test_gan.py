@@ -161,6 +161,34 @@ def test_the_norm_of_a_players_gradient_is_clipped(clip: float) -> None:
                 assert float(cosine) == pytest.approx(1, abs=1e-5)
 
 
+def test_one_player_can_be_clipped_alone_or_otherwise_than_the_other() -> None:
+    def moved(**clips: float) -> dict[str, float]:
+        def descend(parameters: Any) -> torch.optim.SGD:
+            return torch.optim.SGD(parameters, lr=1.0)
+
+        gan = points_gan(generator_optimizer=descend, discriminator_optimizer=descend, **clips)
+        start = {player: weights(getattr(gan, player)) for player in PLAYERS}
+        fit(gan, 1)
+        steps = {
+            player: [x - start[player][n] for n, x in weights(getattr(gan, player)).items()]
+            for player in PLAYERS
+        }
+        return {p: float(torch.cat([s.flatten() for s in steps[p]]).norm()) for p in PLAYERS}
+
+    free = moved()
+    alone = moved(discriminator_clip=1e-3)
+    assert alone["discriminator"] == pytest.approx(1e-3, rel=1e-3)
+    assert alone["generator"] > 2e-3
+    alone = moved(generator_clip=1e-3)
+    assert alone == {
+        "discriminator": free["discriminator"],
+        "generator": pytest.approx(1e-3, rel=1e-3),
+    }
+    both = moved(gradient_clip=1e-3, generator_clip=2e-3)
+    assert both["discriminator"] == pytest.approx(1e-3, rel=1e-3)
+    assert both["generator"] == pytest.approx(2e-3, rel=1e-3)
+
+
 PARTS: dict[str, tuple[Objective, list[Regularizer]]] = {
     "non-saturating": (NonSaturating(), []),
     "least squares": (LeastSquares(), []),
@@ -287,6 +315,9 @@ def test_a_conditional_pair_learns_which_class_lies_where() -> None:
         {"ema_half_life": -1},
         {"ema_rampup": -0.1},
         {"gradient_clip": -1.0},
+        {"gradient_clip": 0.0},
+        {"generator_clip": 0.0},
+        {"discriminator_clip": -1.0},
     ],
 )
 def test_numbers_out_of_range_are_refused_by_name(wrong: dict[str, Any]) -> None:

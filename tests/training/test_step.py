@@ -275,3 +275,33 @@ def test_other_numbers_give_another_loss(player: PlayerName) -> None:
         gan.game.seeds = Hands(Replayed, [(kind, numbers + change) for kind, numbers in drawn])
         losses.append(float(outcome(gan, player, images)[0].detach()))
     assert len(set(losses)) == 3
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_processes_have_together_the_pieces_of_one(processes: int) -> None:
+    game = points_gan(accumulate=2).game
+    real, labels = torch.randn(12, 2), torch.arange(12)
+    (first, second) = game.steps(game.generator, real, labels, Progress())
+    assert first.labels.tolist() == [0, 2, 4, 6, 8, 10]
+    noise = first.random.normal(3), second.random.normal(3)
+    share = 12 // processes
+    found: list[list[tuple[Tensor, ...]]] = [[], []]
+    for rank in range(processes):
+        rows = slice(rank * share, (rank + 1) * share)
+        place = rank, processes
+        pieces = game.steps(game.generator, real[rows], labels[rows], Progress(), *place)
+        for number, step in enumerate(pieces):
+            found[number].append((step.real, step.z, step.random.normal(3)))
+            assert step.is_last == (number == 1)
+    for step, drawn, own in zip((first, second), noise, found, strict=True):
+        joined = [torch.cat(column) for column in zip(*own, strict=True)]
+        assert torch.equal(joined[0], step.real)
+        assert torch.equal(joined[1], step.z)
+        assert joined[2].shape == drawn.shape
+
+
+def test_a_batch_smaller_than_its_pieces_has_a_piece_for_each_sample() -> None:
+    game = points_gan(accumulate=4).game
+    steps = [*game.steps(game.generator, torch.randn(3, 2), torch.arange(3), Progress())]
+    assert [step.labels.tolist() for step in steps] == [[0], [1], [2]]
+    assert [step.is_last for step in steps] == [False, False, True]
