@@ -12,7 +12,7 @@ import torch
 
 from lightning_gan.basics.texts import folded, printable
 from lightning_gan.cli.parser import Parser
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, said
 
 KEYWORDS = {"label": "class", "modules": "import"}
 """Options that no parameter can be called like, since Python keeps the word for itself."""
@@ -93,9 +93,9 @@ def import_modules(names: Sequence[str]) -> None:
     for name in (name.strip() for each in names for name in each.strip("[]").split(",")):
         try:
             importlib.import_module(name)
-        except ImportError as error:
+        except (ImportError, TypeError, ValueError) as error:  # for '..' and ''
             raise ConfigurationError(
-                f"--import {name}: {error}; the module must lie in this folder or be installed."
+                f"--import {name}: {said(error)}; the module must lie here or be installed."
             ) from error
 
 
