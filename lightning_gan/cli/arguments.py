@@ -1,5 +1,6 @@
 """What a command line means before it is parsed: recipes by name, default networks."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 from decimal import Decimal
@@ -9,8 +10,8 @@ import yaml
 
 from lightning_gan.cli.choices import unknown
 from lightning_gan.cli.commands import TRAINER_COMMANDS
+from lightning_gan.cli.files import check_yaml, read_settings
 from lightning_gan.datamodules import Mixture
-from lightning_gan.errors import ConfigurationError
 from lightning_gan.recipes import recipe_file, recipe_names
 
 CONFIG = ("-c", "--config")
@@ -36,12 +37,26 @@ def with_recipes(arguments: list[str]) -> list[str]:
         if flag not in CONFIG:
             continue
         if Path(value).is_file():
-            _settings(Path(value))
+            read_settings(Path(value))
         elif value in recipe_names():
             replaced[place] = arguments[place].removesuffix(value) + str(recipe_file(value))
         else:
             raise unknown("recipe or file", value, recipe_names())
     return replaced
+
+
+def check_values(arguments: list[str]) -> None:
+    """Refuses values that are YAML, or files of it, and would never be read to their end.
+
+    Raises:
+        ConfigurationError: With the option.
+    """
+    for _, flag, value in _options(arguments):
+        if flag not in CONFIG and Path(value).suffix in (".yaml", ".yml") and Path(value).is_file():
+            read_settings(Path(value))
+        elif value.lstrip().startswith(("[", "{", "&")):
+            with contextlib.suppress(yaml.YAMLError):  # which the parser answers
+                check_yaml(value, flag)
 
 
 def in_plain_form(arguments: list[str]) -> list[str]:
@@ -103,7 +118,7 @@ def names_seed(arguments: list[str], part: str) -> bool:
     if f"{part}.seed" in given(arguments):
         return True
     for file in _files(arguments):
-        settings = _settings(file).get(part) if file.is_file() else None
+        settings = read_settings(file).get(part) if file.is_file() else None
         arguments_of = settings.get("init_args") if isinstance(settings, dict) else None
         if isinstance(arguments_of, dict) and "seed" in arguments_of:
             return True
@@ -127,28 +142,8 @@ def _files(arguments: list[str]) -> list[Path]:
 def _names_networks(arguments: list[str]) -> bool:
     """Whether a recipe or file among the arguments names both networks and the objective."""
     for file in _files(arguments):
-        model = _settings(file).get("model") if file.is_file() else None
+        model = read_settings(file).get("model") if file.is_file() else None
         named = model.get("init_args") if isinstance(model, dict) else None
         if isinstance(named, dict) and {"generator", "discriminator", "objective"} <= named.keys():
             return True
     return False
-
-
-def _settings(path: Path) -> dict[str, object]:
-    """What a configuration file says.
-
-    Raises:
-        ConfigurationError: If it is no YAML, with the line at fault, or holds no settings.
-    """
-    try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or "it is no text"
-        raise ConfigurationError(
-            f"{path} is not a YAML file: {reason}{where}; mend it, or give a recipe."
-        ) from error
-    if not isinstance(settings, dict):
-        raise ConfigurationError(f"{path} holds no settings: start it with model:, data: or so.")
-    return settings

@@ -15,9 +15,12 @@ from lightning_gan.callbacks.preemption import under_slurm
 from lightning_gan.cli.choices import nearest, unknown
 from lightning_gan.cli.construction import construct
 from lightning_gan.distributed.strategy import refuse_strategy
-from lightning_gan.errors import ConfigurationError, above, at_least, check_range
+from lightning_gan.errors import ConfigurationError, above, at_least, at_most, check_range
 from lightning_gan.networks.base import ImageSize
 from lightning_gan.training.schedule import PLAYERS
+
+MOST_DEVICES = 1024
+"""Of one machine."""
 
 FOR_ONE_PLAYER = {
     "gradient_clip_val": (None, "clips one player only: take --model.gradient_clip."),
@@ -37,6 +40,10 @@ def fill_sizes(config: Namespace) -> None:
     Raises:
         ConfigurationError: If another size was asked for.
     """
+    for name in ("trainer", "resume"):
+        if not isinstance(config[name], Namespace):
+            given = config[name]
+            raise ConfigurationError(f"{name} must hold settings, not {given}: leave it out.")
     for name in ("model", "data"):
         if not config[name]:
             raise ConfigurationError(f"--{name} is missing: give it, or --config NAME.")
@@ -145,7 +152,11 @@ def check_trainer(trainer: Namespace) -> None:
         if trainer[name] != harmless:
             raise ConfigurationError(f"--trainer.{name} {reason}")
     counts = {name: trainer[name] for name in ("log_every_n_steps", "check_val_every_n_epoch")}
-    check_range("Trainer", at_least(1), **counts)
+    check_range("Trainer", at_least(1), num_nodes=trainer.num_nodes, **counts)
+    interval = trainer.val_check_interval
+    if isinstance(interval, int | float):
+        share = [at_most(1)] if isinstance(interval, float) else []
+        check_range("Trainer", above(0), *share, val_check_interval=interval)
     if isinstance(trainer.accelerator, str):
         known = ["auto", "gpu", *AcceleratorRegistry.available_accelerators()]
         if trainer.accelerator not in known:
@@ -219,15 +230,17 @@ def _devices(trainer: Namespace) -> int:
     if devices in ("auto", -1, "-1"):
         on_gpu = trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
         return torch.cuda.device_count() if on_gpu else 1
-    names = devices if isinstance(devices, list) else str(devices).split(",")
-    if len(names) > 1:
-        return len(names)
+    if isinstance(devices, list) and devices:
+        return len(devices)
+    names = str(devices).split(",")
     try:
-        return int(names[0])
+        count = len(names) if len(names) > 1 else int(names[0])
     except ValueError as error:
         raise ConfigurationError(
             f"--trainer.devices {devices} must be auto, a number of devices, or a list of indices."
         ) from error
+    check_range("Trainer", at_least(1), at_most(MOST_DEVICES), devices=count)
+    return count
 
 
 def check_budget(trainer: Namespace, max_images: int | None) -> None:

@@ -25,6 +25,10 @@ def construct(kind: type[Any], *args: object, **kwargs: object) -> Any:  # noqa:
             raise
         reason = f"{kind.__name__} refuses an argument: {said(error)}."
         raise ConfigurationError(reason) from error
+    except OverflowError as error:
+        raise ConfigurationError(
+            f"{kind.__name__} refuses an argument: a number is too large ({said(error)})."
+        ) from error
 
 
 class Escape(BaseException):

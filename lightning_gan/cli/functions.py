@@ -123,9 +123,9 @@ def import_modules(names: Sequence[str]) -> None:
     for name in (name.strip() for each in names for name in each.strip("[]").split(",")):
         try:
             importlib.import_module(name)
-        except ImportError as error:
+        except (ImportError, TypeError, ValueError) as error:  # for '..' and ''
             raise ConfigurationError(
-                f"--import {name}: {error}; the module must lie in this folder or be installed."
+                f"--import {name}: {said(error)}; the module must lie here or be installed."
             ) from error
 
 

@@ -45,6 +45,7 @@ REQUIRED = "the following arguments are required: "
 UNKNOWN = "unrecognized arguments: "
 NOT_ACCEPTED = re.compile(r"Option '([^']*)' is not accepted")
 REFUSED = re.compile(r"Expected (?:a dot import path string: |.*?Got value: )(.*)", re.DOTALL)
+NESTED = re.compile(r"NestedArg\(key='([^']*)', val='?(.*?)'?\)")
 NO_VALUE = re.compile(r"argument (\S+): expected .*argument.*")
 NO_CLASS = re.compile(r".*[Dd]oes not correspond to a subclass of .*?Got value: (.*)", re.DOTALL)
 CLOSE = 0.75
@@ -79,7 +80,10 @@ def explained(reason: str, option: str, inner: ArgumentParser, outer: ArgumentPa
     found = REFUSED.fullmatch(reason) or NO_CLASS.fullmatch(reason)
     if found is None or not hints:
         return reason if option == "--" else f"{option}: {reason}"
-    return _wrong_value(option, found[1].strip().rstrip("."), hints[-1])
+    value = found[1].strip().rstrip(".")
+    if nested := NESTED.fullmatch(value):
+        return f"{option}.{nested[1]} does not take {nested[2]}"
+    return _wrong_value(option, value, hints[-1])
 
 
 def _wrong_value(option: str, value: str, hint: object) -> str:

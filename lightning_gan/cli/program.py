@@ -7,7 +7,13 @@ from pathlib import Path
 from lightning_gan.basics.texts import folded, printable
 from lightning_gan.callbacks.fitting import silence_lightning
 from lightning_gan.callbacks.preemption import ignore_further_signals
-from lightning_gan.cli.arguments import in_plain_form, run_name, with_default_networks, with_recipes
+from lightning_gan.cli.arguments import (
+    check_values,
+    in_plain_form,
+    run_name,
+    with_default_networks,
+    with_recipes,
+)
 from lightning_gan.cli.choices import unknown
 from lightning_gan.cli.commands import COMMANDS, FUNCTION_COMMANDS
 from lightning_gan.cli.failures import mendable
@@ -47,6 +53,7 @@ def run(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> None:
     command = arguments[0]
+    check_values(arguments)
     if (text := help_text(arguments)) is not None:
         sys.stdout.write(text)
     elif command in FUNCTION_COMMANDS:

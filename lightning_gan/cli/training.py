@@ -40,15 +40,7 @@ from lightning_gan.cli.failures import comes_from_restoring, mendable
 from lightning_gan.cli.options import RUN_OPTIONS
 from lightning_gan.cli.parser import Parser
 from lightning_gan.datamodules import RealData
-from lightning_gan.errors import (
-    AnotherRunError,
-    ConfigurationError,
-    WeightsError,
-    at_least,
-    below,
-    check_range,
-    said,
-)
+from lightning_gan.errors import AnotherRunError, ConfigurationError, WeightsError, said
 from lightning_gan.gan import GAN
 from lightning_gan.runs.lock import hold
 from lightning_gan.runs.record import RunRecord, run_folders
@@ -90,9 +82,10 @@ class CLI(LightningCLI):
             ConfigurationError: If the seed is none that they take.
         """
         seed = self._get(self.config, "seed_everything")
-        if seed is False:
-            raise ConfigurationError("--seed_everything must be a whole number, or left out.")
-        check_range("fit", at_least(0), below(2**32), seed_everything=int(seed))
+        if seed is False or not 0 <= int(seed) < 2**32:
+            raise ConfigurationError(
+                f"--seed_everything must be a whole number from 0 to {2**32 - 1:,}, not {seed}."
+            )
         super()._set_seed()
 
     def _parse_and_run(self) -> None:
@@ -180,6 +173,8 @@ class CLI(LightningCLI):
     def _find_checkpoint(self, config: Namespace) -> Path | None:
         """Replaces "last" and "best" by the newest such file of the run; reads it once."""
         asked = config.get("ckpt_path")
+        if asked == "":
+            raise ConfigurationError("--ckpt_path is empty: give last, best, or a checkpoint file.")
         root = Path(config.trainer.default_root_dir)
         if asked in ("last", "best"):
             found = newest_checkpoint(root, asked)
@@ -221,7 +216,7 @@ class CLI(LightningCLI):
         kwargs["check_val_every_n_epoch"] = configuration.epochs_between_validations(config)
         try:
             trainer = super().instantiate_trainer(**kwargs)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError, ImportError) as error:
             raise ConfigurationError(
                 f"The Trainer refuses an option of --trainer: {said(error)}."
             ) from error

@@ -158,6 +158,89 @@ def test_a_value_that_an_option_does_not_take_is_answered_with_what_it_takes(
 
 
 @pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("--trainer.strategy GANStrategy --trainer.strategy.timeout_minutes 1e300", "too large"),
+        (
+            "--trainer.strategy GANStrategy --trainer.strategy.timeout_minutes nan",
+            "--trainer.strategy.timeout_minutes does not take nan.",
+        ),
+        ("--seed_everything -1", "a whole number from 0 to 4,294,967,295, not -1."),
+        ("--seed_everything 100000000000000000000", "not 100000000000000000000."),
+        ("--seed_everything false", "not False."),
+        ("--trainer.devices []", "--trainer.devices [] must be auto, a number of devices, or a"),
+        ("--trainer.devices 0", "devices=0 must be at least 1"),
+        ("--trainer.devices 100000000000000000000", "must be at least 1 and at most 1024"),
+        ("--trainer.num_nodes 0", "num_nodes=0 must be at least 1"),
+        ("--trainer.accelerator tpu", "Requirement 'torch_xla"),
+        ("--trainer.precision transformer-engine", "Requirement 'transformer_engine"),
+        ("--trainer.val_check_interval 0", "val_check_interval=0 must be above 0"),
+        ("--trainer.val_check_interval 2.0", "must be above 0 and at most 1"),
+        ("--trainer.max_time 99999999999:00:00:00", "The Trainer refuses an option of --trainer"),
+        ("--trainer.callbacks 3", "--trainer.callbacks"),
+        ("--trainer.limit_train_batches 2.5", "limit_train_batches"),
+        ("--trainer 3", "--trainer: "),
+        ("--trainer null", "--trainer: "),
+        ("--ckpt_path=", "--ckpt_path is empty: give last, best, or a checkpoint file."),
+        ("--model={a:&a[*a]}", "--model has an alias inside what it repeats"),
+    ],
+)
+def test_a_value_of_the_right_kind_that_cannot_be_is_answered(
+    capsys: pytest.CaptureFixture[str], options: str, expected: str
+) -> None:
+    values = [option.replace(":&a[", ": &a [") for option in options.split()]
+    assert expected in sentence(capsys, *RING, *values)
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
+    for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("trainer: null", "trainer must hold settings, not None: leave it out."),
+        ("trainer: []", "trainer must hold settings, not []"),
+        ("trainer: {callbacks: 3}", "--trainer.callbacks"),
+        ("trainer: {devices: {}}", "--trainer.devices"),
+        ("resume: null", "resume must hold settings, not None"),
+        ("model: null", "--model is missing"),
+        ("data: []", "--data"),
+        ("data: &a [*a]", "own.yaml has an alias inside what it repeats"),
+        ("model: &a {class_path: GAN, init_args: {generator: *a}}", "an alias inside what it"),
+        (BOMB, "own.yaml has 490,329,064 settings"),
+        ("a: " + "[" * 900 + "]" * 900, "own.yaml is nested more than 50 levels deep"),
+        ("data: " + "{a: " * 60 + "1" + "}" * 60, "own.yaml is nested more than 50 levels deep"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_file_that_cannot_be_meant_is_answered(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, expected: str
+) -> None:
+    (tmp_path / "own.yaml").write_text(text)
+    assert expected in sentence(capsys, *RING, "--config", "own.yaml")
+
+
+def test_an_alias_that_stands_for_settings_once_more_is_read(tmp_path: Path) -> None:
+    adam = "{class_path: GANAdam, init_args: {lr: 1.0e-3}}"
+    (tmp_path / "own.yaml").write_text(
+        f"model:\n  class_path: GAN\n  init_args:\n    generator_optimizer: &adam {adam}\n"
+        "    discriminator_optimizer: *adam\n"
+    )
+    assert program.run([*RING, "--config", "own.yaml", "--print_config"]) == 0
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".x", "a b"])
+def test_a_module_that_cannot_be_imported_is_answered(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    said = sentence(capsys, "evaluate", "--samples", ".", "--data", "Ring", "--import", name)
+    assert said.startswith(f"--import {name}: ")
+
+
+@pytest.mark.parametrize(
     ("arguments", "expected"),
     [
         ("evaluate --samples nowhere --data Digits", "--samples nowhere is no folder"),

@@ -37,7 +37,7 @@ def test_a_page_of_one_run_lies_in_its_folder(
     assert main(["report", str(runs[0])]) == 0
     path = runs[0] / "report.html"
     assert capsys.readouterr().out == f"Report      {path}\n"
-    assert "mlp_ring, seed 0" in path.read_text(encoding="utf-8")
+    assert "mlp_ring seed=0" in path.read_text(encoding="utf-8")
 
 
 def test_a_page_of_several_runs_lies_here_or_where_it_is_asked_for(runs: list[Path]) -> None:
@@ -69,7 +69,7 @@ def test_a_folder_that_is_no_run_is_refused_in_a_sentence(
 def test_what_cannot_be_is_refused_in_a_sentence(
     runs: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "required" in complaint(capsys)
+    assert "is missing" in complaint(capsys)
     assert "--output runs is a folder" in complaint(capsys, str(runs[0]), "--output", "runs")
     Path("file").touch()
     assert "--output" in complaint(capsys, str(runs[0]), "--output", "file/page.html")

@@ -60,7 +60,7 @@ def test_a_list_shows_the_names_that_runs_were_given(tmp_path: Path) -> None:
 
 
 def test_what_a_run_does_not_have_is_a_dash(tmp_path: Path) -> None:
-    write_run(tmp_path, record(recipe=None, max_images=None, images=0))
+    write_run(tmp_path, record(recipe=None, name="gan seed=0", max_images=None, images=0))
     row = cells(find_runs([tmp_path])[0])[0]
     for title in ("recipe", "differs", "of", "distance", "last", "best"):
         assert row[title] == "-"

@@ -100,7 +100,7 @@ def test_modes_that_are_missing_are_named_beside_their_number(run: Path, name: s
 def test_a_page_shows_all_that_a_run_has_left(run: Path) -> None:
     parsed = Parsed(page([run]))
     for words in (
-        "mlp_ring, seed 0",
+        "mlp_ring seed=0",
         "finished",
         "20,224 of 20,000",
         "generator: 33,666",
