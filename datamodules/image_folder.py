@@ -78,6 +78,7 @@ class ImageFolder(OwnData):
         self.skip_damaged = skip_damaged
         self.follow_links = follow_links
         self._decoded = DecodedPictures(self.cache_dir, self.root, self.size, channels, levels)
+        self._found: Found | None = None
 
     def prepare_data(self) -> None:
         """Decodes the pictures, on one process of each machine, where that has not been done.
@@ -85,9 +86,9 @@ class ImageFolder(OwnData):
         Raises:
             DataError: If there is no picture, some cannot be read, or the cache cannot be written.
         """
-        found = self._find()
-        if self._decoded.read(found, self.skip_damaged) is None:
-            self._decode(found)
+        self._found = self._find()  # of a hundred thousand that takes seconds
+        if self._decoded.read(self._found, self.skip_damaged) is None:
+            self._decode(self._found)
 
     def read_splits(self) -> dict[str, Split]:
         """Maps the decoded pictures into memory, decoding them first if need be.
@@ -95,7 +96,8 @@ class ImageFolder(OwnData):
         Raises:
             DataError: If there is no picture, some cannot be read, or the cache cannot be written.
         """
-        found = self._find()
+        found = self._found or self._find()
+        self._found = None
         decoded = self._decoded.read(found, self.skip_damaged)
         if decoded is None:
             self._decode(found)

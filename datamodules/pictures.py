@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from lightning_gan.basics.texts import printable
 from lightning_gan.errors import DataError, said
@@ -43,6 +43,8 @@ MOST_NAMED = 20
 """Damaged pictures that an error names with their reasons."""
 
 OpenFile = Callable[[], Path | BinaryIO]
+Convert = Callable[[Image.Image], Image.Image]
+Box = tuple[float, float, float, float]
 Levels = tuple[float, float]
 """The values that become black and white."""
 
@@ -84,10 +86,8 @@ def decode(
                     levels = levels or _range_of(image)
                 elif deep:
                     _refuse_dark(image)
-                turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
                 convert = functools.partial(_converted, channels=channels, levels=levels)
-                small = _resized(_shrunk(image, max(size), convert), size, turn)
-        return _values(small, channels)
+                return _values(_fitted(image, size, convert), channels)
     except UnreadableError:
         raise
     except Exception as error:  # decoders raise whatever they come upon in a damaged file
@@ -155,8 +155,12 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-class _Room:
-    """Lets pictures in as long as their pixels together are few, or one alone."""
+class Room:
+    """Lets pictures in as long as their pixels together are few, or one alone.
+
+    Args:
+        pixels: How many at most.
+    """
 
     def __init__(self, pixels: int) -> None:
         self._free = self._all = pixels
@@ -164,6 +168,7 @@ class _Room:
 
     @contextmanager
     def __call__(self, pixels: int) -> Iterator[None]:
+        """Waits until there is room for so many."""
         taken = min(pixels, self._all)
         with self._changed:
             self._changed.wait_for(lambda: self._free >= taken)
@@ -176,7 +181,7 @@ class _Room:
                 self._changed.notify_all()
 
 
-_room = _Room(IN_FLIGHT)
+_room = Room(IN_FLIGHT)
 
 
 def _raw_mode(arguments: object) -> str:
@@ -184,13 +189,26 @@ def _raw_mode(arguments: object) -> str:
     return str(arguments[0] if isinstance(arguments, tuple) else arguments)
 
 
-def _shrunk(
-    image: Image.Image, side: int, convert: Callable[[Image.Image], Image.Image]
-) -> Image.Image:
-    """Converts a picture; a large one in bands that are averaged to twice the side or more."""
-    factor = min(image.width, image.height) // (2 * side)
+def _fitted(image: Image.Image, size: tuple[int, int], convert: Convert) -> Image.Image:
+    """The middle of a picture in that size, converted and turned."""
+    turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
+    height, width = size[::-1] if turn in SIDEWAYS else size
+    shrunk, factor = _shrunk(image, max(size), convert)
+    left, top, right, bottom = (end / factor for end in _middle(image, width / height))
+    box = (left, top, right, bottom)
+    small = shrunk.resize((width, height), Image.Resampling.BICUBIC, box)
+    return small if turn is None else small.transpose(turn)
+
+
+def _shrunk(image: Image.Image, side: int, convert: Convert) -> tuple[Image.Image, int]:
+    """Converts a picture, a large one in bands that are averaged to three times the side or more.
+
+    Returns:
+        The picture, and how many pixels have become one in each direction.
+    """
+    factor = min(image.width, image.height) // (3 * side)
     if image.width * image.height <= LARGE or factor < 2:
-        return convert(image)
+        return convert(image), 1
     bands, rows = [], factor * max(LARGE // (factor * image.width), 1)
     for top in range(0, image.height, rows):
         bottom = min(top + rows, image.height)
@@ -200,7 +218,7 @@ def _shrunk(
     for band in bands:
         whole.paste(band, (0, top))
         top += band.height
-    return whole
+    return whole, factor
 
 
 def _converted(image: Image.Image, channels: int, levels: Levels | None) -> Image.Image:
@@ -215,15 +233,12 @@ def _converted(image: Image.Image, channels: int, levels: Levels | None) -> Imag
     return image.convert("L" if channels == 1 else "RGB")
 
 
-def _resized(
-    image: Image.Image, size: tuple[int, int], turn: Image.Transpose | None
-) -> Image.Image:
-    height, width = size
-    if turn is None:
-        return ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC)
-    if turn in SIDEWAYS:
-        height, width = width, height
-    return ImageOps.fit(image, (width, height), Image.Resampling.BICUBIC).transpose(turn)
+def _middle(image: Image.Image, shape: float) -> Box:
+    """The largest part, in the middle, of that width by height: left, top, right and bottom."""
+    width = min(image.width, shape * image.height)
+    height = min(image.height, image.width / shape)
+    left, top = (image.width - width) / 2, (image.height - height) / 2
+    return left, top, left + width, top + height
 
 
 def _values(image: Image.Image, channels: int) -> NDArray[np.uint8]:

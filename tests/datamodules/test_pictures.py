@@ -1,7 +1,11 @@
 """A user's own pictures: what is found, how it is decoded, and what is kept."""
 
 import os
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,7 @@ from PIL import Image
 from lightning_gan.datamodules import ImageFolder
 from lightning_gan.datamodules.base import SplitName
 from lightning_gan.datamodules.listing import find_pictures
-from lightning_gan.datamodules.pictures import UnreadableError
+from lightning_gan.datamodules.pictures import Room, UnreadableError
 from lightning_gan.datamodules.pictures import decode as decode_file
 from lightning_gan.errors import ConfigurationError, DataError
 
@@ -377,3 +381,56 @@ def test_decoded_pictures_are_mapped_from_one_file(root: Path, cache: Path) -> N
     (kept,) = cache.glob("*.npy")
     assert str(kept) in maps.read_text()
     assert images.untyped_storage().nbytes() == 20 * 3 * 8 * 8
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "I;16", "F"])
+def test_large_pictures_are_decoded_in_bands_that_change_next_to_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    random = np.random.default_rng(0)
+    smooth = Image.fromarray(random.integers(0, 256, (7, 9, 4), dtype=np.uint8), "RGBA")
+    smooth = smooth.resize((333, 257), Image.Resampling.BICUBIC)
+    path = tmp_path / ("a.tif" if mode == "F" else "a.png")
+    if mode == "I;16":
+        Image.fromarray(np.asarray(smooth.convert("L")).astype(np.uint16) * 257).save(path)
+    elif mode == "F":
+        Image.fromarray(np.asarray(smooth.convert("L")).astype(np.float32) / 255).save(path)
+    else:
+        smooth.convert(mode).save(path)
+    whole = decode(path, 16, 3)
+    monkeypatch.setattr("lightning_gan.datamodules.pictures.LARGE", 5000)
+    assert abs(decode(path, 16, 3).astype(int) - whole).max() <= 4
+
+
+def test_large_jpegs_are_decoded_at_a_fraction_of_their_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (640, 480), (200, 100, 50)).save(tmp_path / "a.jpg", quality=95)
+    taken = []
+    monkeypatch.setattr("lightning_gan.datamodules.pictures.LARGE", 100_000)
+    monkeypatch.setattr(
+        "lightning_gan.datamodules.pictures._room", lambda n: taken.append(n) or nullcontext()
+    )
+    image = decode(tmp_path / "a.jpg", 16, 3)
+    assert abs(image - np.array([200.0, 100, 50])[:, None, None]).max() <= 3
+    assert taken == [80 * 60]
+
+
+def test_pixels_in_flight_are_bounded_and_a_larger_picture_waits_until_it_is_alone() -> None:
+    room, inside, most = Room(100), [0], [0]
+    lock = threading.Lock()
+
+    def take(pixels: int) -> None:
+        with room(pixels):
+            with lock:
+                inside[0] += pixels
+                most[0] = max(most[0], inside[0])
+                assert inside[0] <= 100 or inside[0] == pixels
+            time.sleep(0.001)
+            with lock:
+                inside[0] -= pixels
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(take, [30, 40, 50, 250, 60, 10, 100, 120] * 5))
+    assert inside == [0]
+    assert most == [250]
