@@ -27,7 +27,7 @@ from lightning_gan.training import validation
 from lightning_gan.training.composition import Composition
 from lightning_gan.training.game import Game, Player
 from lightning_gan.training.latents import Prior
-from lightning_gan.training.optimizers import GANAdam
+from lightning_gan.training.optimizers import GANAdam, follow_curves
 from lightning_gan.training.sampling import Sampling
 from lightning_gan.training.schedule import (
     PLAYERS,
@@ -36,6 +36,7 @@ from lightning_gan.training.schedule import (
     PerBatch,
     PlayerName,
     Progress,
+    value_at,
 )
 from lightning_gan.training.step import StepOutput
 
@@ -60,7 +61,8 @@ class GAN(Part, LightningModule):
         generator_optimizer: Makes the generator's optimizer from its parameters.
         discriminator_optimizer: Makes the discriminator's; the two rates may differ (TTUR, Heusel
             et al. 2017).
-        learning_rate: Factor of both learning rates as a function of the images seen.
+        learning_rate: Factor of both learning rates as a function of the images seen; `GANAdam`
+            has one of its own for each player.
         ema_half_life: Half-life, in images, of the average of the generator's weights that samples
             are drawn from; 0 for no averaging.
         ema_rampup: Early on the half-life is at most this share of the images seen; 0 for no
@@ -105,7 +107,7 @@ class GAN(Part, LightningModule):
         generator_optimizer: MakeOptimizer = lambda p: GANAdam(p),
         discriminator_optimizer: MakeOptimizer = lambda p: GANAdam(p),
         learning_rate: Curve | None = None,
-        ema_half_life: float = 10_000,
+        ema_half_life: float | Curve = 10_000,
         ema_rampup: float = 0.05,
         gradient_clip: float | None = None,
         accumulate: int = 1,
@@ -218,10 +220,7 @@ class GAN(Part, LightningModule):
         self.outputs += outputs
 
     def _step_optimizer(self, player: PlayerName, optimizer: LightningOptimizer) -> None:
-        if self.learning_rate is not None:
-            factor = self.learning_rate(self.progress.images)
-            for group in optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * factor
+        follow_curves(optimizer.optimizer, self.learning_rate, self.progress.images)
         if player == "generator":
             optimizer.step()
         else:
@@ -238,7 +237,8 @@ class GAN(Part, LightningModule):
         """Moves the averaged generator towards the generator."""
         images = self.progress.images - self.images_in_average
         # Short at first, or the untrained weights would stay in it for long.
-        half_life = min(self.ema_half_life, self.ema_rampup * self.images_in_average)
+        half_life = value_at(self.ema_half_life, self.images_in_average)
+        half_life = min(half_life, self.ema_rampup * self.images_in_average)
         keep = 0.5 ** (images / half_life) if half_life > 0 else 0.0
         ema, generator = self.generator_ema, self.generator
         # One call for all weights instead of one each, which would cost more than the arithmetic.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from small_networks import network_of
+from small_networks import SMALL, network_of
 from tiny import picture_gan, points_gan
 from torch import Tensor, nn
 
@@ -22,6 +22,8 @@ from lightning_gan.networks import (
     MLPDiscriminator,
     MLPGenerator,
     Packed,
+    R3GANDiscriminator,
+    R3GANGenerator,
 )
 from lightning_gan.objectives import Hinge, NonSaturating, Objective
 from lightning_gan.regularizers import (
@@ -173,6 +175,11 @@ def examples() -> dict[str, Callable[[], GAN]]:
     for kind in [*own(Generator), *own(Discriminator)]:
         found[kind.__name__] = lambda k=kind: with_network(k)
     found["packs in the plane"] = packs
+    plain = {"plain": True, **SMALL[R3GANDiscriminator]}
+    found["R3GAN, plain"] = lambda: points_gan(
+        generator=R3GANGenerator(1, 8, latent_dim=4, **plain),
+        discriminator=R3GANDiscriminator(1, 8, **plain),
+    )
     found["a head under spectral norm"] = lambda: with_regularizer(
         regularizers.Rotation(spectral_norm=True)
     )

@@ -103,7 +103,8 @@ def test_defaults_are_part_of_the_description() -> None:
 
 
 def test_a_part_shows_how_it_was_built() -> None:
-    assert repr(PerBatch(5)) == "PerBatch(discriminator_updates=5, generator_updates=1)"
+    shown = "PerBatch(discriminator_updates=5, generator_updates=1, fresh_reals=False)"
+    assert repr(PerBatch(5)) == shown
 
 
 def test_lists_and_nothing_are_described_too() -> None:
