@@ -180,6 +180,11 @@ def examples() -> dict[str, Callable[[], GAN]]:
         generator=R3GANGenerator(1, 8, latent_dim=4, **plain),
         discriminator=R3GANDiscriminator(1, 8, **plain),
     )
+    found["differences behind an augmentation, on a share"] = lambda: picture_gan(
+        NonSaturating(),
+        [R1(0.1, difference=0.01, share=0.25), regularizers.R2(0.1, difference=0.01)],
+        augmentation=augment.AdaptiveAugmentation(kimg=0.1, start=0.5),
+    )
     found["a head under spectral norm"] = lambda: with_regularizer(
         regularizers.Rotation(spectral_norm=True)
     )
