@@ -29,7 +29,7 @@ from lightning_gan.training.batches import Batches
 from lightning_gan.training.composition import Composition
 from lightning_gan.training.game import Game, Player
 from lightning_gan.training.latents import Prior
-from lightning_gan.training.optimizers import GANAdam, move_average
+from lightning_gan.training.optimizers import GANAdam, follow_curves, move_average
 from lightning_gan.training.sampling import Labels, Sampling, class_indices, class_names_in
 from lightning_gan.training.schedule import (
     PLAYERS,
@@ -38,6 +38,7 @@ from lightning_gan.training.schedule import (
     PerBatch,
     PlayerName,
     Progress,
+    value_at,
 )
 from lightning_gan.training.step import StepOutput
 
@@ -60,7 +61,8 @@ class GAN(CompiledInPlace, Part, LightningModule):
         generator_optimizer: Makes the generator's optimizer from its parameters.
         discriminator_optimizer: Makes the discriminator's; the two rates may differ (TTUR, Heusel
             et al. 2017).
-        learning_rate: Factor of both learning rates as a function of the images seen.
+        learning_rate: Factor of both learning rates as a function of the images seen; `GANAdam`
+            has one of its own for each player.
         ema_half_life: Half-life, in images, of the average of the generator's weights that samples
             are drawn from; 0 for no averaging.
         ema_rampup: Early on the half-life is at most this share of the images seen; 0 for no
@@ -107,7 +109,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
         generator_optimizer: MakeOptimizer = lambda p: GANAdam(p),
         discriminator_optimizer: MakeOptimizer = lambda p: GANAdam(p),
         learning_rate: Curve | None = None,
-        ema_half_life: float = 10_000,
+        ema_half_life: float | Curve = 10_000,
         ema_rampup: float = 0.05,
         gradient_clip: float | None = None,
         generator_clip: float | None = None,
@@ -225,10 +227,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
         self.outputs += outputs
 
     def _step_optimizer(self, player: PlayerName, optimizer: LightningOptimizer) -> None:
-        if self.learning_rate is not None:
-            factor = self.learning_rate(self.progress.images)
-            for group in optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * factor
+        follow_curves(optimizer.optimizer, self.learning_rate, self.progress.images)
         if player == "generator":
             optimizer.step()
         else:
@@ -246,7 +245,8 @@ class GAN(CompiledInPlace, Part, LightningModule):
         images = self.progress.images - self.images_in_average
         # Short at first, or the untrained weights would stay in it for long.
         averaged = self.images_in_average + self.images_before
-        half_life = min(self.ema_half_life, self.ema_rampup * averaged)
+        longest = value_at(self.ema_half_life, self.images_in_average)
+        half_life = min(longest, self.ema_rampup * averaged)
         keep = 0.5 ** (images / half_life) if half_life > 0 else 0.0
         move_average(self.generator_ema, self.generator, keep)
         self.images_in_average = self.progress.images

@@ -123,6 +123,11 @@ NOT_COMPARED = [
     NotCompared(r"[:/]stamp/samples/(chunk|psi)", "out of the stamp, and new in it"),
     NotCompared(r"config\.yaml:.*/psi", "a new option"),
     NotCompared(
+        r"/(lr_curve|beta2_curve|fresh_reals|color_share|spectral_head|plain|share)(/|$)"
+        r"|Rotation.*/spectral_norm$|regularizers/\d+/init_args/spectral_norm$",
+        "new options of parts",
+    ),
+    NotCompared(
         r"\.ckpt:callbacks/(CollapseGuard|Evaluation)",
         "what callbacks remember is named by fields, where BEFORE had the keys of the logs",
     ),
@@ -145,6 +150,23 @@ CHANGED: list[Changed] = [
         "features roots of eigenvalues that should be 0 leave 1e-8",
         1e-7,
     ),
+    Changed(
+        r"LeCam|lecam|several_regularizers|precision_bf16_images",
+        r".",
+        "LeCam moves its averages before it takes its term",
+    ),
+    Changed(r"FastGAN|fastgan", r".", "FastGAN's losses judge every patch"),
+    Changed(
+        r"R3GAN|recipe_r3gan_cifar10",
+        r".",
+        "R3GAN's networks resample, start and have biases as their authors' do",
+    ),
+    Changed(
+        r"recipe_(wgan_gp|wgan_gp_acgan|wgan_div|sngan|pdgan|ssgan|r[as]+gan|ra(ls|hinge)gan)_cifar10",
+        r".",
+        "these recipes mirror, dequantize, normalise and draw reals as their sources do",
+    ),
+    Changed(r"recipe_improved_gan_mnist", r".", "100 kernels, as the authors have"),
 ]
 
 ENVIRONMENT = {

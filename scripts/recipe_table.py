@@ -57,8 +57,9 @@ the others say that they have not been run in full.
 
 What holds for all:
 
-* `images` is the budget in real images; every batch of the discriminator counts. 100,000 updates of
-  a generator, with five of the discriminator for each on batches of 64, are 32 million.
+* `images` is the budget in real images; every batch counts, also those that recipes with
+  `fresh_reals` draw for the generator alone. 100,000 updates of a generator, with five of the
+  discriminator for each on batches of 64, are 32 million.
 * 5,000 of the 50,000 training images of CIFAR-10, and of the 60,000 of MNIST, are held out for
   validation, where the papers train on all of them. Images of CIFAR-10 are mirrored at random,
   but where a header says that they are not, as in its source.

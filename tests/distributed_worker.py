@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ from lightning_gan.objectives import (
     Wasserstein,
 )
 from lightning_gan.regularizers import R1, R2, GradientPenalty, LeCam, Regularizer, WeightClipping
+from lightning_gan.training.optimizers import GANAdam
 from lightning_gan.training.schedule import Alternation, LinearCurve, PerBatch, Phases
 
 BATCH = 8
@@ -156,6 +158,15 @@ def matrix() -> dict[str, Callable[[], GAN]]:
     options: dict[str, dict[str, Any]] = {
         "five critic updates": wgan | {"alternation": PerBatch(5)},
         "two generator updates": {"alternation": PerBatch(1, 2)},
+        "fresh reals": {
+            "objective": RelativisticPairing(),
+            "alternation": PerBatch(1, 1, fresh_reals=True),
+        },
+        "a moving average": {"ema_half_life": LinearCurve(10, 40, 100), "ema_rampup": 1},
+        "curves of both optimizers": {
+            "generator_optimizer": partial(GANAdam, lr_curve=LinearCurve(1, 0.1, 100)),
+            "discriminator_optimizer": partial(GANAdam, beta2_curve=LinearCurve(0.9, 0.99, 100)),
+        },
         "phases of different lengths": {"alternation": Phases(2, 1)},
         "two pieces": wgan | {"accumulate": 2},
         "short average": {"ema_half_life": 20, "ema_rampup": 1},

@@ -180,7 +180,11 @@ FACTS: list[tuple[str, Expected]] = [
     ),
     (f"(?:Adam|RMSProp) (?:with |has )?{NUMBER}", lambda r: r.optimizers("lr")),
     (rf"betas \({NUMBER}, {NUMBER}\)", lambda r: [tuple(b) for b in r.optimizers("betas")]),
-    (f"beta2 is {NUMBER}", lambda r: [betas[1] for betas in r.optimizers("betas")]),
+    (f"beta2 rises from {NUMBER} to {NUMBER}", _curve("beta2_curve")),
+    (
+        f"the half-life of the average from {NUMBER} to {NUMBER} million",
+        _curve("ema_half_life", factor=lambda r: 1e-6),
+    ),
     (f"beta1 {NUMBER}", lambda r: [betas[0] for betas in r.optimizers("betas")]),
     (
         f"written out: {NUMBER} and {NUMBER}",
@@ -269,7 +273,10 @@ FACTS: list[tuple[str, Expected]] = [
     (f"temperature {NUMBER}", named("temperature")),
     (f"margin (?:is )?{NUMBER}", named("margin")),
     (f"gamma from {NUMBER} to {NUMBER}", _curve("weight")),
-    (f"augmentation rises to {NUMBER}", lambda r: [end for _, end in _curve("schedule")(r)]),
+    (
+        f"(?:augmentation rises|have p/2,) to {NUMBER}",
+        lambda r: [end for _, end in _curve("schedule")(r)],
+    ),
     (f"gamma {NUMBER}", named("gamma")),
     (
         f"{NUMBER} times the pixels over the batch",
@@ -317,8 +324,7 @@ OTHERS = [
     r"The authors' code gives the generator batches of 128",
     r"other networks and batches of 50",
     r"The authors' own code has BigGAN's networks, batches of 100 and two updates of the \w+",
-    r"where the authors' rises from 0.9",
-    r"not p/2",
+    r"means of 2 x 2",
     r"their four layers are two here",
     r"for images of 128 pixels",
     r"which would leave 93 %",

@@ -192,7 +192,9 @@ def step_of(
 ) -> Step:
     """A step whose samples ``judge`` gives logits, or logits and features, those of reals first."""
 
-    def discriminate(samples: Tensor, labels: Tensor) -> DiscriminatorOutput:
+    def discriminate(
+        samples: Tensor, labels: Tensor, random: RandomStream | None = None
+    ) -> DiscriminatorOutput:
         found = judge(samples, labels)
         return DiscriminatorOutput(*(found if isinstance(found, tuple) else (found, None)))
 

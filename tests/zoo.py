@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from small_networks import network_of
+from small_networks import SMALL, network_of
 from tiny import picture_gan, points_gan
 from torch import Tensor, nn
 
@@ -22,6 +22,8 @@ from lightning_gan.networks import (
     MLPDiscriminator,
     MLPGenerator,
     Packed,
+    R3GANDiscriminator,
+    R3GANGenerator,
 )
 from lightning_gan.objectives import Hinge, NonSaturating, Objective
 from lightning_gan.regularizers import (
@@ -173,10 +175,24 @@ def examples() -> dict[str, Callable[[], GAN]]:
     for kind in [*own(Generator), *own(Discriminator)]:
         found[kind.__name__] = lambda k=kind: with_network(k)
     found["packs in the plane"] = packs
+    found["R3GAN, plain"] = plain_r3gan
+    found["differences behind an augmentation, on a share"] = lambda: picture_gan(
+        NonSaturating(),
+        [R1(0.1, difference=0.01, share=0.25), regularizers.R2(0.1, difference=0.01)],
+        augmentation=augment.AdaptiveAugmentation(kimg=0.1, start=0.5),
+    )
     found["a head under spectral norm"] = lambda: with_regularizer(
         regularizers.Rotation(spectral_norm=True)
     )
     return found
+
+
+def plain_r3gan() -> GAN:
+    """R3GAN's networks with the simpler way to resample, and with biases."""
+    torch.manual_seed(2)
+    sizes = {"plain": True, **SMALL[R3GANDiscriminator]}
+    generator = R3GANGenerator(1, 8, latent_dim=4, **sizes)
+    return points_gan(generator=generator, discriminator=R3GANDiscriminator(1, 8, **sizes))
 
 
 def packs() -> GAN:

@@ -10,6 +10,7 @@ from lightning_gan.augment.ada_geometry import changed
 from lightning_gan.augment.adaptive import SignAdapted
 from lightning_gan.augment.operations import Stage, augmented, those_on
 from lightning_gan.basics.randomness import RandomStream
+from lightning_gan.errors import at_least, at_most, check_range
 from lightning_gan.training.schedule import Curve, ValueOf
 
 
@@ -44,6 +45,7 @@ class AdaptiveAugmentation(SignAdapted):
         start: The value that p starts from.
         schedule: p as a function of the images seen, without adapting: then ``target``, ``kimg``,
             ``every`` and ``start`` do nothing. R3GAN (Huang et al. 2024) does so.
+        color_share: Probability of the operations on colour as a share of p; R3GAN takes a half.
 
     Raises:
         ConfigurationError: If all operations are off, a number is out of range, or the samples are
@@ -63,12 +65,14 @@ class AdaptiveAugmentation(SignAdapted):
         cutout: bool = False,
         start: float = 0.0,
         schedule: Curve | None = None,
+        color_share: float = 1.0,
     ) -> None:
         super().__init__(target, kimg, every, start)
+        check_range(self, at_least(0), at_most(1), color_share=color_share)
         self.schedule, self.reads_signs = schedule, schedule is None
         stages: list[tuple[bool, Stage]] = [
             (blit or geometry, partial(changed, blit=blit, geometry=geometry)),
-            (color, recolored),
+            (color, partial(recolored, share=color_share)),
             (filtering, filtered),
             (noise, noisy),
             (cutout, holed),

@@ -36,8 +36,15 @@ class Grade:
         return cls(gain=one, offset=0 * one, saturation=one, hue=0 * one)
 
 
-def recolored(images: Tensor, sampler: OperationSampler) -> Tensor:
-    """Changes the colours of images (N, C, H, W) by all operations that C channels have."""
+def recolored(images: Tensor, sampler: OperationSampler, share: float = 1.0) -> Tensor:
+    """Changes the colours of images (N, C, H, W) by all operations that C channels have.
+
+    Args:
+        images: The images.
+        sampler: Random parameters.
+        share: Probability of these operations as a share of the sampler's.
+    """
+    sampler = OperationSampler(sampler.random, share * sampler.p, like=images)
     grade = luma_flipped(contrasted(brightened(Grade.neutral(images), sampler), sampler), sampler)
     if images.shape[1] == 3:
         grade = hue_rotated(grade, sampler)

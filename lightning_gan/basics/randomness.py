@@ -83,9 +83,13 @@ class RandomStream:
         """Numbers uniform on [0, 1), of shape (rows, *size)."""
         return self._rows(self.draw("uniform", (self.shard.total, *size))).to(self._dtype)
 
-    def subset(self, chosen: slice) -> "RandomStream":
+    def subset(self, chosen: slice | list[int]) -> "RandomStream":
         """The same stream for some rows of the shard, in which every process still agrees."""
         return _Subset(self, chosen)
+
+    def repeated(self, times: int) -> "RandomStream":
+        """The same stream for rows that come several times, and get the same numbers each time."""
+        return _Repeated(self, times)
 
     def draw(self, kind: Literal["normal", "uniform"], shape: tuple[int, ...]) -> Tensor:
         """The next numbers for the whole global batch, float32."""
@@ -101,8 +105,9 @@ class RandomStream:
 class _Subset(RandomStream):
     """Some rows of a stream."""
 
-    def __init__(self, stream: RandomStream, chosen: slice) -> None:
-        count = len(range(stream.shard.count)[chosen])
+    def __init__(self, stream: RandomStream, chosen: slice | list[int]) -> None:
+        rows = range(stream.shard.count)
+        count = len(rows[chosen] if isinstance(chosen, slice) else chosen)
         shard = Shard(stream.shard.total, stream.shard.first, count)
         super().__init__(stream._generator, shard, stream._dtype)
         self._stream, self._chosen = stream, chosen
@@ -112,6 +117,21 @@ class _Subset(RandomStream):
 
     def _rows(self, whole: Tensor) -> Tensor:
         return self._stream._rows(whole)[self._chosen]
+
+
+class _Repeated(RandomStream):
+    """The rows of a stream, one after the other, several times."""
+
+    def __init__(self, stream: RandomStream, times: int) -> None:
+        shard = Shard(stream.shard.total, stream.shard.first, stream.shard.count * times)
+        super().__init__(stream._generator, shard, stream._dtype)
+        self._stream, self._times = stream, times
+
+    def draw(self, kind: Literal["normal", "uniform"], shape: tuple[int, ...]) -> Tensor:
+        return self._stream.draw(kind, shape)
+
+    def _rows(self, whole: Tensor) -> Tensor:
+        return torch.cat([self._stream._rows(whole)] * self._times)
 
 
 def layer_normal(rows: Tensor, random: RandomStream | None, *size: int) -> Tensor:

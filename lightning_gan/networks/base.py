@@ -1,6 +1,6 @@
 """What every generator and discriminator promises."""
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,21 @@ class DiscriminatorOutput(NamedTuple):
     """Logits (N,), high for real; fewer for packs, and more where parts of samples are judged."""
     features: Tensor | None
     """Features (N, F) behind them; None where the discriminator gives none."""
+
+
+class Discriminate(Protocol):
+    """From samples and class indices (N,) to logits (N,) and the features (N, F) behind them."""
+
+    def __call__(
+        self, samples: Tensor, labels: Tensor, random: RandomStream | None = None
+    ) -> DiscriminatorOutput:
+        """What the discriminator behind the augmentation makes of samples (N, ...).
+
+        Args:
+            samples: The samples.
+            labels: Their class indices (N,).
+            random: What the augmentation draws from, where it is not the stream of the step.
+        """
 
 
 class Network(Part, nn.Module, base=True):

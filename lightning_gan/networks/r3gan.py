@@ -1,7 +1,8 @@
 """A small residual pair without normalisation, after R3GAN (Huang et al. 2024, section 4).
 
-Bottleneck blocks with grouped convolutions, bilinear resampling, fix-up initialisation: what is
-left of StyleGAN2 once a loss that does not collapse makes its tricks unnecessary.
+Bottleneck blocks with grouped convolutions, resampling by the filter (1, 3, 3, 1), fix-up
+initialisation: what is left of StyleGAN2 once a loss that does not collapse makes its tricks
+unnecessary.
 """
 
 import math
@@ -62,6 +63,25 @@ def _pointwise(inputs: int, outputs: int) -> nn.Module:
     return layer
 
 
+def _stretched(maps: Tensor) -> Tensor:
+    """Maps twice as large by linear interpolation, with their edges repeated outside."""
+    return F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def _doubled(maps: Tensor) -> Tensor:
+    """Maps twice as large by the filter (1, 3, 3, 1), with zeros outside."""
+    # Linear interpolation is that filter, but for what it takes to lie outside.
+    return _stretched(F.pad(maps, (1, 1, 1, 1)))[..., 2:-2, 2:-2]
+
+
+def _halved(maps: Tensor) -> Tensor:
+    """Maps half as large by the filter (1, 3, 3, 1), with zeros outside."""
+    maps = F.pad(maps, (1, 1, 1, 1))
+    for stride in (1, 1, 2):  # the filter is (1, 1) three times
+        maps = F.avg_pool2d(maps, 2, stride)
+    return maps
+
+
 def _smallest_map(
     network: Generator | Discriminator, patch: int, widths: Sequence[int]
 ) -> tuple[int, int]:
@@ -99,6 +119,8 @@ class R3GANGenerator(Generator):
         patch: Side of the squares of pixels that share a place in the largest map; 1 is the
             paper's, 2 makes the largest map half the image and training three times as fast.
         num_classes: Number of classes, whose embedding scales the basis as well; 0 for none.
+        plain: Whether maps are doubled with their edges repeated, where the authors have zeros
+            outside.
     """
 
     def __init__(
@@ -112,11 +134,15 @@ class R3GANGenerator(Generator):
         group_size: int = 16,
         patch: int = 1,
         num_classes: int = 0,
+        plain: bool = False,
     ) -> None:
         super().__init__(latent_dim, channels, image_size, num_classes)
         check_range(self, at_least(1), blocks=blocks, expansion=expansion, group_size=group_size)
         start = _smallest_map(self, patch, widths)
         inside = (expansion, group_size, blocks * len(widths))
+        self.plain = plain
+        if self.embedding is not None:
+            nn.init.normal_(self.embedding.weight, 0.0, 1 / math.sqrt(num_classes))
         self.basis = nn.Parameter(torch.randn(widths[0], *start))
         self.scale = nn.Linear(self.input_dim, widths[0], bias=False)
         initialise(self.scale)
@@ -133,8 +159,7 @@ class R3GANGenerator(Generator):
         first, *others = self.stages
         maps = first(self.basis * self.scale(self.conditioned(z, labels))[:, :, None, None])
         for stage in others:
-            maps = F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
-            maps = stage(maps)
+            maps = stage(_stretched(maps) if self.plain else _doubled(maps))
         return torch.tanh(self.unfold(self.image(maps)))
 
 
@@ -155,6 +180,8 @@ class R3GANDiscriminator(Discriminator):
         patch: Side of the squares of pixels that are folded into one place at first, a power of
             two; 1 is the paper's.
         num_classes: Number of classes, whose embedding makes the logit; 0 for none.
+        plain: Whether maps are halved by means of 2 x 2 places, and the first and, without classes,
+            the last layer have biases, where the authors' have none.
     """
 
     def __init__(
@@ -167,13 +194,15 @@ class R3GANDiscriminator(Discriminator):
         group_size: int = 16,
         patch: int = 1,
         num_classes: int = 0,
+        plain: bool = False,
     ) -> None:
         super().__init__(channels, image_size, num_classes)
+        self.plain = plain
         check_range(self, at_least(1), blocks=blocks, expansion=expansion, group_size=group_size)
         start = _smallest_map(self, patch, widths)
         inside = (expansion, group_size, blocks * len(widths))
         self.fold = nn.PixelUnshuffle(patch)
-        self.image = nn.Conv2d(self.channels * patch**2, widths[-1], 1)
+        self.image = nn.Conv2d(self.channels * patch**2, widths[-1], 1, bias=plain)
         initialise(self.image)
         self.stages = nn.ModuleList(
             nn.Sequential(
@@ -190,7 +219,7 @@ class R3GANDiscriminator(Discriminator):
         self.num_features, self.projection = num_features, None
         gain = 1 / math.sqrt(num_features)
         outputs = num_features if self.num_classes else 1
-        self.head = nn.Linear(num_features, outputs, bias=not self.num_classes)
+        self.head = nn.Linear(num_features, outputs, bias=self.plain and not self.num_classes)
         nn.init.normal_(self.head.weight, 0.0, gain)
         if self.num_classes:
             self.projection = nn.Embedding(self.num_classes, num_features)
@@ -207,5 +236,5 @@ class R3GANDiscriminator(Discriminator):
         first, *others = self.stages
         maps = first(self.image(self.fold(samples)))
         for stage in others:
-            maps = stage(F.avg_pool2d(maps, 2))
+            maps = stage(F.avg_pool2d(maps, 2) if self.plain else _halved(maps))
         return self.basis(maps).flatten(1)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.errors import ConfigurationError, above, at_least, at_most, check_range
 from lightning_gan.networks.base import Discriminator, DiscriminatorOutput, Generator
 from lightning_gan.objectives.base import Objective
@@ -192,7 +193,9 @@ def with_weights(step: Step, weights: dict[str, Tensor]) -> Step:
     state = {f"network.{name}": value for name, value in (weights | buffers).items()}
     network = _Output(step.discriminator)
 
-    def discriminate(samples: Tensor, labels: Tensor) -> DiscriminatorOutput:
+    def discriminate(
+        samples: Tensor, labels: Tensor, random: RandomStream | None = None
+    ) -> DiscriminatorOutput:
         return functional_call(network, state, (samples, labels))
 
     return replace(step, discriminate=discriminate, real_output=None, fake_output=None)

@@ -93,9 +93,6 @@ class Penalty(Regularizer, base=True):
     flattens: ClassVar[Kind | None] = None
     """Where it pulls the slope to zero, as R1 and R2 do."""
 
-    looks_twice: bool = False
-    """Whether it compares two passes of one sample, between which nothing may change."""
-
     anchors_logits: ClassVar[bool] = False
     """Whether it holds logits in their places, which some objectives give no meaning."""
 

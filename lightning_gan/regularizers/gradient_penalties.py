@@ -7,7 +7,7 @@ joins the player's loss, so that one backward pass and one optimizer step serve 
 import torch
 from torch import Tensor
 
-from lightning_gan.errors import ConfigurationError, above, check_range
+from lightning_gan.errors import ConfigurationError, above, at_most, check_range
 from lightning_gan.regularizers.base import Penalty
 from lightning_gan.training.schedule import Curve
 from lightning_gan.training.step import Step
@@ -172,28 +172,60 @@ class _SquaredSlope(_SlopePenalty):
     """Half the mean squared slope at the reals or at the fakes, exact or by differences."""
 
     def __init__(
-        self, weight: float | Curve = 1.0, every: int = 1, difference: float | None = None
+        self,
+        weight: float | Curve = 1.0,
+        every: int = 1,
+        difference: float | None = None,
+        share: float = 1.0,
     ) -> None:
         super().__init__(weight, every)
         check_range(self, above(0), difference=difference)
+        check_range(self, above(0), at_most(1), share=share)
+        self.one_in = round(1 / share)
+        name = type(self).__name__
+        if abs(share * self.one_in - 1) > 1e-6:
+            raise ConfigurationError(
+                f"{name}: share={share} must be one over a whole number, such as 0.25."
+            )
+        if self.one_in > 1 and difference is None:
+            raise ConfigurationError(
+                f"{name}: share={share} spares nothing with the exact slope, whose pass is that of "
+                "the loss: give a difference, or leave share out."
+            )
         self.difference = difference
         self.differentiates = () if difference or self.flattens is None else (self.flattens,)
         self.differentiates_twice = difference is None
-        self.looks_twice = difference is not None
 
     def discriminator_term(self, step: Step) -> Tensor:
         """Half the mean squared slope."""
         samples = step.real if self.flattens == "real" else step.fake
-        if self.difference is None:
-            logits = step.real_logits if self.flattens == "real" else step.fake_logits
-            return sample_gradients(logits, samples).square().sum(dim=1).mean() / 2
-        samples = samples.detach()
-        beside = samples + self.difference * step.random.normal(*samples.shape[1:])
+        if self.difference is not None:
+            return self._by_differences(step, samples.detach(), self.difference)
+        logits = step.real_logits if self.flattens == "real" else step.fake_logits
+        return sample_gradients(logits, samples).square().sum(dim=1).mean() / 2
+
+    def _by_differences(self, step: Step, samples: Tensor, difference: float) -> Tensor:
+        """From two looks at each sample that takes part, under the same augmentation."""
+        shard, pack = step.random.shard, step.discriminator.pack
+        rows: slice | list[int] = slice(None)
+        if self.one_in > 1:
+            # Counted over the global batch, so that any number of processes chooses the same ones.
+            packs = (number // pack for number in range(shard.first, shard.first + shard.count))
+            rows = [row for row, number in enumerate(packs) if number % self.one_in == 0]
+        here, labels, random = samples[rows], step.labels[rows], step.random.subset(rows)
+        there = here + difference * random.normal(*samples.shape[1:])
         with torch.autocast(samples.device.type, enabled=False):
             # One pass for both, so that spectral norm is the same in both.
-            both = step.discriminate(torch.cat([samples, beside]), step.labels.repeat(2)).logits
-        here, there = both.chunk(2)
-        return ((there - here) / self.difference).square().mean() / 2
+            looks = step.discriminate(
+                torch.cat([here, there]), labels.repeat(2), random.repeated(2)
+            )
+        one, other = looks.logits.chunk(2)
+        squares = ((other - one) / difference).square()
+        if self.one_in == 1:
+            return squares.mean() / 2
+        # Of the rows at hand more or fewer may take part than of others.
+        everywhere = -(-shard.total // pack // self.one_in)
+        return squares.sum() * (shard.total / shard.count / everywhere) / 2
 
 
 class R1(_SquaredSlope):
@@ -210,10 +242,13 @@ class R1(_SquaredSlope):
         every: Interval in the discriminator's updates; the penalty is multiplied by it.
         difference: Length s of a finite difference in a random direction, 0.001 to 0.01, which
             needs no second derivative (approximated R1, Lin et al. 2025): the mean of
-            ((D(x + s e) - D(x)) / s)^2 over standard normal e. None for the exact slope.
+            ((D(x + s e) - D(x)) / s)^2 over standard normal e, both looks under the same
+            augmentation. None for the exact slope.
+        share: Share of the batch that a difference is taken at, one over a whole number.
 
     Raises:
-        ConfigurationError: If the discriminator holds batch norm: the penalty is per sample.
+        ConfigurationError: If the discriminator holds batch norm: the penalty is per sample; if
+            the share is none, or without a difference.
     """
 
     flattens = "real"
@@ -231,9 +266,10 @@ class R2(_SquaredSlope):
         weight: Gamma, the factor of the penalty.
         every: Interval in the discriminator's updates; the penalty is multiplied by it.
         difference: Length of a finite difference, as for `R1`; None for the exact slope.
+        share: Share of the batch that a difference is taken at, as for `R1`.
 
     Raises:
-        ConfigurationError: If the discriminator holds batch norm: the penalty is per sample.
+        ConfigurationError: As for `R1`.
     """
 
     flattens = "fake"

@@ -236,9 +236,6 @@ def _penalty(parts: Composition, penalty: Penalty) -> Iterator[str]:
     if penalty.penalises_slope and has_batch_norm(discriminator):
         mixes = f"batch norm in {_name(discriminator)} mixes the samples of a batch"
         yield f"{name} looks at the slope of each sample, but {mixes}: set its batch_norm to false."
-    if penalty.looks_twice and parts.augmentation is not None:
-        twice = f"{name} by differences looks twice at a sample, which augmentation changes between"
-        yield f"{twice}: leave difference out for the exact slope."
     if penalty.needs_styles and not hasattr(parts.generator, "synthesise"):
         way = f"{name} measures the way in style space, and {generator} has no styles"
         yield f"{way}: take StyleGAN2Generator."

@@ -14,12 +14,12 @@ from torch.optim import Optimizer
 
 from lightning_gan.basics.randomness import RandomStream, Seeds, Shard
 from lightning_gan.checkpoints.parts import MakeOptimizer
-from lightning_gan.networks.base import DiscriminatorOutput
+from lightning_gan.networks.base import Discriminate, DiscriminatorOutput
 from lightning_gan.regularizers import Constraint, LatentMove, Penalty
 from lightning_gan.training.composition import Composition
 from lightning_gan.training.optimizers import correct_for_laziness
 from lightning_gan.training.schedule import Moving, PlayerName, Progress, ValueOf, values_at
-from lightning_gan.training.step import Discriminate, Kind, Step, StepOutput
+from lightning_gan.training.step import Kind, Step, StepOutput
 
 
 @dataclass(frozen=True)
@@ -185,14 +185,16 @@ class Game:
         """Latents (N, latent_dim) from the prior."""
         return self.parts.prior(random.normal(self.parts.generator.latent_dim))
 
-    def _discriminate(self, random: RandomStream, value_of: ValueOf, precise: bool) -> Discriminate:
+    def _discriminate(self, stream: RandomStream, value_of: ValueOf, precise: bool) -> Discriminate:
         """The discriminator behind the augmentation, which reals and fakes pass alike."""
         parts = self.parts
 
-        def discriminate(samples: Tensor, labels: Tensor) -> DiscriminatorOutput:
+        def discriminate(
+            samples: Tensor, labels: Tensor, random: RandomStream | None = None
+        ) -> DiscriminatorOutput:
             with torch.autocast(samples.device.type, enabled=False) if precise else nullcontext():
                 if parts.augmentation is not None:
-                    samples = parts.augmentation(samples, random, value_of)
+                    samples = parts.augmentation(samples, random or stream, value_of)
                 return parts.discriminator.output(samples, labels)
 
         return discriminate

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.training.schedule import Curve
 
 
 class GANAdam(torch.optim.Adam):
@@ -22,6 +23,10 @@ class GANAdam(torch.optim.Adam):
         betas: Decay of the averages of the gradient and of its square.
         eps: Added to the denominator.
         weight_decay: Factor of the L2 penalty.
+        lr_curve: Factor of this player's rate as a function of the images seen; the model's
+            ``learning_rate`` is one of both players' rates.
+        beta2_curve: The second of the decays as a function of the images seen, instead of the one
+            in ``betas`` (as R3GAN's, Huang et al. 2024).
     """
 
     def __init__(
@@ -31,8 +36,34 @@ class GANAdam(torch.optim.Adam):
         betas: tuple[float, float] = (0.5, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        lr_curve: Curve | None = None,
+        beta2_curve: Curve | None = None,
     ) -> None:
         super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+        # Among the defaults, by which an optimizer is described, but in no group, which is saved.
+        self.defaults |= {"lr_curve": lr_curve, "beta2_curve": beta2_curve}
+        self.laziness = 1.0
+        """Power of the decays, for penalties that are not due at every update."""
+
+
+def follow_curves(optimizer: Optimizer, factor: Curve | None, images: int) -> None:
+    """Sets an optimizer to what curves say after so many images; without any it stays as it is.
+
+    Args:
+        optimizer: Of one player, with ``initial_lr`` in its groups.
+        factor: Of both players' rates.
+        images: Images seen.
+    """
+    both: tuple[Curve | None, ...] = (factor, optimizer.defaults.get("lr_curve"))
+    curves = [curve for curve in both if curve is not None]
+    beta2: Curve | None = optimizer.defaults.get("beta2_curve")
+    for group in optimizer.param_groups:
+        if curves:
+            group["lr"] = group["initial_lr"]
+        for curve in curves:
+            group["lr"] *= curve(images)
+        if beta2 is not None and isinstance(optimizer, GANAdam):
+            group["betas"] = (group["betas"][0], beta2(images) ** optimizer.laziness)
 
 
 def correct_for_laziness(optimizer: torch.optim.Optimizer, every: int) -> None:
@@ -52,6 +83,8 @@ def correct_for_laziness(optimizer: torch.optim.Optimizer, every: int) -> None:
         if "betas" in group:
             group["lr"] *= share
             group["betas"] = tuple(beta**share for beta in group["betas"])
+    if isinstance(optimizer, GANAdam):
+        optimizer.laziness = share
 
 
 Weights = dict[str, Tensor]

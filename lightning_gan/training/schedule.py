@@ -125,18 +125,28 @@ class PerBatch(Alternation):
     Args:
         discriminator_updates: k; the n_critic of WGAN, which takes 5.
         generator_updates: l.
+        fresh_reals: Whether each of the generator's updates has a batch of its own too, as
+            relativistic losses read reals there (the codes of Jolicoeur-Martineau 2018 and of
+            R3GAN): a round then takes k + l batches, all of which count as seen.
 
     Raises:
-        ConfigurationError: If either is below 1.
+        ConfigurationError: If k or l is below 1.
     """
 
-    def __init__(self, discriminator_updates: int = 1, generator_updates: int = 1) -> None:
-        check_range(self, at_least(1), **own_arguments(self))
+    def __init__(
+        self, discriminator_updates: int = 1, generator_updates: int = 1, fresh_reals: bool = False
+    ) -> None:
+        check_range(self, at_least(1), discriminator_updates=discriminator_updates)
+        check_range(self, at_least(1), generator_updates=generator_updates)
         self.discriminator_updates = discriminator_updates
         self.generator_updates = generator_updates
+        self.fresh_reals = fresh_reals
 
     def updates(self, batch: int, epoch: int) -> UpdateCounts:
-        """One update of the discriminator; the generator's after every k-th batch."""
+        """One update of the discriminator; the generator's after every k-th batch, or with l."""
+        if self.fresh_reals:
+            place = batch % (self.discriminator_updates + self.generator_updates)
+            return UpdateCounts(1, 0) if place < self.discriminator_updates else UpdateCounts(0, 1)
         round_ends = (batch + 1) % self.discriminator_updates == 0
         return UpdateCounts(1, self.generator_updates if round_ends else 0)
 

@@ -1,6 +1,5 @@
 """What one update of a player sees, and what it shows."""
 
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -12,13 +11,10 @@ from torch.optim import Optimizer
 from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.networks.base import Discriminator, DiscriminatorOutput, Generator
+from lightning_gan.networks.base import Discriminate, Discriminator, DiscriminatorOutput, Generator
 from lightning_gan.training.schedule import PlayerName, ValueOf
 
 Kind = Literal["real", "fake"]
-
-Discriminate = Callable[[Tensor, Tensor], DiscriminatorOutput]
-"""From samples and class indices (N,) to logits (N,) and the features (N, F) behind them."""
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,7 @@ def _plain_step(
     images: int = 0,
 ) -> Step:
     """A step without augmentation, in which losses see the samples of this process only."""
+    output = game.parts.discriminator.output
     return Step(
         player="discriminator",
         real=real,
@@ -79,7 +80,7 @@ def _plain_step(
         random=random,
         generator=game.parts.generator,
         discriminator=game.parts.discriminator,
-        discriminate=game.parts.discriminator.output,
+        discriminate=lambda samples, labels, _=None: output(samples, labels),
         value_of=values_at(images),
         all_processes=False,
     )

@@ -36,6 +36,17 @@ def test_contrast_multiplies_by_one_factor() -> None:
     assert float(factor.log2().std()) == pytest.approx(0.5, rel=0.05)
 
 
+def test_colours_change_with_a_share_of_the_probability() -> None:
+    x = pictures(MANY, 3, 2, 2)
+    half = OperationSampler(sampler(x).random, 0.5, like=x)
+    changed = (ada_color.recolored(x, half, share=0.5) != x).flatten(1).any(1)
+    # of five operations each with 1/4, luma flips turn every other one
+    untouched = 0.75**4 * (1 - 0.25 / 2)
+    assert float(changed.double().mean()) == pytest.approx(1 - untouched, abs=0.03)
+    half = OperationSampler(sampler(x).random, 0.5, like=x)
+    assert torch.equal(ada_color.recolored(x, half, share=0), x)
+
+
 def test_the_operations_composed_are_the_operations_in_a_row() -> None:
     x = pictures(channels=3)
     grade, in_a_row = Grade.neutral(x), x

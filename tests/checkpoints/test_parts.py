@@ -98,12 +98,13 @@ def test_a_part_can_be_built_again_from_its_description(part: Part) -> None:
 
 
 def test_defaults_are_part_of_the_description() -> None:
-    arguments = {"weight": 1.0, "every": 1, "difference": None}
+    arguments = {"weight": 1.0, "every": 1, "difference": None, "share": 1.0}
     assert describe(R1())["init_args"] == arguments
 
 
 def test_a_part_shows_how_it_was_built() -> None:
-    assert repr(PerBatch(5)) == "PerBatch(discriminator_updates=5, generator_updates=1)"
+    shown = "PerBatch(discriminator_updates=5, generator_updates=1, fresh_reals=False)"
+    assert repr(PerBatch(5)) == shown
 
 
 def test_lists_and_nothing_are_described_too() -> None:
@@ -136,7 +137,8 @@ def test_a_subclass_without_init_is_described_by_its_parents_arguments() -> None
     class Other(R1):
         pass
 
-    assert own_arguments(Other(0.5)) == {"weight": 0.5, "every": 1, "difference": None}
+    arguments = {"weight": 0.5, "every": 1, "difference": None, "share": 1.0}
+    assert own_arguments(Other(0.5)) == arguments
     assert type(build(describe(Other(0.5)))) is Other
 
 

@@ -26,6 +26,7 @@ from lightning_gan.networks import (
     MLPGenerator,
     R3GANDiscriminator,
     R3GANGenerator,
+    r3gan,
 )
 from lightning_gan.networks.layers import (
     batch_statistics,
@@ -312,3 +313,47 @@ def test_r3gan_for_cifar10_has_as_many_weights_as_its_paper_says() -> None:
             for kind in (R3GANGenerator, R3GANDiscriminator)
         ]
     assert [round(count, 1) for count in counts] == [20.8, 21.3]
+
+
+def by_filter(maps: Tensor, up: bool) -> Tensor:
+    """Maps through the filter (1, 3, 3, 1), as R3GAN's reference resamplers have it."""
+    row = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=maps.dtype) / 8
+    kernel = torch.outer(row, row)[None, None]
+    planes = maps.reshape(-1, 1, *maps.shape[2:])
+    if up:
+        planes = nn.functional.conv_transpose2d(planes, 4 * kernel, stride=2, padding=1)
+    else:
+        planes = nn.functional.conv2d(planes, kernel, stride=2, padding=1)
+    return planes.view(*maps.shape[:2], *planes.shape[2:])
+
+
+@pytest.mark.parametrize("size", [(4, 4), (7, 14), (6, 10)])
+def test_r3gan_resamples_as_its_authors_do(size: tuple[int, int]) -> None:
+    maps = torch.randn(2, 3, *size, dtype=torch.float64)
+    torch.testing.assert_close(r3gan._doubled(maps), by_filter(maps, up=True))
+    even = torch.randn(2, 3, 2 * size[0], 2 * size[1], dtype=torch.float64)
+    torch.testing.assert_close(r3gan._halved(even), by_filter(even, up=False))
+    inner = r3gan._stretched(maps)[..., 1:-1, 1:-1]
+    torch.testing.assert_close(r3gan._doubled(maps)[..., 1:-1, 1:-1], inner)
+
+
+def test_r3gan_starts_and_has_biases_as_its_authors_say() -> None:
+    sizes: dict[str, Any] = {"widths": (64, 64), "num_classes": 9}
+    generator = R3GANGenerator(3, 8, latent_dim=256, **sizes)
+    assert generator.embedding is not None
+    assert float(generator.embedding.weight.detach().std()) == pytest.approx(1 / 3, rel=0.05)
+    for classes in (0, 9):
+        discriminator = R3GANDiscriminator(3, 8, widths=(64, 64), num_classes=classes)
+        biased = {name for name, _ in discriminator.named_parameters() if name.endswith("bias")}
+        assert all(".widen." in name or ".mix." in name for name in biased)
+    plain = R3GANDiscriminator(3, 8, widths=(64, 64), plain=True)
+    assert {"image.bias", "head.bias"} <= {name for name, _ in plain.named_parameters()}
+
+
+def test_plain_r3gan_has_means_and_linear_interpolation() -> None:
+    pair = R3GANGenerator(1, 8, widths=(8, 8), plain=True), R3GANGenerator(1, 8, widths=(8, 8))
+    pair[1].load_state_dict(pair[0].state_dict())
+    z, labels = torch.randn(2, 64), LABELS[:2]
+    inner = [network(z, labels)[..., 3:-3, 3:-3] for network in pair]
+    assert not torch.equal(pair[0](z, labels), pair[1](z, labels))
+    torch.testing.assert_close(*inner)

@@ -12,6 +12,7 @@ import torch
 from tiny import (
     distance_from_uniform,
     fit,
+    picture_gan,
     points_gan,
     random_for,
     random_step,
@@ -22,7 +23,10 @@ from tiny import (
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from lightning_gan.augment import AdaptiveAugmentation, Augmentation, DiffAugment, InstanceNoise
+from lightning_gan.basics.randomness import Seeds, Shard
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPDiscriminator
 from lightning_gan.objectives import Wasserstein
 from lightning_gan.regularizers import (
@@ -34,6 +38,8 @@ from lightning_gan.regularizers import (
     Regularizer,
     WassersteinDivergence,
 )
+from lightning_gan.training.schedule import Progress
+from lightning_gan.training.step import Step
 
 SHAPES = [(2,), (1, 28, 28), (3, 8, 8)]
 BETWEEN = [GradientPenalty(), WassersteinDivergence(), MaximumPenalty()]
@@ -332,3 +338,84 @@ def test_a_finite_difference_needs_no_second_derivative() -> None:
     penalty.discriminator_term(step).backward()
     assert weight.grad is not None
     assert weight.grad.abs().sum() > 0
+
+
+# ---------------------------------------------------------- differences: augmentation and shares
+
+
+def first_step(gan: GAN, real: Tensor) -> Step:
+    """What the discriminator's first update sees, the same at every call."""
+    labels = torch.zeros(len(real), dtype=torch.long)
+    return next(gan.game.steps(gan.game.discriminator, real, labels, Progress()))
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [InstanceNoise(1.0), DiffAugment(), AdaptiveAugmentation(start=1.0, noise=True, cutout=True)],
+    ids=lambda part: type(part).__name__,
+)
+@pytest.mark.parametrize("kind", [R1, R2])
+def test_both_looks_of_a_difference_have_the_same_augmentation(
+    kind: type[R1 | R2], augmentation: Augmentation
+) -> None:
+    penalty = kind(difference=1e-5)
+    gan = picture_gan(regularizers=[penalty], augmentation=augmentation).double()
+    real = torch.rand(8, 1, 8, 8, dtype=torch.float64) * 2 - 1
+    found = penalty.discriminator_term(first_step(gan, real))
+    # the slope along the same direction of the critic behind the same draws
+    step = first_step(gan, real)
+    samples = (step.real if kind is R1 else step.fake).detach().requires_grad_()
+    along = step.random.normal(1, 8, 8)
+    logits = step.discriminate(samples, step.labels).logits
+    (gradient,) = torch.autograd.grad(logits.sum(), samples)
+    expected = (gradient * along).sum((1, 2, 3)).square().mean() / 2
+    assert float(expected) > 1e-6
+    assert float(found.detach()) == pytest.approx(float(expected), rel=1e-3)
+
+
+def test_differences_train_behind_adaptive_augmentation_in_bfloat16() -> None:
+    parts: list[Regularizer] = [R1(0.1, difference=0.01, share=0.25), R2(0.1, difference=0.01)]
+    gan = picture_gan(regularizers=parts, augmentation=AdaptiveAugmentation(start=0.5))
+    fit(gan, 3, precision="bf16-mixed")
+    terms = gan.outputs[0].terms
+    assert all(torch.isfinite(terms[name]) and terms[name] > 0 for name in ("R1", "R2"))
+
+
+def test_a_difference_goes_through_a_compiled_critic_where_the_exact_slope_cannot() -> None:
+    network = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
+    compiled = torch.compile(network, backend="aot_eager")
+    real = torch.randn(4, 2, requires_grad=True)
+    step = step_of(real, real.detach(), lambda samples, _: compiled(samples)[:, 0])
+    R1(difference=0.01).discriminator_term(step).backward()
+    assert float(network[0].weight.grad.abs().sum()) > 0  # type: ignore[union-attr]
+    with pytest.raises(RuntimeError, match="double backward"):
+        R1().discriminator_term(step).backward()
+
+
+@pytest.mark.parametrize(("pack", "share", "chosen"), [(1, 0.25, [0, 4, 8]), (2, 0.5, [0, 2, 4])])
+def test_a_share_is_of_the_global_batch_and_of_whole_packs(
+    pack: int, share: float, chosen: list[int]
+) -> None:
+    samples = torch.randn(12, 2, dtype=torch.float64)
+    seen: list[int] = []
+
+    def score(rows: Tensor, labels: Tensor) -> Tensor:
+        seen.append(len(rows))
+        return rows.square().sum(1).view(-1, pack).sum(1)
+
+    def value(first: int, count: int) -> float:
+        rows = samples[first : first + count]
+        random = Seeds(0).stream("test", 0, Shard(12, first, count), like=samples)
+        judge = SimpleNamespace(pack=pack)
+        step = step_of(rows, rows, score, reads=(), random=random, discriminator=judge)
+        return term(R1(difference=0.1, share=share), step)
+
+    away = 0.1 * random_for(samples).normal(2)
+    changes = ((samples + away).square().sum(1) - samples.square().sum(1)).view(-1, pack).sum(1)
+    expected = float((changes[chosen] / 0.1).square().mean()) / 2
+    assert value(0, 12) == pytest.approx(expected, rel=1e-9)
+    assert seen == [2 * pack * len(chosen)]
+    # three processes with four rows each, or two with six
+    for count in (4, 6):
+        parts = [value(first, count) for first in range(0, 12, count)]
+        assert np.mean(parts) == pytest.approx(expected, rel=1e-9)

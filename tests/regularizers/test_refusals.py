@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 from small_networks import network_of
-from tiny import NormedDiscriminator, composition, picture_gan, points_gan
+from tiny import NormedDiscriminator, composition, points_gan
 from zoo import own
 
-from lightning_gan.augment import InstanceNoise
 from lightning_gan.errors import ConfigurationError, UnstableWarning
 from lightning_gan.networks import DCGANDiscriminator, MLPDiscriminator, MLPGenerator, Packed
 from lightning_gan.objectives import Hinge, NonSaturating, Objective, RelativisticPairing, Unrolled
@@ -104,10 +103,20 @@ def test_sixteen_bits_are_refused_by_whatever_differentiates_twice(kind: type[An
 
 
 @pytest.mark.parametrize("kind", [R1, R2])
-def test_finite_differences_are_refused_behind_an_augmentation(kind: type[R1 | R2]) -> None:
-    with pytest.raises(ConfigurationError, match="leave difference out"):
-        picture_gan(regularizers=[kind(difference=0.01)], augmentation=InstanceNoise())
-    picture_gan(regularizers=[kind()], augmentation=InstanceNoise())
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"share": 0.25}, "share=0.25 spares nothing with the exact slope"),
+        ({"difference": 0.01, "share": 0.3}, "one over a whole number"),
+        ({"difference": 0.01, "share": 0.0}, "share=0.0 must be above 0"),
+        ({"difference": 0.01, "share": 1.5}, "share=1.5 must be .*at most 1"),
+    ],
+)
+def test_a_share_that_is_none_is_refused(
+    kind: type[R1 | R2], arguments: dict[str, float], words: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        kind(**arguments)  # type: ignore[arg-type]  # as a user would
 
 
 def test_a_paired_loss_with_r1_alone_or_a_lazy_penalty_is_warned_of() -> None:

@@ -10,6 +10,7 @@ from tiny import Points, fit, points_gan, quiet_trainer
 from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.objectives import RelativisticPairing
 from lightning_gan.regularizers import Penalty
 from lightning_gan.training.schedule import Alternation, PerBatch, Phases, UpdateCounts
 from lightning_gan.training.step import Step
@@ -22,6 +23,36 @@ def test_one_each_by_default() -> None:
 def test_the_generator_moves_after_every_kth_batch() -> None:
     moves = [PerBatch(3, 2).updates(batch, 0) for batch in range(6)]
     assert moves == [(1, 0), (1, 0), (1, 2)] * 2
+
+
+def test_the_generator_has_reals_of_its_own_where_asked_for() -> None:
+    moves = [PerBatch(2, 3, fresh_reals=True).updates(batch, 0) for batch in range(10)]
+    assert moves == [(1, 0), (1, 0), (0, 1), (0, 1), (0, 1)] * 2
+
+
+class Seen(Penalty):
+    """Keeps the reals of every update, by player."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reals: dict[str, list[Tensor]] = {"discriminator": [], "generator": []}
+
+    def discriminator_term(self, step: Step) -> None:
+        self.reals[step.player].append(step.real.clone())
+
+    generator_term = discriminator_term
+
+
+def test_fresh_reals_are_shown_to_one_player_only() -> None:
+    seen = Seen()
+    gan = points_gan(RelativisticPairing(), [seen], alternation=PerBatch(fresh_reals=True))
+    fit(gan, 6)
+    reals = [*seen.reals["discriminator"], *seen.reals["generator"]]
+    assert [len(shown) for shown in seen.reals.values()] == [3, 3]
+    assert len(torch.cat(reals).unique(dim=0)) == sum(map(len, reals)), "no real is shown twice"
+    counts = gan.progress.discriminator_updates, gan.progress.generator_updates
+    assert counts == (3, 3)
+    assert gan.progress.images == sum(map(len, reals))
 
 
 def test_phases_take_whole_epochs_in_turn() -> None:

@@ -264,15 +264,6 @@ RULES: dict[str, list[Rule]] = {
             (lambda: {"discriminator": NormedDiscriminator("layer")},),
         )
     ],
-    "looks_twice": [
-        Rule(
-            MyPenalty,
-            True,
-            "MyPenalty by differences looks twice at a sample, which augmentation chan",
-            lambda: {"augmentation": InstanceNoise()},
-            (dict,),
-        )
-    ],
     "needs_styles": [
         Rule(
             MyPenalty,

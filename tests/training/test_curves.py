@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+import copy
+from functools import partial
 
-from lightning_gan.checkpoints.parts import subclasses
+import pytest
+import torch
+from tiny import fit, points_gan
+from torch import nn
+
+from lightning_gan.checkpoints.parts import build, describe, subclasses
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.training.optimizers import GANAdam, correct_for_laziness, follow_curves
 from lightning_gan.training.schedule import CosineCurve, Curve, DecayCurve, LinearCurve, value_at
 
 KINDS = [LinearCurve, CosineCurve]
@@ -67,3 +74,75 @@ def test_a_decay_is_multiplied_once_an_epoch_down_to_its_end() -> None:
 def test_a_decay_that_is_none_is_refused(factor: float, images: int) -> None:
     with pytest.raises(ConfigurationError, match="DecayCurve"):
         DecayCurve(factor, images)
+
+
+# ------------------------------------------------------------------- optimizers that follow curves
+
+
+def adam(**curves: Curve) -> GANAdam:
+    """An optimizer as a player's: with the rate that curves multiply."""
+    optimizer = GANAdam([nn.Parameter(torch.zeros(1))], lr=0.1, betas=(0.0, 0.9), **curves)
+    for group in optimizer.param_groups:
+        group["initial_lr"] = group["lr"]
+    return optimizer
+
+
+def test_a_player_follows_its_own_rate_and_that_of_both() -> None:
+    own = adam(lr_curve=LinearCurve(1, 0, images=100))
+    for images, factor, expected in ((0, None, 0.1), (50, None, 0.05), (50, Half(), 0.025)):
+        follow_curves(own, factor, images)
+        assert own.param_groups[0]["lr"] == pytest.approx(expected)
+        assert own.param_groups[0]["betas"] == (0.0, 0.9)
+
+
+class Half(Curve):
+    """Always a half."""
+
+    def __call__(self, images: int) -> float:
+        return 0.5
+
+
+def test_an_optimizer_without_curves_stays_as_it_is() -> None:
+    for optimizer in (adam(), torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)):
+        before = copy.deepcopy(optimizer.state_dict())
+        follow_curves(optimizer, None, 50)
+        assert optimizer.state_dict() == before
+
+
+def test_beta2_rises_as_r3gans_and_keeps_the_correction_for_laziness() -> None:
+    moving = adam(beta2_curve=CosineCurve(0.9, 0.99, images=20_000_000))
+    betas = []
+    for millions in (0, 10, 20, 100):
+        follow_curves(moving, None, millions * 10**6)
+        betas.append(moving.param_groups[0]["betas"][1])
+    assert betas == pytest.approx([0.9, 0.945, 0.99, 0.99])
+    lazy = adam(beta2_curve=LinearCurve(0.9, 0.99, images=100))
+    correct_for_laziness(lazy, 3)
+    follow_curves(lazy, None, 100)
+    assert lazy.param_groups[0]["betas"][1] == pytest.approx(0.99**0.75)
+
+
+def test_curves_of_an_optimizer_travel_with_the_description_of_a_model() -> None:
+    curve = LinearCurve(0.9, 0.99, images=64)
+    gan = points_gan(discriminator_optimizer=partial(GANAdam, beta2_curve=curve))
+    fit(gan, 4)
+    again = build(describe(gan))
+    (optimizer, _) = again.configure_optimizers()
+    assert repr(optimizer.defaults["beta2_curve"]) == repr(curve)
+    steps = gan.progress.images
+    assert gan.optimizer_of("discriminator").param_groups[0]["betas"][1] == pytest.approx(
+        curve(steps * 3 // 4)
+    )
+
+
+def test_the_half_life_of_the_average_may_move() -> None:
+    gan = points_gan(ema_half_life=LinearCurve(8, 24, images=16), ema_rampup=1e9)
+    gan.progress.images = gan.images_in_average = 8
+    with torch.no_grad():
+        before = [weight.clone() for weight in gan.generator_ema.parameters()]
+        for weight in gan.generator.parameters():
+            weight.add_(1)
+    gan.progress.images += 16  # a half-life after 8 images is 16
+    gan._update_ema()
+    for weight, old in zip(gan.generator_ema.parameters(), before, strict=True):
+        torch.testing.assert_close(weight, old + 0.5)
