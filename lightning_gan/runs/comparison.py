@@ -146,7 +146,9 @@ def _places(measured: Sequence[Measured]) -> list[str]:
 def _about(measured: Measured, name: str) -> str:
     """What was measured, where and when, as far as is known."""
     record, said = measured.record, [] if str(measured.path) == name else [str(measured.path)]
+    about = {key: value for key, value in measured.stamped.run.items() if value != ""}
     if record is not None:
         said += [record.recipe or record.name, in_short(record.differs), f"seed {record.seed}"]
-    said += [f"{key} {value}" for key, value in sorted(measured.stamped.run.items()) if value != ""]
+        about = {key: value for key, value in about.items() if key not in ("id", "name", "recipe")}
+    said += [f"{key} {value}" for key, value in sorted(about.items())]
     return ", ".join(shortened(text, LONG) for text in said if text != NOTHING)

@@ -46,6 +46,8 @@ def test_the_legend_says_what_each_is() -> None:
     lines = comparison([loose("a.json"), told]).splitlines()
     assert lines[-2:] == ["a.json:", "b.json: checkpoint last.ckpt, epoch 3"]
     runs = [measured(1), measured(2, differs={"model.gradient_clip": 1.0, "data.seed": 2})]
+    for run in runs:  # as a record says it already
+        run.stamped.run.update(id="bae7b2e6", name="mlp_ring seed=1", recipe="mlp_ring")
     lines = comparison(runs).splitlines()
     assert lines[-2] == "seed 1: a, mlp_ring, seed 1, images_seen 20224, stage val"
     assert lines[-1].startswith("seed 2: a, mlp_ring, gradient_clip=1, seed 2, images_seen")
