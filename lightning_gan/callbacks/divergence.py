@@ -62,14 +62,14 @@ class StopOnDivergence(GANCallback):
         finite, samples_finite = all_true(torch.stack([losses_finite(outputs), samples.isfinite()]))
         if not samples_finite:
             raise DivergenceError(
-                f"A sample among the last {batches} batches, before image {gan.progress.images}, "
+                f"A sample among the last {batches} batches, before image {gan.progress.images:,}, "
                 "is not finite: mend or remove it, and go on from the last checkpoint."
             )
         if finite:
             return
         player = next((u.player for u in outputs if not torch.isfinite(u.loss)), "other")
         raise DivergenceError(
-            f"The {player}'s loss is not finite after {gan.progress.images} images "
+            f"The {player}'s loss is not finite after {gan.progress.images:,} images "
             f"(batch {gan.progress.batches}), with {type(gan.objective).__name__} "
             f"and {list(gan.regularizers) or 'no penalty'}: lower the learning rates, clip "
             "gradients (--model.gradient_clip 1) or add a penalty, and go on from the last "

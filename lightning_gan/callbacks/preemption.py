@@ -59,7 +59,7 @@ class Interrupted(SystemExit):
             then = f", and job {job} is back in SLURM's queue and goes on from there."
             code = REQUEUED_EXIT_CODE
         super().__init__(
-            f"Stopped by {name} after {images} images; everything is in {checkpoint}{then}"
+            f"Stopped by {name} after {images:,} images; everything is in {checkpoint}{then}"
         )
         self.code = 0 if is_helper() else code
 
