@@ -109,16 +109,22 @@ def _in_order(loader: Any) -> Iterable[object]:  # noqa: ANN401 (whatever the Tr
     Raises:
         ConfigurationError: If it has none, and other processes would read other samples.
     """
-    shuffles = (RandomSampler, SequentialSampler, DistributedSampler)
-    if isinstance(loader, DataLoader) and isinstance(loader.sampler, shuffles):
+    if isinstance(loader, DataLoader) and _has_all(loader):
         size, workers = loader.batch_size or 64, loader.num_workers
         made: Iterable[object] = DataLoader(
             loader.dataset, size, num_workers=workers, collate_fn=loader.collate_fn
         )
         return made
-    if processes.is_distributed():
+    if processes.is_distributed() and not isinstance(loader, NothingHeldOut):
         raise ConfigurationError(
             "Evaluation reads a plain loader for its reference, and this one gives each process "
             "other samples: leave Evaluation out, or give a data module with a method split(name)."
         )
     return loader
+
+
+def _has_all(loader: DataLoader[Any]) -> bool:
+    """Whether the passes of all processes together have each sample of the data set."""
+    sampler = loader.sampler
+    shared_out = isinstance(sampler, DistributedSampler) and sampler.dataset is loader.dataset
+    return shared_out or isinstance(sampler, (RandomSampler, SequentialSampler))

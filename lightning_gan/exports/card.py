@@ -111,8 +111,8 @@ def model_card(about: Mapping[str, Plain], file: str, form: str) -> str:
         "",
         f"# {about['name']}",
         "",
-        f"{short_name(about['generator'])}, the averaged generator of a GAN: {about['latent_dim']} "
-        f"standard normal numbers each become {kind} {_shape(shape)}{limits}.",
+        f"{short_name(about['generator'])}, the averaged generator of a GAN: from standard normal "
+        f"numbers {_shape('N', [about['latent_dim']])} to {kind} {_shape('N', shape)}{limits}.",
         "",
         "```python",
         USE[form].format(**_words(about, file)),
@@ -140,8 +140,8 @@ def model_card(about: Mapping[str, Plain], file: str, form: str) -> str:
     return "\n".join(lines)
 
 
-def _shape(shape: list[int]) -> str:
-    return f"({', '.join(['N', *map(str, shape)])})"
+def _shape(count: int | str, shape: list[int]) -> str:
+    return f"({', '.join(map(str, [count, *shape]))})"
 
 
 def _words(about: Mapping[str, Plain], file: str) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def _words(about: Mapping[str, Plain], file: str) -> dict[str, Any]:
         "latent_dim": latent_dim,
         "arguments": f"z, torch.arange({number}) % {classes}" if classes else "z",
         "inputs": ", ".join(inputs),
-        "shape": _shape(about["sample_shape"]),
+        "shape": _shape(number, about["sample_shape"]),
     }
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor, nn
 
 from lightning_gan.basics.cache import written_whole
@@ -22,6 +23,7 @@ from lightning_gan.errors import ConfigurationError, WeightsError
 from lightning_gan.exports.card import configuration, model_card
 from lightning_gan.exports.graphs import Inputs, Judge, Sampler, inputs_of, write_onnx, write_torch
 from lightning_gan.gan import GAN, load
+from lightning_gan.networks.base import Discriminator, Generator
 
 Format = Literal["safetensors", "torch", "onnx"]
 
@@ -92,27 +94,43 @@ def export(
     for network in (generator, discriminator) if half else ():
         network.half()
     _refuse_infinite(generator, half)
-    if to == "safetensors":
-        others = _others(found.gan, half) if with_discriminator else {}
-        content = _safetensors(found, generator, others)
-        file = NAME
-        with written_whole(folder / file) as path:
-            path.write_bytes(content)
-    else:
-        ending, write = GRAPHS[to]
-        file = f"model{ending}"
-        with written_whole(folder / file) as path:
-            write(Sampler(generator, found.gan.prior), inputs_of(generator), path)
-        if with_discriminator:
-            with written_whole(folder / f"discriminator{ending}") as path:
-                write(Judge(discriminator), inputs_of(discriminator), path)
-    about = configuration(found.gan, found.setting, found.run, half, license)
-    about |= {"format": to, "file": file, "discriminator_written": with_discriminator}
-    with written_whole(folder / CONFIG) as path:
-        path.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    with written_whole(folder / CARD) as path:
-        path.write_text(model_card(about, file, to), encoding="utf-8")
+    try:
+        file = _write_weights(found, generator, discriminator, folder, to, with_discriminator)
+        about = configuration(found.gan, found.setting, found.run, half, license)
+        about |= {"format": to, "file": file, "discriminator_written": with_discriminator}
+        with written_whole(folder / CONFIG) as path:
+            path.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        with written_whole(folder / CARD) as path:
+            path.write_text(model_card(about, file, to), encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(
+            f"export: {folder} cannot be written ({error.strerror}): give another folder."
+        ) from error
     return folder
+
+
+def _write_weights(
+    found: _Source,
+    generator: Generator,
+    discriminator: Discriminator,
+    folder: Path,
+    to: Format,
+    with_discriminator: bool,
+) -> str:
+    """Writes the files with weights; returns the name of the generator's."""
+    if to == "safetensors":
+        half = next(generator.parameters()).dtype == torch.float16
+        content = _safetensors(found, generator, _others(found.gan, half, with_discriminator))
+        with written_whole(folder / NAME) as path:
+            path.write_bytes(content)
+        return NAME
+    ending, write = GRAPHS[to]
+    with written_whole(folder / f"model{ending}") as path:
+        write(Sampler(generator, found.gan.prior), inputs_of(generator), path)
+    if with_discriminator:
+        with written_whole(folder / f"discriminator{ending}") as path:
+            write(Judge(discriminator), inputs_of(discriminator), path)
+    return f"model{ending}"
 
 
 def _refuse_other_files(folder: Path) -> None:
@@ -155,12 +173,12 @@ def _refuse_infinite(generator: nn.Module, half: bool) -> None:
             raise WeightsError(f"{name} of the averaged generator is not finite: {mend}.")
 
 
-def _others(gan: GAN, half: bool) -> dict[str, Tensor]:
-    """All weights of a model but those of the generator."""
+def _others(gan: GAN, half: bool, wanted: bool) -> dict[str, Tensor]:
+    """All weights of a model but those of the generator, where they are wanted."""
     return {
         name: weight.half() if half and weight.is_floating_point() else weight
         for name, weight in gan.state_dict().items()
-        if not name.startswith("generator")
+        if wanted and not name.startswith("generator")
     }
 
 

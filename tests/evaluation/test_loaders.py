@@ -13,7 +13,13 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.callbacks import ModelCheckpoint
 from tiny import distance, picture_gan, points_gan, quiet_trainer, weights
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, SubsetRandomSampler, TensorDataset
+from torch.utils.data import (
+    DataLoader,
+    DistributedSampler,
+    IterableDataset,
+    SubsetRandomSampler,
+    TensorDataset,
+)
 
 import lightning_gan
 from lightning_gan.callbacks import Evaluation
@@ -99,6 +105,19 @@ def test_the_reference_is_the_data_set_in_its_own_order_whatever_the_loader_draw
     chosen = DataLoader(data, 8, sampler=SubsetRandomSampler([3, 5]))
     assert len(LoaderData(generator, chosen).split("train").images) == 2
     assert len(LoaderData(generator, chosen).split("val").images) == 0
+
+
+def test_processes_read_the_same_samples_or_say_that_they_cannot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    generator, data = MLPGenerator(2, 0), TensorDataset(POINTS, torch.arange(64))
+    monkeypatch.setattr(loaders.processes, "is_distributed", lambda: True)
+    half = DataLoader(data, 8, sampler=DistributedSampler(data, 2, rank=1))
+    found = LoaderData(generator, half, NothingHeldOut(generator))
+    assert torch.equal(found.split("train").images, POINTS)
+    assert len(found.split("val").images) == 0
+    with pytest.raises(ConfigurationError, match="gives each process other samples: leave Eval"):
+        LoaderData(generator, DataLoader(Stream(), 8)).split("train")
 
 
 def test_no_more_is_read_than_fits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -280,6 +280,8 @@ def test_nothing_of_somebody_elses_is_overwritten(run: Path, tmp_path: Path) -> 
         export(run, tmp_path)
     with pytest.raises(ConfigurationError, match="is a file: give a new folder"):
         export(run, tmp_path / "README.md")
+    with pytest.raises(ConfigurationError, match=r"cannot be written .*: give another folder"):
+        export(run, tmp_path / "README.md" / "out")
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == "mine"
     export(export(run, tmp_path / "out"), tmp_path / "out", "torch")  # one of ours may be
     with pytest.raises(ConfigurationError, match="must be an identifier"):
