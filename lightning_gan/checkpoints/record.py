@@ -185,9 +185,9 @@ def check_finite(weights: Iterable[tuple[str, Tensor]], images: int) -> None:
     for name, value in weights:
         if not torch.isfinite(value).all():
             raise DivergenceError(
-                f"{name} is not finite after {images:,} images, so no checkpoint was written and the "
-                "last good one is kept: lower the learning rates or add a penalty, and go on from "
-                "it."
+                f"{name} is not finite after {images:,} images, so no checkpoint was written and "
+                "the last good one is kept: lower the learning rates or add a penalty, and go on "
+                "from it."
             )
 
 

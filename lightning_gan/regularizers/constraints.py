@@ -103,7 +103,8 @@ class OrthogonalRegularization(Penalty):
     .. math:: \lVert W W^\top \odot (\mathbf 1 - I)\rVert_F^2
 
     summed over all weights of two or more dimensions of the player, with convolutions as (out,
-    in * height * width) (Brock et al. 2019, Eq. 3). Embeddings are left out.
+    in * height * width) (Brock et al. 2019, Eq. 3). Embeddings are left out. The authors' PyTorch
+    code adds half of this term's gradient at the same factor.
 
     Args:
         weight: Factor, the paper's beta.

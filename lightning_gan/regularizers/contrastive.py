@@ -105,7 +105,8 @@ class DataToDataCrossEntropy(_Embedded):
               e^{[f_i^\top f_j - m_n]_+ / \tau}}, \quad m_n = 1 - m_p
 
     with f and v of unit length (Kang et al. 2021, Eq. 6, D2D-CE): of reals for the discriminator,
-    of fakes for the generator, over the batch of all processes.
+    of fakes for the generator, over the batch of all processes. StudioGAN, whose numbers are
+    quoted, subtracts the largest exponent of a row from the negatives alone, which is another term.
 
     Args:
         weight: Factor of the discriminator's term.

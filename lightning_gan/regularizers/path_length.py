@@ -20,7 +20,9 @@ class PathLength(Penalty):
 
     with the norm over the mean of the layers' styles, and a the running mean of the lengths (Karras
     et al. 2020, Eq. 4 and appendix B). a is of all processes, logged, and goes on with a
-    checkpoint. For generators with styles, such as `StyleGAN2Generator`.
+    checkpoint; it is a constant to the gradient, where the authors' code lets through what the
+    present lengths add to it (0.8 % of the gradient). For generators with styles, such as
+    `StyleGAN2Generator`.
 
     Args:
         weight: Factor; the authors take 2.
