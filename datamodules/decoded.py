@@ -31,6 +31,8 @@ CHUNK = 512
 """Pictures that are handed to the threads at a time."""
 THREADS = 8
 """How many decode at most."""
+PENDING = ""
+"""The reason why a picture that an interruption has left out is not in the file."""
 
 Mapped: TypeAlias = "np.memmap[tuple[int, ...], np.dtype[np.uint8]]"
 
@@ -56,13 +58,17 @@ class _Index:
     Args:
         file: Its name.
         rows: Keys of its pictures, in its order.
-        damaged: The reasons, by the key, of pictures that could not be decoded; the rows of those
-            that are among ``rows`` mean nothing.
+        damaged: The reasons, by the key, of pictures that are not decoded; the rows of those that
+            are among ``rows`` mean nothing.
     """
 
     file: str = ""
     rows: list[str] = field(default_factory=list)
     damaged: dict[str, str] = field(default_factory=dict)
+
+    def left_out(self, skip_damaged: bool) -> dict[str, str]:
+        """Those of the damaged pictures that are passed over, without a second try."""
+        return {key: why for key, why in self.damaged.items() if skip_damaged and why != PENDING}
 
 
 class DecodedPictures:
@@ -99,7 +105,7 @@ class DecodedPictures:
             skip_damaged: Whether those that are damaged are left out.
         """
         index, keys = self._index(), self._keys(found.pictures)
-        numbers = _order(keys, index.damaged if skip_damaged else {})
+        numbers = _order(keys, index.left_out(skip_damaged))
         rows = [keys[number] for number in numbers]
         if index.rows != rows or not index.damaged.keys().isdisjoint(rows):
             return None
@@ -109,7 +115,7 @@ class DecodedPictures:
         return None if images is None else Decoded(torch.from_numpy(images), numbers, damaged)
 
     def write(self, found: Found, skip_damaged: bool) -> dict[str, str]:
-        """Decodes what the file does not hold yet, and keeps it.
+        """Decodes what the file does not hold yet, and keeps it, also where it is interrupted.
 
         Returns:
             Paths of all pictures that cannot be decoded, with the reasons.
@@ -118,7 +124,7 @@ class DecodedPictures:
             OSError: If the file cannot be written.
         """
         keys = self._keys(found.pictures)
-        left_out: dict[str, str] = self._index().damaged if skip_damaged else {}
+        left_out = self._index().left_out(skip_damaged)
         while True:
             numbers = _order(keys, left_out)
             index = self._fill(found, numbers, keys)
@@ -141,6 +147,7 @@ class DecodedPictures:
         known = self._mapped(old)
         place = {} if known is None else {key: row for row, key in enumerate(old.rows)}
         missing = [r for r, key in enumerate(rows) if key not in place or key in old.damaged]
+        done, interruption = set(), None
         with self._target(index, in_place=known is not None and old.file == index.file) as images:
             if old.file != index.file and known is not None:
                 for row in set(range(len(rows))) - set(missing):
@@ -152,9 +159,17 @@ class DecodedPictures:
                     images[row] = decode(file, self.size, self.channels, self.levels)
                 except UnreadableError as error:
                     index.damaged[rows[row]] = str(error)
+                done.add(row)
 
-            _in_threads(fill, missing)
+            try:
+                _in_threads(fill, missing)
+            except KeyboardInterrupt as error:
+                interruption = error
+                index.damaged |= {rows[row]: PENDING for row in missing if row not in done}
             images.flush()
+        if interruption is not None:
+            self._keep(index)
+            raise interruption
         return index
 
     @contextmanager

@@ -1,5 +1,7 @@
 """A user's own pictures, in a folder or a zip file."""
 
+import math
+
 import torch
 
 from lightning_gan.basics.cache import VARIABLE
@@ -67,10 +69,13 @@ class ImageFolder(OwnData):
         follow_links: bool = False,
     ) -> None:
         super().__init__(root, batch_size, seed, flip, val_fraction, test_fraction, cache_dir)
-        self.size = (image_size, image_size) if isinstance(image_size, int) else image_size
+        sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+        if len(sides) != 2:
+            raise ConfigurationError(f"ImageFolder: image_size={[*sides]} must be one or two.")
+        self.size = (sides[0], sides[1])
         check_range(self, at_least(1), image_size=min(self.size))
         check_range(self, one_of(1, 3, 4), channels=channels)
-        if levels is not None and not levels[0] < levels[1]:
+        if levels is not None and not -math.inf < levels[0] < levels[1] < math.inf:
             raise ConfigurationError(f"ImageFolder: levels={[*levels]} must be black, then white.")
         self.image_size = self.size[0] if self.size[0] == self.size[1] else self.size
         self.channels = channels

@@ -238,7 +238,8 @@ def _middle(image: Image.Image, shape: float) -> Box:
     width = min(image.width, shape * image.height)
     height = min(image.height, image.width / shape)
     left, top = (image.width - width) / 2, (image.height - height) / 2
-    return left, top, left + width, top + height
+    # the sums may be rounded up
+    return left, top, min(left + width, image.width), min(top + height, image.height)
 
 
 def _values(image: Image.Image, channels: int) -> NDArray[np.uint8]:

@@ -227,6 +227,33 @@ def test_damaged_pictures_are_named_together_and_the_others_decoded_once(
     assert decoded == [torn[2]]
 
 
+@pytest.mark.parametrize("skip_damaged", [False, True])
+def test_what_was_decoded_before_an_interruption_is_kept(
+    root: Path, monkeypatch: pytest.MonkeyPatch, skip_damaged: bool
+) -> None:
+    decoded: list[Path] = []
+
+    def interrupted(file: Callable[[], Path], *rest: Any) -> NDArray[np.uint8]:
+        if len(decoded) == 12:
+            raise KeyboardInterrupt
+        decoded.append(file())
+        return decode_file(file, *rest)
+
+    data = ImageFolder(str(root), image_size=8, skip_damaged=skip_damaged)
+    with monkeypatch.context() as patch:
+        patch.setattr("lightning_gan.datamodules.decoded.THREADS", 1)
+        patch.setattr("lightning_gan.datamodules.decoded.decode", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            data.setup()
+    before = len(decoded)
+    decoded.append(root)  # so that none is the twelfth
+    monkeypatch.setattr("lightning_gan.datamodules.decoded.decode", interrupted)
+    levels = sorted(x for name in NAMES for x in data.split(name).images[:, 0, 0, 0].tolist())
+    assert levels == list(range(20))
+    assert before == 12
+    assert len(set(decoded)) == len(decoded) == 21
+
+
 def test_damaged_pictures_are_passed_over_with_a_count_where_asked(
     root: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -360,7 +387,9 @@ def test_too_few_pictures_for_three_splits_are_an_error(draw: Draw) -> None:
         ({"image_size": 0}, "image_size=0"),
         ({"image_size": (8, 0)}, "image_size=0"),
         ({"channels": 2}, "channels=2"),
+        ({"image_size": (8,)}, r"image_size=\[8\] must be one or two"),
         ({"levels": (1.0, 1.0)}, "levels"),
+        ({"levels": (0.0, float("inf"))}, "levels"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"val_fraction": -0.1}, "val_fraction=-0.1"),
         ({"val_fraction": 0.5, "test_fraction": 0.5}, "below 1 together"),
