@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from lightning_gan.augment import Augmentation
+from lightning_gan.distributed import processes
 from lightning_gan.distributed.batch_norm import share_batch_norm
 from lightning_gan.errors import ConfigurationError, UnstableWarning
 from lightning_gan.networks.base import Discriminator, Generator
@@ -20,6 +21,9 @@ from lightning_gan.networks.minibatch import MinibatchStd
 from lightning_gan.objectives import Objective
 from lightning_gan.regularizers import AuxiliaryTask, Constraint, Penalty, Regularizer
 from lightning_gan.training.latents import Prior
+
+BATCH_NORM = "Batch norm"
+"""What messages call it among what looks across the batch."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ class Composition:
         """
         _refuse(_data(self.generator, data))
         _refuse(_batch(self.discriminator, data, self.accumulate))
+        _refuse(_pieces(self, data))
         _refuse(_precision(precision, self.penalties))
 
 
@@ -288,6 +293,25 @@ def _batch(discriminator: Discriminator, data: object, accumulate: int) -> Itera
     yield f"{judges} so: set --data.batch_size to {near}."
 
 
+def _across(parts: Composition) -> list[str]:
+    """The names of what looks at a batch as a whole."""
+    found = [_name(part) for part in _everyone(parts) if part.looks_across]
+    normed = has_batch_norm(parts.discriminator) or has_batch_norm(parts.generator)
+    return [*found, BATCH_NORM] if normed else found
+
+
+def _pieces(parts: Composition, data: object) -> Iterator[str]:
+    """Pieces that several processes would not have together as one has them."""
+    size, pieces = getattr(data, "batch_size", None), parts.accumulate
+    if processes.world_size() == 1 or size is None or size % pieces == 0:
+        return
+    across = [name for name in _across(parts) if parts.sync_batch_norm or name != BATCH_NORM]
+    if across:
+        sees = f"{across[0]} looks across the batch, and {pieces} pieces of {size} samples on each"
+        near = -(-size // pieces) * pieces
+        yield f"{sees} process are not those of one process: set --data.batch_size to {near}."
+
+
 def _precision(precision: object, penalties: Sequence[Penalty]) -> Iterator[str]:
     """16-bit floating point under a penalty that does not survive it."""
     twice = [_name(part) for part in penalties if part.differentiates_twice]
@@ -316,9 +340,7 @@ def _unstable(parts: Composition) -> Iterator[str]:
         if part.anchors_logits and (objective.relative or objective.needs_lipschitz):
             holds = f"{_name(part)} holds logits in their places, which mean nothing to {name}"
             yield f"{holds}: take Hinge or NonSaturating."
-    across = [_name(part) for part in _everyone(parts) if part.looks_across]
-    normed = has_batch_norm(parts.discriminator) or has_batch_norm(parts.generator)
-    across += ["Batch norm"] if normed else []
+    across = _across(parts)
     if parts.accumulate > 1 and across:
         pieces = f"looks at a batch as a whole, and accumulate={parts.accumulate} shows it pieces"
         yield f"{across[0]} {pieces}; take accumulate=1 and more processes instead."

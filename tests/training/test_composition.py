@@ -25,7 +25,14 @@ from lightning_gan.networks import (
     StyleGAN2Discriminator,
     wrap,
 )
-from lightning_gan.objectives import BEGAN, NonSaturating, Objective, RelativisticPairing, TopK
+from lightning_gan.objectives import (
+    BEGAN,
+    NonSaturating,
+    Objective,
+    RelativisticAverage,
+    RelativisticPairing,
+    TopK,
+)
 from lightning_gan.regularizers import (
     R1,
     AuxiliaryTask,
@@ -36,6 +43,7 @@ from lightning_gan.regularizers import (
     SpectralNormalization,
     WeightClipping,
 )
+from lightning_gan.training import composition as composition_module
 from lightning_gan.training.latents import CodePrior, UniformPrior
 
 Parts = dict[str, Any]
@@ -540,3 +548,21 @@ def test_sixteen_bits_are_refused_under_a_penalty_that_differentiates_twice(prec
     if found:
         assert found.startswith("MyPenalty does not survive 16-bit floating point")
     assert refused(precision=precision, regularizers=[MyPenalty(), Clipping()]) == ""
+
+
+def test_pieces_of_processes_that_one_would_not_have_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    generator = MLPGenerator(2, 0, width=4, batch_norm=True)
+    data = SimpleNamespace(batch_size=5)
+    parts: dict[str, Any] = {"generator": generator, "accumulate": 2, "sync_batch_norm": True}
+    assert refused(data, **parts) == ""
+    monkeypatch.setattr(composition_module.processes, "world_size", lambda: 2)
+    words = "Batch norm looks across the batch, and 2 pieces of 5 samples on each process are not"
+    assert refused(data, **parts).startswith(words)
+    assert refused(data, **parts).endswith("set --data.batch_size to 6.")
+    assert refused(SimpleNamespace(batch_size=6), **parts) == ""
+    assert refused(data, accumulate=2) == ""
+    assert refused(data, **(parts | {"sync_batch_norm": False})) == ""  # each has its own anyway
+    looking = {"objective": RelativisticAverage(), "accumulate": 2}
+    assert refused(data, **looking).startswith("RelativisticAverage looks across the batch")
