@@ -88,6 +88,6 @@ def test_other_commands_read_the_safetensors_form(
     assert 'license: "apache-2.0"' in Path("digits/README.md").read_text(encoding="utf-8")
     predict, fit = [c for c in COMMANDS if c[0] != "export"]
     assert main(predict) == 0
-    assert len([*Path("samples").glob("0*.png")]) == 16
+    assert len([*Path("digits/predict").glob("*/0*.png")]) == 16
     with pytest.warns(UserWarning, match="holds no discriminator, which starts anew"):
         assert main([*fit, *SHORT.split()]) == 0, capsys.readouterr().err
