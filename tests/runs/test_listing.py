@@ -191,7 +191,8 @@ def test_what_tells_runs_of_a_recipe_apart_comes_first(tmp_path: Path) -> None:
     for seed, objective in enumerate(("Hinge", "Minimax")):
         differs = {"data": "Digits", "model.generator.width": 16, "model.objective": objective}
         write_run(tmp_path / f"version_{seed}", record(seed, differs=differs))
-    write_run(tmp_path / "other", record(2, recipe="other", differs={"data": "Ring"}))
+    other = record(2, recipe="other", name="other seed=2", differs={"data": "Ring"})
+    write_run(tmp_path / "other", other)
     found, _ = find_runs([tmp_path])
     (column,) = [column for column in columns_of(found) if column.title == "differs"]
     assert sorted(column.cells) == [
