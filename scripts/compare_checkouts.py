@@ -111,6 +111,10 @@ NOT_COMPARED = [
     NotCompared(r"eval/seconds$", "a duration"),
     NotCompared(r"progress/images_per_second$", "a speed"),
     NotCompared(r"\.jsonl?:(line \d+/)?run/date$", "a date"),
+    NotCompared(
+        r"(run/|run\.json:)id$|run\.json:(updated|segments/\d+/(started|ended))$",
+        "the name that a run draws for itself, and its times",
+    ),
     NotCompared(r"\.jsonl?:.*versions/lightning_gan$", "the version of the library"),
     NotCompared(r"^compare_\d+\.txt:[^/]+$", "titles, and what each is, with dates"),
     NotCompared(r"hparams\.yaml:", "the model's arguments, which BEFORE did not hand to loggers"),

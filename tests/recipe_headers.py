@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from lightning_gan.recipes import recipe_file
+
+RESULTS = Path(__file__).parents[1] / "docs" / "results.md"
 
 NUMBER = r"(\d[\d,]*(?:\.\d+)?(?:e-?\d+)?)"
 WORDS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "ten": 10, "nine": 9}
@@ -381,3 +384,20 @@ def faults(recipe: Recipe) -> Iterator[str]:
     for left in re.finditer(r"(?<![\w.-])\d[\w.,-]*", text):
         around = text[max(left.start() - 40, 0) : left.end() + 20]
         yield f"nothing in tests/recipe_headers.py explains {left.group()!r} in {around!r}"
+
+
+def recorded() -> set[str]:
+    """Recipes with a row of their own, as they are, in docs/results.md."""
+    rows = RESULTS.read_text(encoding="utf-8").splitlines()
+    firsts = [row.split("|")[1].strip() for row in rows if row.startswith("| `")]
+    return {
+        match[1]
+        for first in firsts
+        if (match := re.fullmatch(r"`(\w+)`(, at the same time.*)?", first))
+    }
+
+
+def has_run(name: str) -> bool:
+    """Whether a recipe has a row, or is one of a row with an option."""
+    same = "docs/results.md has a run with this loss" in Recipe.of(name).header
+    return same or name in recorded()

@@ -5,17 +5,15 @@ from __future__ import annotations
 import copy
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from recipe_headers import Recipe, agrees, faults
+from recipe_headers import Recipe, agrees, faults, has_run, recorded
 
 from lightning_gan.recipes import recipe_names
 
 NAMES = recipe_names()
 for_every_recipe = pytest.mark.parametrize("name", NAMES)
-RESULTS = Path(__file__).parents[2] / "docs" / "results.md"
 
 
 # ------------------------------------------------------------------------------------- numbers
@@ -116,35 +114,9 @@ def test_a_recipe_on_the_networks_of_another_has_them(name: str) -> None:
 # ---------------------------------------------------------------------------------------- runs
 
 
-def recorded() -> set[str]:
-    """Recipes with a row of their own, as they are, in docs/results.md."""
-    rows = RESULTS.read_text(encoding="utf-8").splitlines()
-    firsts = [row.split("|")[1].strip() for row in rows if row.startswith("| `")]
-    return {
-        match[1]
-        for first in firsts
-        if (match := re.fullmatch(r"`(\w+)`(, at the same time.*)?", first))
-    }
-
-
-def has_run(name: str) -> bool:
-    """Whether a recipe has a row, or is one of a row with an option."""
-    same = "docs/results.md has a run with this loss" in Recipe.of(name).header
-    return same or name in recorded()
-
-
 @for_every_recipe
 def test_a_recipe_says_so_where_it_has_never_been_run_in_full(name: str) -> None:
     assert ("no full run yet" in Recipe.of(name).header.lower()) != has_run(name)
-
-
-def test_the_readme_counts_recipes_and_full_runs() -> None:
-    text = (RESULTS.parents[1] / "README.md").read_text(encoding="utf-8")
-    counts = re.search(
-        r"(\d+) recipes from \d+ papers, of which (\d+) have been run in\s+full", text
-    )
-    assert counts
-    assert counts.groups() == (str(len(NAMES)), str(sum(map(has_run, NAMES))))
 
 
 def test_there_are_recorded_runs_and_others() -> None:
