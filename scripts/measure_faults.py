@@ -306,11 +306,11 @@ def table(path: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def put(text: str, into: Path) -> None:
+def put(text: str, into: Path, marks: tuple[str, str] = MARKS) -> None:
     """Puts the table between its marks in a document."""
-    before, _, rest = into.read_text(encoding="utf-8").partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    whole = f"{before}{MARKS[0]}\n\n{text}\n{MARKS[1]}{after}"
+    before, _, rest = into.read_text(encoding="utf-8").partition(marks[0])
+    _, _, after = rest.partition(marks[1])
+    whole = f"{before}{marks[0]}\n\n{text}\n{marks[1]}{after}"
     into.write_text(whole, encoding="utf-8")
 
 

@@ -274,7 +274,8 @@ class FrechetResult(NamedTuple):
     Args:
         extractor: Name of the extractor; distances of others do not compare.
         value: The distance.
-        floor: What a perfect generator would score with as many samples.
+        floor: What a perfect generator would score with as many independent samples. One that
+            keeps the shares of the classes exactly scores less, and copies nothing.
     """
 
     extractor: str
@@ -296,7 +297,8 @@ class FrechetDistance(SampleMetric):
     """The Frechet distance of generated images to the reals, with what chance alone would give.
 
     ``compute`` gives a :class:`FrechetResult`, logged as ``fid/<e>``, ``fid/<e>_floor`` (what a
-    perfect generator would score with as many samples) and ``fid/<e>_debiased`` (their difference).
+    perfect generator would score with as many independent samples) and ``fid/<e>_debiased`` (their
+    difference).
     Values of different extractors or of different numbers of samples do not compare.
 
     Images that are not finite are left out, and the value is NaN where they are more than one in

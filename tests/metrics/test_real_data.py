@@ -94,7 +94,7 @@ def test_cifar10_cnn_reads_the_test_set() -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "expected"),
     [
-        (MNIST, "mnist_cnn", 0.038),
+        (MNIST, "mnist_cnn", 0.022),
         pytest.param(CIFAR10, "cifar10_cnn", 0.122, marks=pytest.mark.slow),
     ],
 )
@@ -110,7 +110,26 @@ def test_unseen_images_score_what_the_documentation_says(
     reference = ReferenceStatistics.load_or_build(reals, extractor, data_name=data.name)
     found = distance(extractor, reference, from_uint8(data.split("test").images))
     assert found[f"fid/{name}"] == pytest.approx(expected, abs=2e-3)
-    assert found[f"fid/{name}_floor"] < 0.5 * expected
+    assert found[f"fid/{name}_floor"] < 0.7 * expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("deviation", "expected"), [(0.5, 0.27), (1.0, 2.40)])
+def test_photographs_cost_what_the_documentation_says_when_they_are_blurred(
+    deviation: float, expected: float
+) -> None:
+    functional = pytest.importorskip("torchvision.transforms.functional")
+    data = CIFAR10(str(DATA), download=False)
+    try:
+        data.setup()
+    except DataError as error:
+        pytest.skip(str(error))
+    extractor, reals = get_extractor("cifar10_cnn"), data.split("train").images
+    reference = ReferenceStatistics.load_or_build(reals, extractor, data_name=data.name)
+    images = from_uint8(data.split("test").images[:3000])
+    blurred = functional.gaussian_blur(images, [13, 13], [deviation, deviation]).clamp(-1, 1)
+    found = distance(extractor, reference, blurred)["fid/cifar10_cnn"]
+    assert found == pytest.approx(expected, abs=0.02)
 
 
 def test_faults_cost_in_the_order_of_the_reference_table(
@@ -136,13 +155,13 @@ def test_faults_cost_in_the_order_of_the_reference_table(
 
 # fid/mnist_cnn of 10000 test images (or those left) against the 60000 for training
 TABLE = {
-    "test": 0.0377,
-    "noise 0.1": 0.0590,
-    "half of the 8s": 0.297,
-    "noise 0.3": 0.992,
-    "no 8": 1.764,
-    "no 5 to 9": 11.11,
-    "only 1": 46.94,
+    "test": 0.0217,
+    "noise 0.1": 0.0322,
+    "half of the 8s": 0.324,
+    "noise 0.3": 0.417,
+    "no 8": 2.185,
+    "no 5 to 9": 14.11,
+    "only 1": 55.72,
 }
 
 

@@ -22,8 +22,8 @@ WEIGHTS_FOLDER = Path(__file__).resolve().parents[1] / "weights"
 
 # SHA-256 of the bundled files, as scripts/train_extractors.py prints it.
 WEIGHTS = {
-    "digits_cnn": "a8acec5c6b7d1e2d3fea00abd52eb38dfe7e105aadae786b988033e411f5b530",
-    "mnist_cnn": "59a690551fd203324c783382c4c14ad40a55d30cb62bd294c952897c2363477f",
+    "digits_cnn": "398cf777b48b0c2feaea9599e940f646f74562a8b721b46d078e1c2d2323d116",
+    "mnist_cnn": "9adb37468e4a72ed903f791ed8b5ad790d695d0a773750fbed69decbc57ec671",
     "cifar10_cnn": "cdbe6fc705a0d4606019af2f8dac35cb1428fbf80701bcdee0e73825637e88bc",
 }
 

@@ -17,6 +17,11 @@ def conv(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Sequen
     )
 
 
+def halved() -> nn.Sequential:
+    """Half the size after a binomial blur, so that a shift moves features little (Zhang 2019)."""
+    return nn.Sequential(nn.AvgPool2d(2, 1, padding=1), nn.AvgPool2d(2))
+
+
 class BoundedClassifier(nn.Module):
     """A convolutional trunk, a bounded feature layer, and a linear head.
 
@@ -63,9 +68,11 @@ class DigitNetwork(BoundedClassifier):
         trunk = nn.Sequential(
             conv(1, 24, size=5, stride=2),
             conv(24, 48),
-            conv(48, 64, stride=2),
+            halved(),
+            conv(48, 64),
             conv(64, 64),
-            conv(64, 48, stride=2),
+            halved(),
+            conv(64, 48),
         )
         super().__init__(trunk, width=48 * 4 * 4, num_features=64, num_classes=num_classes)
 
