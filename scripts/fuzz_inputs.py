@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+import checkout  # noqa: F401 - finds the package
 import numpy as np
 import torch
 import yaml
