@@ -77,6 +77,11 @@ class EquilibriumStopping(GANCallback):
                 "among the callbacks: add lightning_gan.callbacks.Balance()."
             )
 
+    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:
+        """Ends a training that goes on from where the equilibrium had ended it."""
+        if self.stop and self.streak >= self.patience:
+            trainer.should_stop = True
+
     def on_validation_end(self, trainer: Trainer, gan: GAN) -> None:
         """Judges the validation; says so, and stops, where the equilibrium is reached."""
         if not is_fitting(trainer):

@@ -159,6 +159,17 @@ def test_the_training_ends_where_that_is_asked_for_and_its_end_is_saved(
     assert saved["callbacks"]["EquilibriumStopping"] == {"streak": 3}
 
 
+@pytest.mark.parametrize(("patience", "batches"), [(3, 12), (4, 16)])
+def test_a_training_that_has_ended_there_ends_at_once_unless_more_patience_is_asked_for(
+    patience: int, batches: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    streaks(spots_gan(rate=1e-5), tmp_path, 40, Measure(), LastCheckpoint(), patience=3, stop=True)
+    gan, judge = spots_gan(rate=1e-5), EquilibriumStopping(patience=patience, stop=True)
+    train(gan, 40, [judge, Balance(), Measure()], tmp_path, ckpt_path=path)
+    assert (judge.streak, gan.progress.batches) == (patience, batches)
+
+
 def test_one_decided_validation_begins_the_streak_anew(tmp_path: Path) -> None:
     off, calm = (
         Measured(200, neighbours=NeighboursResult("identity", nn1_real=share, nn1_fake=share))
