@@ -179,6 +179,10 @@ def _parsed(kind: type, flag: str, value: str, options: Sequence[str]) -> Namesp
     Raises:
         ConfigurationError: If an option is wrong.
     """
+    for option, following in zip(options, [*options[1:], "--"], strict=True):
+        alone = option.startswith("--") and "=" not in option and following.startswith("--")
+        if alone and not option.endswith(".help"):
+            raise ConfigurationError(f"{option} needs a value.")
     parser, place = Parser(), flag.removeprefix("--")
     parser.add_subclass_arguments(kind, place, skip={"params"})  # which optimizers get later
     part: Namespace = parser.parse_args([f"{flag}={value}", *options])[place]
