@@ -265,7 +265,7 @@ def test_the_command_takes_a_run_and_other_commands_take_what_it_wrote(
         "export/model.safetensors",
     ]
     assert main(["predict", "--ckpt_path", "export", "--n", "4"]) == 0
-    assert "4 samples of 64 images' training" in capsys.readouterr().out
+    assert "4 samples, after 64 images" in capsys.readouterr().out
     assert main(["export", "export", "--to", "torch", "--output", "graph"]) == 0
     assert "graph/model.pt2" in capsys.readouterr().out
     assert main(["export", str(run), "--to", "jpeg"]) == 2
