@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 
 from lightning_gan.callbacks.base import GANCallback
 from lightning_gan.callbacks.measurements import measurements
+from lightning_gan.errors import at_least, check_range
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.balance import BalanceResult
 
@@ -108,10 +109,14 @@ class ImagesBar(GANCallback, ProgressBar):
 
     Args:
         refresh: Seconds between two updates of the bar.
+
+    Raises:
+        ConfigurationError: If ``refresh`` is negative or NaN.
     """
 
     def __init__(self, refresh: float = 0.5) -> None:
         super().__init__()
+        check_range(self, at_least(0), refresh=refresh)
         self.refresh = refresh
         self._progress: Progress | None = None
         self._enabled = True
