@@ -44,10 +44,10 @@ SAID = {"--seed_everything": "a whole number"}
 REQUIRED = "the following arguments are required: "
 UNKNOWN = "unrecognized arguments: "
 NOT_ACCEPTED = re.compile(r"Option '([^']*)' is not accepted")
-REFUSED = re.compile(r"Expected (?:a dot import path string: |.*?Got value: )(.*)", re.DOTALL)
+REFUSED = re.compile(r"Expected (?:a dot import path string:|.*?Got value:) ?(.*)", re.DOTALL)
 NESTED = re.compile(r"NestedArg\(key='([^']*)', val='?(.*?)'?\)")
 NO_VALUE = re.compile(r"argument (\S+): expected .*argument.*")
-NO_CLASS = re.compile(r".*[Dd]oes not correspond to a subclass of .*?Got value: (.*)", re.DOTALL)
+NO_CLASS = re.compile(r".*[Dd]oes not correspond to a subclass of .*?Got value: ?(.*)", re.DOTALL)
 CLOSE = 0.75
 """How alike, of 1, names must be that are of other parts than what was written."""
 DEPTH = 3
