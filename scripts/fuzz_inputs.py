@@ -522,7 +522,7 @@ def pictures(order: random.Random) -> Input:
         [(4, 1, 28, 28), (4, 3, 28, 28), (4, 28, 28), (0, 1, 28, 28), (4, 1, 9, 9)]
     )
     images = torch.rand(shape) * 2 - 1
-    change = order.choice(["nothing", "to 255", "uint8", "nan", "inf", "double", "half", "sparse"])
+    change = order.choice(["nothing", "to 255", "uint8", "nan", "inf", "double", "half", "long"])
     known: dict[str, Callable[[], Tensor]] = {
         "nothing": lambda: images,
         "to 255": lambda: (images + 1) * 127.5,
@@ -531,7 +531,7 @@ def pictures(order: random.Random) -> Input:
         "inf": lambda: images / 0,
         "double": images.double,
         "half": images.half,
-        "sparse": images.to_sparse,
+        "long": images.long,
     }
     given = known[change]()
     right = shape == (4, 1, 28, 28)
