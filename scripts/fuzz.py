@@ -6,6 +6,8 @@ than 2 GB of memory, and every file that lay there before still there.
     python scripts/fuzz.py --inputs 1000 --seed 0 --table docs/fuzz.md
     python scripts/fuzz.py --inputs 1 --seed 417 --show     # one of them again
 
+With ``--record FILE`` it goes on where it was stopped, and several calls can share the seeds.
+
 What is tried is drawn from the seed by fuzz_inputs.py. To be quick, one parent imports everything
 once and forks; every twentieth command line runs as a process of its own.
 """
@@ -214,6 +216,13 @@ def build(folder: Path) -> None:
             raise SystemExit(f"fuzz: the world could not be built: {line}")
 
 
+def recorded(path: Path | None) -> list[Answer]:
+    """The answers of earlier calls."""
+    if path is None or not path.is_file():
+        return []
+    return [Answer(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 def report(answers: list[Answer], words: list[str], seconds: float) -> str:
     """The table, with what it was made with."""
     lines = [
@@ -254,24 +263,32 @@ def main(words: list[str]) -> int:
     parser.add_argument(
         "--table", type=Path, help="File to write the table to, besides showing it."
     )
+    parser.add_argument(
+        "--record", type=Path, help="File of a line for each input; what stands there is not tried."
+    )
     parser.add_argument("--folder", help="Where the inputs are written and kept.")
     parser.add_argument("--show", action="store_true", help="Show what the program says to each.")
     parser.add_argument("--kind", help="Only the inputs of this kind.")
     arguments = parser.parse_args(words)
     torch.set_num_threads(1)
     began = time.monotonic()
-    answers = []
+    seeds = range(arguments.seed, arguments.seed + arguments.inputs)
+    answers = [answer for answer in recorded(arguments.record) if answer.seed in seeds]
+    known = {answer.seed for answer in answers}
+    chosen = [seed for seed in seeds if arguments.kind in (None, kind_of(seed))]
+    chosen = [seed for seed in chosen if seed not in known]
     with scratch(arguments.folder) as folder:
         world = folder / "world"
-        if not world.is_dir():
+        if chosen and not world.is_dir():
             build(world)
-        seeds = range(arguments.seed, arguments.seed + arguments.inputs)
-        chosen = [seed for seed in seeds if arguments.kind in (None, kind_of(seed))]
         for seed in tqdm(chosen, desc="fuzz", unit="input", disable=len(chosen) == 1):
             place = folder / f"input_{seed}"
             shutil.rmtree(place, ignore_errors=True)
             answer = give(seed, world, place)
             answers.append(answer)
+            if arguments.record:
+                with arguments.record.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(answer._asdict()) + "\n")
             if arguments.show:
                 sys.stdout.write(f"{answer}\n{(place / SAID).read_text('utf-8', 'replace')}\n")
             if answer.fault:
