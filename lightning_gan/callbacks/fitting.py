@@ -97,7 +97,14 @@ def default_callbacks(
         bar: Whether there is a progress bar.
         checkpoints: Whether checkpoints are written.
         validating: Whether there are validations.
+
+    Raises:
+        ConfigurationError: If two of those that were asked for would save their states as one.
     """
+    saved = [each.state_key for each in asked if type(each).state_dict is not Callback.state_dict]
+    for key in saved:
+        if saved.count(key) > 1:
+            raise ConfigurationError(f"There are {saved.count(key)} callbacks {key}: give one.")
     usual: list[Callback] = [Balance(), EquilibriumStopping(), CollapseGuard(), StopOnDivergence()]
     usual += [Evaluation()] if data is not None else []
     usual += [SampleGrid()] if fitting else []

@@ -10,7 +10,7 @@ from tiny import Points, points_gan
 from torch.utils.data import DataLoader, TensorDataset
 
 import lightning_gan
-from lightning_gan.callbacks import Balance, Evaluation, default_callbacks, recorder
+from lightning_gan.callbacks import Balance, CollapseGuard, Evaluation, default_callbacks, recorder
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.runs.record import RunRecord
 
@@ -103,3 +103,15 @@ def test_curves_that_cannot_be_drawn_cost_no_run(
     said = capsys.readouterr().out
     assert "Trained on 64 images" in said
     assert "Curves" not in said
+
+
+def test_two_callbacks_that_would_save_their_states_as_one_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="There are 2 callbacks CollapseGuard: give one"):
+        default_callbacks(None, [CollapseGuard(), CollapseGuard(margin=0.3)])
+    guard = CollapseGuard()
+    assert (
+        default_callbacks(
+            None, [guard, ModelCheckpoint(monitor="a"), ModelCheckpoint(monitor="b")]
+        )[0]
+        is guard
+    )
