@@ -230,6 +230,8 @@ def function_option(order: random.Random) -> Input:
 def _with_option(name: str, order: random.Random) -> Input:
     actions = [a for a in parsers()[name]._actions if a.option_strings and a.dest not in SKIPPED]
     arguments = shlex.split(COMMANDS[name])
+    if name in TRAINER_COMMANDS:  # or without fast_dev_run it would train in earnest
+        arguments += ["--trainer.max_time", "00:00:00:20"]
     if order.random() < 0.2:
         flag = f"--{misspelt(order.choice(actions).dest, order)}"
         known = {known for action in actions for known in action.option_strings}
