@@ -1,5 +1,6 @@
 """The errors that a user can mend, and the check that numbers lie in their range."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -68,6 +69,9 @@ def one_of(*numbers: float) -> Bound:
     return Bound(" or ".join(f"{number:g}" for number in numbers), numbers.__contains__)
 
 
+LARGEST = 3.4e38
+"""What numbers of 32 bits hold, in which networks compute."""
+
 Number = float | Callable[[int], float] | None
 """An argument that may be a number: a curve of numbers instead, or left out."""
 
@@ -89,6 +93,10 @@ def check_range(part: object, /, *bounds: Bound, **numbers: Number) -> None:
     for name, number in numbers.items():
         if number is None or callable(number):
             continue
+        if LARGEST < abs(number) < math.inf and isinstance(number, float):
+            raise ConfigurationError(
+                f"{name_of(part)}: {name}={number} is larger than any number of 32 bits."
+            )
         if not all(bound.holds(number) for bound in bounds):
             words = " and ".join(bound.words for bound in bounds)
             raise ConfigurationError(f"{name_of(part)}: {name}={number} must be {words}.")

@@ -53,3 +53,10 @@ def test_others_are_refused_by_class_and_name(
         check_range(Some(), *bounds, share=number)
     with pytest.raises(ConfigurationError, match=rf"^widen: {words}\.$"):
         check_range("widen", *bounds, share=number)
+
+
+@pytest.mark.parametrize("number", [1e39, -1e300])
+def test_numbers_that_32_bits_do_not_hold_are_refused(number: float) -> None:
+    with pytest.raises(ConfigurationError, match=r"Some: share=.* is larger than any number of 32"):
+        check_range(Some(), at_least(-math.inf), share=number)
+    check_range(Some(), at_least(0), share=math.inf, images=10**40)
