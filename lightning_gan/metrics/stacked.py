@@ -159,12 +159,12 @@ class StackedCoverage(CoverageMetric):
             stacked = reader.stacked
         else:
             reader = StackedExtractor(classifier, stacked, padding)
-        if len(shares) != classifier.num_classes:
+        digits = shares_of(torch.as_tensor(shares).reshape(-1), "each digit")
+        if len(digits) != classifier.num_classes:
             raise ConfigurationError(
                 f"The classifier {classifier.name!r} knows {classifier.num_classes} classes but "
-                f"{len(shares)} shares are given: take a classifier of what {data_name!r} stacks."
+                f"{len(digits)} shares are given: take a classifier of what {data_name!r} stacks."
             )
-        digits = shares_of(shares, "each digit")
         self.prior = digits
         for _ in range(stacked - 1):
             self.prior = torch.outer(self.prior, digits).flatten()
