@@ -343,7 +343,7 @@ def archive(order: random.Random) -> Input:
     """A zip file or an array as data, whole or torn."""
     numbers = np.random.default_rng(order.randrange(2**32))
     kinds = [np.uint8, np.float32, np.float64, np.int64, np.bool_, np.complex64, np.float16]
-    shape = order.choice([(8, 16, 16), (8, 1, 16, 16), (8, 16, 16, 3), (8,), (), (0, 3, 8, 8)])
+    shape = order.choice([(40, 16, 16), (40, 3, 16, 16), (40, 2), (8,), (), (0, 3, 8, 8)])
     array = numbers.integers(0, 256, shape).astype(order.choice(kinds))
     buffer, ending = io.BytesIO(), order.choice(["npy", "npz", "pt", "zip"])
     if ending == "npy":
@@ -356,17 +356,20 @@ def archive(order: random.Random) -> Input:
         with zipfile.ZipFile(buffer, "w") as packed:
             for path in Path("pictures").rglob("*.png"):
                 packed.write(path)
-            packed.writestr("dataset.json", json.dumps({"labels": order.choice(JUNK)}))
+            if order.random() < 0.5:
+                packed.writestr("dataset.json", json.dumps({"labels": order.choice(JUNK)}))
     tried, content = f"{array.dtype}{list(shape)}", buffer.getvalue()
     if order.random() < 0.5:
         torn, content = broken(content, order)
         tried += f" {torn}"
     name = f"own.{ending}"
     Path(name).write_bytes(content)
-    kind = order.choice(["ImageFolder", "Arrays"])
-    option = "root" if kind == "ImageFolder" else order.choice(["path", "images"])
+    kind = "ImageFolder --data.image_size 16" if ending == "zip" else "ArrayFile"
+    low = order.choice(["[0, 255]", "[-1, 1]", "[1, 0]", "null"])
     arguments = shlex.split(f"fit --data {kind} {QUICK} --trainer.fast_dev_run true")
-    return _line([*arguments, f"--data.{option}={name}"], f"{kind} of {name} {tried}", False)
+    if ending != "zip":
+        arguments += [f"--data.value_range={low}", "--data.batch_size=2"]
+    return _line([*arguments, f"--data.root={name}"], f"{name} {tried} in {low}", False)
 
 
 def _any_file(order: random.Random) -> tuple[str, Path]:
