@@ -223,8 +223,9 @@ def recorded(path: Path | None) -> list[Answer]:
     return [Answer(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def report(answers: list[Answer], words: list[str], seconds: float) -> str:
+def report(answers: list[Answer], words: list[str]) -> str:
     """The table, with what it was made with."""
+    seconds = sum(answer.seconds for answer in answers)
     lines = [
         "# Inputs that are wrong",
         "",
@@ -271,7 +272,6 @@ def main(words: list[str]) -> int:
     parser.add_argument("--kind", help="Only the inputs of this kind.")
     arguments = parser.parse_args(words)
     torch.set_num_threads(1)
-    began = time.monotonic()
     seeds = range(arguments.seed, arguments.seed + arguments.inputs)
     answers = [answer for answer in recorded(arguments.record) if answer.seed in seeds]
     known = {answer.seed for answer in answers}
@@ -295,7 +295,7 @@ def main(words: list[str]) -> int:
                 tqdm.write(row(answer), file=sys.stdout)
             if not arguments.folder or not answer.fault:
                 shutil.rmtree(place, ignore_errors=True)
-    text = report(answers, words, time.monotonic() - began)
+    text = report(answers, words)
     if arguments.table:
         arguments.table.write_text(text, encoding="utf-8")
     sys.stdout.write(text)
