@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from lightning_gan.basics.randomness import RandomStream, Seeds, Shard
 from lightning_gan.checkpoints.parts import MakeOptimizer
-from lightning_gan.errors import at_least, at_most, check_range
+from lightning_gan.errors import at_least, check_range
 from lightning_gan.networks.base import Discriminate, DiscriminatorOutput
 from lightning_gan.regularizers import Constraint, LatentMove, Penalty
 from lightning_gan.training.composition import Composition
@@ -67,7 +67,7 @@ class Player:
         optimizer = make([weight for weight in self.weights.parameters() if weight.requires_grad])
         correct_for_laziness(optimizer, max((t.penalty.every for t in self.terms), default=1))
         for group in optimizer.param_groups:
-            check_range(optimizer, at_least(0), at_most(1e6), lr=group["lr"])
+            check_range(optimizer, at_least(0), lr=group["lr"])
             group["initial_lr"] = group["lr"]  # what a curve of the learning rate multiplies
         return optimizer
 
