@@ -11,7 +11,6 @@ weights; what is there is not made again.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import time
@@ -21,7 +20,7 @@ from typing import Any, NamedTuple
 
 import checkout  # noqa: F401 - finds the package
 import torch
-from measure_faults import put
+from measure_faults import command_line
 from provenance import provenance
 from torch import Tensor
 from torch.nn.functional import pad
@@ -225,26 +224,5 @@ def complaints(values: dict[str, float]) -> Iterator[str]:
         yield f"a shift by a pixel costs {values['shift 1']}, a blur of one {values['blur 1']}"
 
 
-def main() -> None:
-    """Runs or shows."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(dest="command", required=True)
-    running = commands.add_parser("run", help="make the results that are not there yet")
-    running.add_argument("--root", type=Path, default=Path("data"), help="where MNIST lies")
-    running.add_argument("--threads", type=int, default=1, help="threads of torch")
-    showing = commands.add_parser("table", help="print the table of the results")
-    showing.add_argument("--into", type=Path, help="a document to put the table into")
-    for command in (running, showing):
-        command.add_argument("--results", type=Path, default=RESULTS)
-    arguments = parser.parse_args()
-    if arguments.command == "run":
-        torch.set_num_threads(arguments.threads)
-        run(arguments.root, arguments.results)
-    elif arguments.into:
-        put(table(arguments.results), arguments.into, MARKS)
-    else:
-        print(table(arguments.results), end="")
-
-
 if __name__ == "__main__":
-    main()
+    command_line(__doc__.splitlines()[0], run, table, RESULTS, MARKS)

@@ -306,7 +306,7 @@ def table(path: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def put(text: str, into: Path, marks: tuple[str, str] = MARKS) -> None:
+def put(text: str, into: Path, marks: tuple[str, str]) -> None:
     """Puts the table between its marks in a document."""
     before, _, rest = into.read_text(encoding="utf-8").partition(marks[0])
     _, _, after = rest.partition(marks[1])
@@ -314,9 +314,23 @@ def put(text: str, into: Path, marks: tuple[str, str] = MARKS) -> None:
     into.write_text(whole, encoding="utf-8")
 
 
-def main() -> None:
-    """Runs or shows."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def command_line(
+    description: str,
+    run: Callable[[Path, Path], None],
+    table: Callable[[Path], str],
+    default: Path,
+    marks: tuple[str, str],
+) -> None:
+    """The commands ``run`` and ``table`` of a script that measures.
+
+    Args:
+        description: What it does.
+        run: Makes, of the data in a folder, the results in a file that are not there yet.
+        table: The table of the results in a file.
+        default: Where these lie.
+        marks: Between which a document has the table.
+    """
+    parser = argparse.ArgumentParser(description=description)
     commands = parser.add_subparsers(dest="command", required=True)
     running = commands.add_parser("run", help="make the results that are not there yet")
     running.add_argument("--root", type=Path, default=Path("data"), help="where MNIST lies")
@@ -324,16 +338,16 @@ def main() -> None:
     showing = commands.add_parser("table", help="print the table of the results")
     showing.add_argument("--into", type=Path, help="a document to put the table into")
     for command in (running, showing):
-        command.add_argument("--results", type=Path, default=RESULTS)
+        command.add_argument("--results", type=Path, default=default)
     arguments = parser.parse_args()
     if arguments.command == "run":
         torch.set_num_threads(arguments.threads)
-        run_all(arguments.root, arguments.results)
+        run(arguments.root, arguments.results)
     elif arguments.into:
-        put(table(arguments.results), arguments.into)
+        put(table(arguments.results), arguments.into, marks)
     else:
         print(table(arguments.results), end="")
 
 
 if __name__ == "__main__":
-    main()
+    command_line(__doc__.splitlines()[0], run_all, table, RESULTS, MARKS)

@@ -103,7 +103,7 @@ def test_the_table_is_put_between_its_marks(tmp_path: Path) -> None:
     into = tmp_path / "metrics.md"
     into.write_text(f"before\n{MARKS[0]}\nold\n{MARKS[1]}\nafter\n", encoding="utf-8")
     for text in ("| new |\n", "| newer |\n"):
-        put(text, into)
+        put(text, into, MARKS)
     found = into.read_text(encoding="utf-8")
     assert found == f"before\n{MARKS[0]}\n\n| newer |\n\n{MARKS[1]}\nafter\n"
 
