@@ -36,7 +36,7 @@ from typing import NamedTuple
 
 import checkout  # noqa: F401 - finds the package
 import torch
-from fuzz_inputs import FIRST, KINDS, Input, build_files
+from fuzz_inputs import FIRST, KINDS, Input, build_files, parsers
 from provenance import commit
 from tqdm import tqdm
 
@@ -281,6 +281,7 @@ def main(words: list[str]) -> int:
         world = folder / "world"
         if chosen and not world.is_dir():
             build(world)
+        parsers()  # once, for all that are forked
         for seed in tqdm(chosen, desc="fuzz", unit="input", disable=len(chosen) == 1):
             place = folder / f"input_{seed}"
             shutil.rmtree(place, ignore_errors=True)

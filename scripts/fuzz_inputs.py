@@ -19,6 +19,7 @@ import shutil
 import typing
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -95,7 +96,9 @@ READERS = {
         "evaluate --data Digits --samples pictures --num_samples 16",
     ],
     "sets/MNIST": [f"fit --data MNIST --data.root sets {QUICK} --trainer.fast_dev_run true"],
-    "sets/cifar": [f"fit --data CIFAR10 --data.root sets {QUICK} --trainer.fast_dev_run true"],
+    "sets/cifar-10-batches-py": [
+        f"fit --data CIFAR10 --data.root sets {QUICK} --trainer.fast_dev_run true"
+    ],
 }
 """The commands that read what lies in each folder of the world."""
 
@@ -135,6 +138,7 @@ class _Asking(CLI):
         raise _Found(self._subcommand_parsers)
 
 
+@cache
 def parsers() -> dict[str, ArgumentParser]:
     """The parser of every command."""
     try:
@@ -373,11 +377,8 @@ def archive(order: random.Random) -> Input:
 
 
 def _any_file(order: random.Random) -> tuple[str, Path]:
-    top = order.choice(list(READERS))
-    folder = Path(top)
-    roots = [folder] if folder.is_dir() else sorted(folder.parent.glob(f"{folder.name}*"))
-    files = sorted(path for root in roots for path in root.rglob("*") if path.is_file())
-    return top, order.choice(files)
+    place = order.choice(list(READERS))
+    return place, order.choice(sorted(path for path in Path(place).rglob("*") if path.is_file()))
 
 
 def _in_json(content: bytes, order: random.Random) -> tuple[str, bytes]:
