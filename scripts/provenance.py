@@ -8,6 +8,7 @@ import subprocess
 from typing import Any
 
 import torch
+from checkout import ROOT
 
 
 def provenance() -> dict[str, Any]:
@@ -21,7 +22,12 @@ def provenance() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit of the working tree, marked where it was changed since."""
-    words = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    """The commit of the working tree, marked where more than results was changed since."""
+    name = _git("describe", "--always", "--exclude=*")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
+    return f"{name}-dirty" if changed else name or "unknown"
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", *words], capture_output=True, text=True, check=False, cwd=ROOT)
+    return done.stdout.strip()
