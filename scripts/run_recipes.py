@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
@@ -85,12 +86,13 @@ class Run(NamedTuple):
         return f"{self.recipe}-seed{self.seed}"
 
 
-class Folders(NamedTuple):
-    """Where things lie: data sets, the runs themselves, and what is kept of them."""
+class Place(NamedTuple):
+    """Where data sets, the runs and what is kept of them lie, and how nice the runs are."""
 
     data: Path
     runs: Path
     results: Path
+    niceness: int
 
 
 def settings_hash(recipe: str) -> str:
@@ -152,10 +154,11 @@ class Process:
     Args:
         folder: Where its log and its count lie.
         stop: Set when it is to end early.
+        niceness: From 0 to 19.
     """
 
-    def __init__(self, folder: Path, stop: threading.Event) -> None:
-        self.folder, self.stop = folder, stop
+    def __init__(self, folder: Path, stop: threading.Event, niceness: int) -> None:
+        self.folder, self.stop, self.niceness = folder, stop, niceness
         self.count = folder / "cpu_seconds.txt"
 
     @property
@@ -175,7 +178,7 @@ class Process:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=yield_to_others,
+                preexec_fn=partial(yield_to_others, self.niceness),
             )
         while True:
             ended, status, usage = os.wait4(process.pid, os.WNOHANG)
@@ -191,11 +194,11 @@ class Process:
             time.sleep(POLL_SECONDS)
 
 
-def yield_to_others() -> None:
-    """Lets everything else go first, in this session's group of processes as well."""
-    os.nice(19)
+def yield_to_others(niceness: int) -> None:
+    """Lets others go first, also those that are not of this session's group of processes."""
+    os.nice(niceness)
     try:
-        Path("/proc/self/autogroup").write_text("19")
+        Path("/proc/self/autogroup").write_text(str(niceness))
     except OSError:
         return  # a kernel without groups
 
@@ -209,14 +212,14 @@ def cpu_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def carry_out(run: Run, folders: Folders, stop: threading.Event) -> Values | None:
+def carry_out(run: Run, place: Place, stop: threading.Event) -> Values | None:
     """Trains and measures one run, or goes on with it; None if it was stopped before the end."""
-    folder = folders.runs / run.name
+    folder = place.runs / run.name
     folder.mkdir(parents=True, exist_ok=True)
-    process = Process(folder, stop)
+    process = Process(folder, stop, place.niceness)
     fit = ["fit", "--config", run.recipe, "--seed_everything", str(run.seed)]
     fit += ["--ckpt_path", "last", "--trainer.default_root_dir", str(folder / "run")]
-    code = process.run(fit + data_root(run.recipe, folders.data), limit_of(run))
+    code = process.run(fit + data_root(run.recipe, place.data), limit_of(run))
     if stop.is_set():
         return None
     found = sorted((folder / "run").glob("version_*"))
@@ -228,7 +231,7 @@ def carry_out(run: Run, folders: Folders, stop: threading.Event) -> Values | Non
         output = folder / f"{kind}.json"
         words = ["evaluate", "--ckpt_path", str(version), "--measures", "[frechet,modes]"]
         words += ["--averaged", averaged, "--output", str(output)]
-        failed = process.run(words + data_words(run.recipe, folders.data))
+        failed = process.run(words + data_words(run.recipe, place.data))
         if stop.is_set():
             return None
         measured[kind] = None if failed else json.loads(output.read_text(encoding="utf-8"))
@@ -330,7 +333,7 @@ def write_curve(metrics: Path, curve: Path) -> None:
 
 
 def work(
-    todo: SimpleQueue[Run], folders: Folders, stop: threading.Event, writing: threading.Lock
+    todo: SimpleQueue[Run], place: Place, stop: threading.Event, writing: threading.Lock
 ) -> None:
     """Takes runs until there are none; one that fails is told and left."""
     while not stop.is_set():
@@ -340,37 +343,35 @@ def work(
             return
         print(f"{time.strftime('%H:%M:%S')} {run.name} begins", flush=True)
         try:
-            line = carry_out(run, folders, stop)
+            line = carry_out(run, place, stop)
         except Exception as failure:
             print(f"{run.name} failed: {failure}", flush=True)
             continue
         if line is not None:
-            version = sorted((folders.runs / run.name / "run").glob("version_*"))[-1]
+            version = sorted((place.runs / run.name / "run").glob("version_*"))[-1]
             with writing:
-                keep(line, version, folders.results)
+                keep(line, version, place.results)
             share = line["images"] / line["budget"]
             print(f"{time.strftime('%H:%M:%S')} {run.name}: {share:.1%} of its budget", flush=True)
 
 
-def run_all(runs: list[Run], folders: Folders, jobs: int) -> None:
+def run_all(runs: list[Run], place: Place, jobs: int) -> None:
     """Makes all runs that are not there yet, so many at a time."""
-    folders.runs.mkdir(parents=True, exist_ok=True)
-    lock = (folders.runs / "queue.lock").open("w")
+    place.runs.mkdir(parents=True, exist_ok=True)
+    lock = (place.runs / "queue.lock").open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        raise SystemExit(
-            f"Another queue works in {folders.runs}; wait for it or stop it."
-        ) from None
+        raise SystemExit(f"Another queue works in {place.runs}; wait for it or stop it.") from None
     stop, writing = threading.Event(), threading.Lock()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     todo: SimpleQueue[Run] = SimpleQueue()
     for run in runs:
-        if not is_done(run, folders.results):
+        if not is_done(run, place.results):
             todo.put(run)
     workers = [
-        threading.Thread(target=work, args=(todo, folders, stop, writing)) for _ in range(jobs)
+        threading.Thread(target=work, args=(todo, place, stop, writing)) for _ in range(jobs)
     ]
     for worker in workers:
         worker.start()
@@ -389,19 +390,25 @@ def main() -> None:
     parser.add_argument("--skip", nargs="+", default=[], help="not these recipes")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--minutes", type=float, default=30.0, help="for a paper-sized recipe")
+    parser.add_argument("--nice", type=int, default=19, help="how nice the runs are to others")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time")
     arguments = parser.parse_args()
-    folders = Folders(*(p.resolve() for p in (arguments.data, arguments.runs, arguments.results)))
-    speeds_file = folders.results / "speeds.json"
+    place = Place(
+        arguments.data.resolve(),
+        arguments.runs.resolve(),
+        arguments.results.resolve(),
+        arguments.nice,
+    )
+    speeds_file = place.results / "speeds.json"
     speeds = json.loads(speeds_file.read_text("utf-8")) if speeds_file.exists() else {}
     runs = wanted(arguments.minutes, arguments.seeds, speeds)
     chosen = set(arguments.only or recipe_names()) - set(arguments.skip)
     runs = [run for run in runs if run.recipe in chosen]
     if arguments.command == "run":
-        run_all(runs, folders, arguments.jobs)
+        run_all(runs, place, arguments.jobs)
         return
     for run in runs:
-        if not is_done(run, folders.results):
+        if not is_done(run, place.results):
             print(run.name, "" if run.minutes is None else f"{run.minutes:g} minutes")
 
 
