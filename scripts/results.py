@@ -1,0 +1,322 @@
+"""Rewrites what the project says of its runs, from the lines in `results/`.
+
+    python scripts/results.py
+
+Those are the tables and pictures of docs/results.md, and the last sentence of each recipe's header.
+A test holds them against the lines. What stands above and below the tables is written by hand.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+import textwrap
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from checkout import ROOT
+from PIL import Image, ImageDraw
+from run_recipes import lines_of, settings_hash
+
+from lightning_gan.recipes import Recipe, recipe_file, recipe_names
+
+RESULTS = ROOT / "results"
+PAGE = ROOT / "docs" / "results.md"
+SHEETS = ROOT / "docs" / "pictures"
+BEGIN, END = "<!-- tables: made by scripts/results.py -->", "<!-- end of the tables -->"
+NEVER_RUN = "No full run yet."
+PAPERS_FID = re.compile(r"FID (?:of|is) (\d+(?:\.\d+)?)")
+Values = dict[str, Any]
+
+
+class Row(NamedTuple):
+    """The runs of a recipe with its settings of today.
+
+    Args:
+        recipe: Its name.
+        runs: A line for each seed.
+    """
+
+    recipe: str
+    runs: list[Values]
+
+    @property
+    def whole(self) -> bool:
+        """Whether they went to the end of the recipe's budget, or to their own."""
+        return all(
+            run["images"] >= run["budget"] or run["state"] in ("finished", "diverged")
+            for run in self.runs
+        )
+
+    @property
+    def share(self) -> float:
+        """Of the budget, in the first run."""
+        return min(1.0, self.runs[0]["images"] / self.runs[0]["budget"])
+
+    def values(self, *ending: str, of: str = "averaged") -> list[float]:
+        """What was measured of the averaged or of the raw generator, a value for each seed."""
+        found = []
+        for run in self.runs:
+            values = (run[of] or {}).get("values", {})
+            found += [value for name, value in values.items() if name.endswith(ending)][:1]
+        return found
+
+    @property
+    def distance(self) -> str:
+        """The name of the Frechet distance, as in `fid/mnist_cnn`."""
+        for run in self.runs:
+            for name in (run["averaged"] or {}).get("values", {}):
+                if re.fullmatch(r"fid/\w+(?<!_floor)(?<!_debiased)", name):
+                    return str(name)
+        return "fid/"
+
+    @property
+    def minutes(self) -> float:
+        """Of CPU, evaluations in the course of training included."""
+        return statistics.mean(run["cpu_seconds"] for run in self.runs) / 60
+
+
+def rows() -> list[Row]:
+    """All recipes that have been run with the settings that they have today."""
+    found = []
+    for name in recipe_names():
+        today = settings_hash(name)
+        latest = {
+            run["seed"]: run
+            for run in lines_of(RESULTS / f"{name}.jsonl")
+            if run["settings"] == today
+        }
+        if latest:
+            found.append(Row(name, [latest[seed] for seed in sorted(latest)]))
+    return found
+
+
+# ----------------------------------------------------------------------------------- the tables
+
+
+def spread(values: list[float], form: str) -> str:
+    """Mean and deviation over the seeds; the value alone of one seed."""
+    if not values:
+        return "-"
+    mean = f"{statistics.mean(values):{form}}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):{form}}"
+
+
+def percent(values: list[float]) -> str:
+    """The same, in per cent."""
+    return spread([100 * value for value in values], ".1f")
+
+
+def seeds(row: Row) -> str:
+    """How many there are."""
+    return str(len(row.runs))
+
+
+def images(row: Row) -> str:
+    """Images seen, with what became of the run if it did not end as planned."""
+    seen = f"{round(statistics.mean(run['images'] for run in row.runs)):,}"
+    diverged = sum(run["state"] == "diverged" for run in row.runs)
+    if diverged:
+        return f"{seen}; {diverged} of {len(row.runs)} diverged"
+    return seen if row.whole else f"{seen}, {100 * row.share:.2g} % of its budget"
+
+
+def minutes(row: Row) -> str:
+    """Of CPU, of one run."""
+    return f"{row.minutes:.1f}"
+
+
+def distance(row: Row) -> str:
+    """Of the averaged generator, with the floor."""
+    floor = row.values(f"{row.distance}_floor")
+    return f"{spread(row.values(row.distance), '.2f')} ({floor[0]:.2f})" if floor else "-"
+
+
+def raw(row: Row) -> str:
+    """The distance of the generator itself."""
+    return spread(row.values(row.distance, of="raw"), ".2f")
+
+
+def covered(row: Row) -> str:
+    """Modes or classes."""
+    return spread(row.values("/covered"), ".3g" if len(row.runs) == 1 else ".1f")
+
+
+def balance(row: Row) -> str:
+    """D(x) and D(G(z)) on held-out data, where the loss gives them."""
+    pairs = [run["last"] for run in row.runs]
+    real, fake = ([p[n] for p in pairs if n in p] for n in ("val/d_real", "val/d_fake"))
+    return f"{statistics.mean(real):.2f}, {statistics.mean(fake):.2f}" if real and fake else "-"
+
+
+def published(row: Row) -> str:
+    """The FID that the recipe's header quotes, of Inception and of the whole budget."""
+    found = PAPERS_FID.search(" ".join(Recipe.read(row.recipe).header))
+    return found[1] if found else "-"
+
+
+Columns = dict[str, Callable[[Row], str]]
+OF_CLASSES: Columns = {
+    "seeds": seeds,
+    "images": images,
+    "CPU minutes": minutes,
+    "Frechet distance (floor)": distance,
+    "of the raw G": raw,
+    "classes": covered,
+    "smallest share, %": lambda row: percent(row.values("/min_share")),
+    "D(x), D(G(z))": balance,
+}
+OF_POINTS: Columns = {
+    "seeds": seeds,
+    "points": images,
+    "CPU minutes": minutes,
+    "modes": covered,
+    "high quality, %": lambda row: percent(row.values("/high_quality")),
+    "std_ratio": lambda row: spread(row.values("/std_ratio"), ".2f"),
+    "KL": lambda row: spread(row.values("/kl"), ".4f"),
+}
+OF_STACKED: Columns = {
+    "seeds": seeds,
+    "images": images,
+    "CPU minutes": minutes,
+    "Frechet distance (floor)": distance,
+    "modes": covered,
+    "robustly": lambda row: spread(row.values("/covered_robust"), ".0f"),
+    "KL": lambda row: spread(row.values("/kl"), ".3f"),
+}
+OF_PAPERS: Columns = {
+    "seeds": seeds,
+    "images": images,
+    "CPU minutes": minutes,
+    "Frechet distance (floor)": distance,
+    "of the raw G": raw,
+    "classes": covered,
+    "FID published": published,
+}
+SECTIONS: dict[str, tuple[str, Columns]] = {
+    "Ring": ("Eight Gaussians in a ring", OF_POINTS),
+    "Grid": ("Twenty-five Gaussians in a grid", OF_POINTS),
+    "Digits": ("Handwritten digits, `fid/digits_cnn`", OF_CLASSES),
+    "MNIST": ("MNIST, `fid/mnist_cnn`", OF_CLASSES),
+    "StackedMNIST": ("Stacked MNIST, `fid/mnist_cnn_x3`", OF_STACKED),
+    "CIFAR10": ("CIFAR-10: a small part of the papers' budgets, `fid/cifar10_cnn`", OF_PAPERS),
+}
+
+
+def order(row: Row) -> tuple[bool, float]:
+    """Best first, the unmeasured last."""
+    values = row.values(row.distance)
+    return not values, statistics.mean(values) if values else 0.0
+
+
+def tables(found: list[Row]) -> Iterator[str]:
+    """The lines between the marks."""
+    for kind, (title, columns) in SECTIONS.items():
+        some = [row for row in found if Recipe.read(row.recipe).data.split(".")[-1] == kind]
+        if not some:
+            continue
+        yield f"### {title}"
+        yield ""
+        yield f"| recipe | {' | '.join(columns)} |"
+        yield "|---" * (len(columns) + 1) + "|"
+        for row in sorted(some, key=order):
+            cells = (make(row) for make in columns.values())
+            yield f"| `{row.recipe}` | {' | '.join(cells)} |"
+        yield ""
+        if (SHEETS / sheet_name(kind)).exists():
+            yield f"![Samples of each, seed 0](pictures/{sheet_name(kind)})"
+            yield ""
+
+
+def page(found: list[Row]) -> str:
+    """docs/results.md with today's tables."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return "\n".join([before + BEGIN, "", *tables(found), END]) + after
+
+
+# --------------------------------------------------------------------------------- the pictures
+
+
+def sheet_name(kind: str) -> str:
+    """The file of a data set's samples."""
+    return f"results_{kind.lower()}.png"
+
+
+def sheet(found: list[Row], columns: int = 4, width: int = 230) -> Image.Image | None:
+    """A part of the last samples of each recipe, with its name above.
+
+    Args:
+        found: Its recipes, in their order.
+        columns: Recipes in a line.
+        width: Pixels of each, in both directions.
+    """
+    files = [(row.recipe, RESULTS / "pictures" / f"{row.recipe}-seed0.png") for row in found]
+    files = [(name, file) for name, file in files if file.exists()]
+    if not files:
+        return None
+    lines = -(-len(files) // columns)
+    label = 16
+    whole = Image.new("RGB", (columns * (width + 8), lines * (width + label + 8)), "white")
+    draw = ImageDraw.Draw(whole)
+    for number, (name, file) in enumerate(files):
+        left, top = number % columns * (width + 8), number // columns * (width + label + 8)
+        draw.text((left, top), name, fill="black")
+        with Image.open(file) as grid:
+            shown = grid.convert("RGB")
+        if shown.width > width:
+            shown = shown.crop((0, 0, width, width))
+        whole.paste(shown, (left, top + label))
+    return whole
+
+
+# ---------------------------------------------------------------------------------- the headers
+
+
+def recorded(row: Row) -> str:
+    """The last sentence of a recipe's header."""
+    n = len(row.runs)
+    parts = []
+    if row.values(row.distance) and "identity" not in row.distance:
+        floor = row.values(f"{row.distance}_floor")[0]
+        parts.append(
+            f"{row.distance} {spread(row.values(row.distance), '.2f')} (floor {floor:.2f})"
+        )
+    if row.values("/covered"):
+        parts.append(f"{covered(row)} modes")
+    if row.values("/high_quality"):
+        parts.append(f"{percent(row.values('/high_quality'))} % of high quality")
+    parts.append(f"{minutes(row)} CPU minutes")
+    parts.append("1 seed" if n == 1 else f"{n} seeds")
+    begins = "" if row.whole else f"after {row.runs[0]['images']:,} images, "
+    return f"Recorded: {begins}{', '.join(parts)}."
+
+
+def header(row: Row) -> str:
+    """The file of a recipe, with what its header says of runs brought up to date."""
+    text = recipe_file(row.recipe).read_text(encoding="utf-8")
+    lines = text.splitlines(keepends=True)
+    end = next(number for number, line in enumerate(lines) if not line.startswith("#"))
+    comment = "".join(lines[:end])
+    comment = re.sub(r"\n# Recorded: (?:.*\n#)*.*\n", "\n", comment)
+    if row.whole:
+        comment = re.sub(r"\s(?:# )?" + NEVER_RUN.replace(" ", r"(?: |\n# )"), "", comment)
+    sentence = textwrap.fill(recorded(row), 100, initial_indent="# ", subsequent_indent="# ")
+    return comment.rstrip() + "\n" + sentence + "\n" + "".join(lines[end:])
+
+
+def main() -> None:
+    """Writes them all."""
+    found = rows()
+    SHEETS.mkdir(exist_ok=True)
+    for kind in SECTIONS:
+        some = [row for row in found if Recipe.read(row.recipe).data.split(".")[-1] == kind]
+        if picture := sheet(sorted(some, key=order)):
+            picture.save(SHEETS / sheet_name(kind), optimize=True)
+    for row in found:
+        recipe_file(row.recipe).write_text(header(row), encoding="utf-8")
+    PAGE.write_text(page(found), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""The queue of runs: its order, what it leaves out, what it keeps; and what is said of the runs."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from lightning_gan.recipes import recipe_file, recipe_names
+from scripts import results
+from scripts.results import Row
+from scripts.run_recipes import (
+    Place,
+    Run,
+    carry_out,
+    is_done,
+    keep,
+    lines_of,
+    settings_hash,
+    wanted,
+)
+
+KEPT = Path(__file__).parents[2] / "results"
+SEEDS = (0, 1, 2)
+
+
+def test_every_recipe_runs_once_before_any_runs_twice() -> None:
+    runs = wanted(30, SEEDS, {})
+    assert len(set(runs)) == len(runs)
+    once = [run for run in runs if run.seed == 0]
+    assert runs[: len(once)] == once
+    assert {run.recipe for run in once} == set(recipe_names()) - {"fastgan_folder"}
+
+
+def test_recipes_of_papers_sizes_run_once_and_for_minutes() -> None:
+    runs = [run for run in wanted(30, SEEDS, {}) if run.recipe.endswith("_cifar10")]
+    assert {(run.seed, run.minutes) for run in runs} == {(0, 30)}
+
+
+def test_the_shortest_runs_come_first_behind_those_of_the_readme() -> None:
+    names = [run.recipe for run in wanted(30, SEEDS, {"biggan_mnist": 1e9})]
+    assert set(names[:3]) == {"hinge_mnist", "lsgan_mnist", "wgan_mnist"}
+    assert names[3] == "biggan_mnist"
+
+
+def line(recipe: str, seed: int = 0, **more: object) -> dict[str, object]:
+    fid = {"fid/mnist_cnn": 1.0 + seed, "fid/mnist_cnn_floor": 0.02, "modes/mnist/covered": 10.0}
+    return {
+        "recipe": recipe,
+        "seed": seed,
+        "settings": settings_hash(recipe),
+        "state": "finished",
+        "images": 400_000,
+        "budget": 400_000,
+        "cpu_seconds": 60.0,
+        "last": {},
+        "averaged": {"values": fid},
+        "raw": None,
+        **more,
+    }
+
+
+def test_a_run_is_made_again_only_if_its_recipe_has_changed(tmp_path: Path) -> None:
+    run = Run("hinge_mnist", 1)
+    assert not is_done(run, tmp_path)
+    (tmp_path / "hinge_mnist.jsonl").write_text(json.dumps(line("hinge_mnist", 1)) + "\n")
+    assert is_done(run, tmp_path)
+    assert not is_done(Run("hinge_mnist", 2), tmp_path)
+    changed = line("hinge_mnist", 1, settings="of another day")
+    (tmp_path / "hinge_mnist.jsonl").write_text(json.dumps(changed) + "\n")
+    assert not is_done(run, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_run_is_stopped_after_its_minutes_and_measured(tmp_path: Path) -> None:
+    run = Run("mlp_ring", 0, minutes=0.2)
+    place = Place(tmp_path / "data", tmp_path / "runs", tmp_path / "results", niceness=0)
+    made = carry_out(run, place, threading.Event())
+    assert made is not None
+    assert 0 < made["images"] < made["budget"]
+    assert made["averaged"]["values"]["modes/ring8/covered"] <= 8
+    assert (
+        made["raw"]["stamp"]["samples"]["weights"]
+        != made["averaged"]["stamp"]["samples"]["weights"]
+    )
+    (version,) = (place.runs / run.name / "run").iterdir()
+    keep(made, version, place.results)
+    assert lines_of(place.results / "mlp_ring.jsonl") == [json.loads(json.dumps(made))]
+    curve = (place.results / "curves" / "mlp_ring-seed0.csv").read_text().splitlines()
+    assert curve[0].startswith("progress/images,")
+    assert len(curve) > 1
+    assert (place.results / "pictures" / "mlp_ring-seed0.png").exists()
+
+
+# ------------------------------------------------------------------------------ what is said of it
+
+
+def test_a_row_has_mean_and_deviation_of_its_seeds() -> None:
+    row = Row("hinge_mnist", [line("hinge_mnist", seed) for seed in SEEDS])
+    assert results.distance(row) == "2.00 ± 1.00 (0.02)"
+    assert results.images(row) == "400,000"
+    assert results.raw(row) == "-"
+
+
+def test_a_row_says_how_much_of_the_budget_was_run_and_what_diverged() -> None:
+    part = Row("sngan_cifar10", [line("sngan_cifar10", images=4_000, state="stopped")])
+    assert not part.whole
+    assert results.images(part) == "4,000, 1 % of its budget"
+    broken = Row("hinge_mnist", [line("hinge_mnist", images=9, state="diverged")])
+    assert broken.whole
+    assert results.images(broken) == "9; 1 of 1 diverged"
+
+
+def test_a_header_says_what_was_recorded_in_the_place_of_what_it_said() -> None:
+    row = Row("hinge_mnist", [line("hinge_mnist", seed) for seed in SEEDS])
+    text = results.header(row)
+    comment = text[: text.index("model:")]
+    assert "No full" not in comment
+    assert comment.count("Recorded: ") == 1
+    assert (
+        "# Recorded: fid/mnist_cnn 2.00 ± 1.00 (floor 0.02), 10.0 ± 0.0 modes, 1.0 CPU" in comment
+    )
+    assert text[text.index("model:") :] in recipe_file("hinge_mnist").read_text("utf-8")
+
+
+def test_pages_and_headers_are_those_of_the_lines() -> None:
+    found = results.rows()
+    assert results.page(found) == results.PAGE.read_text(encoding="utf-8")
+    for row in found:
+        assert results.header(row) == recipe_file(row.recipe).read_text(encoding="utf-8")
+
+
+def test_every_line_says_how_it_was_made() -> None:
+    for file in KEPT.glob("*.jsonl"):
+        for made in lines_of(file):
+            assert {"commit", "torch", "machine", "threads", "seed", "cpu_seconds"} <= made.keys()
+            assert (KEPT / "curves" / f"{made['recipe']}-seed{made['seed']}.csv").exists()
