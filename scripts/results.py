@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from checkout import ROOT
+from expected_curves import SEEDS, expected_curves, read_kept
 from PIL import Image, ImageDraw
 from run_recipes import lines_of, settings_hash
 
-from lightning_gan.recipes import Recipe, recipe_file, recipe_names
+from lightning_gan.recipes import Recipe, expected_file, recipe_file, recipe_names
 
 RESULTS = ROOT / "results"
 PAGE = ROOT / "docs" / "results.md"
@@ -305,9 +306,33 @@ def header(row: Row) -> str:
     return comment.rstrip() + "\n" + sentence + "\n" + "".join(lines[end:])
 
 
+def expected(row: Row) -> str | None:
+    """The bands of its curves; None of fewer seeds than they need."""
+    if not row.whole or len(row.runs) < SEEDS:
+        return None
+    names = [f"{row.recipe}-seed{run['seed']}" for run in row.runs]
+    curves = [read_kept(RESULTS / "curves" / f"{name}.csv") for name in names]
+    commits = sorted({run["commit"] for run in row.runs})
+    made = (
+        f"from runs with seeds {', '.join(str(run['seed']) for run in row.runs)} at {commits}, "
+        f"{minutes(row)} CPU minutes each, settings {row.runs[0]['settings']}"
+    )
+    floor = row.values(f"{row.distance}_floor")
+    return expected_curves(
+        made.replace("'", "").replace("[", "").replace("]", ""),
+        curves,
+        row.runs[0]["budget"],
+        floor[0] if floor else 0.0,
+    )
+
+
 def main() -> None:
     """Writes them all."""
     found = rows()
+    for row in found:
+        if (text := expected(row)) is not None:
+            expected_file(row.recipe).parent.mkdir(exist_ok=True)
+            expected_file(row.recipe).write_text(text, encoding="utf-8")
     SHEETS.mkdir(exist_ok=True)
     for kind in SECTIONS:
         some = [row for row in found if Recipe.read(row.recipe).data.split(".")[-1] == kind]

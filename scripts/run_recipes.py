@@ -341,6 +341,8 @@ def work(
             run = todo.get_nowait()
         except Empty:
             return
+        if is_done(run, place.results):
+            continue
         print(f"{time.strftime('%H:%M:%S')} {run.name} begins", flush=True)
         try:
             line = carry_out(run, place, stop)

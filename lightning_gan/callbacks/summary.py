@@ -13,7 +13,9 @@ from lightning_gan.gan import GAN
 from lightning_gan.metrics.balance import BalanceResult
 from lightning_gan.metrics.frechet import FrechetResult
 from lightning_gan.metrics.modes import ModesResult
+from lightning_gan.runs.curves import read_curves
 from lightning_gan.runs.drawing import PICTURE as CURVES
+from lightning_gan.runs.expected import expected_in, verdict
 from lightning_gan.runs.pictures import REALS
 from lightning_gan.runs.record import NAME as RECORD
 
@@ -24,6 +26,7 @@ LABELS = 12
 def summary(trainer: Trainer, gan: GAN) -> str:
     """The final balance, distance and modes, and where everything lies."""
     lines, folder = [*_lines(trainer, gan)], run_folder(trainer)
+    lines += _expected(folder)
     written = {
         "Pictures": folder / "samples",
         "Reals": folder / f"{REALS}.png",
@@ -79,6 +82,13 @@ def _lines(trainer: Trainer, gan: GAN) -> Iterator[str]:
         yield _modes(latest.samples.modes)
     if latest.val is not None:
         yield _balance(latest.val)
+
+
+def _expected(folder: Path) -> Iterator[str]:
+    """How the run compares with recorded runs of its recipe, where there are some."""
+    expected = expected_in(folder)
+    if expected is not None and (said := verdict(read_curves(folder), expected)):
+        yield f"Expected    {said}"
 
 
 def _balance(val: BalanceResult) -> str:

@@ -57,3 +57,8 @@ def recipe_names() -> list[str]:
 def recipe_file(name: str) -> Path:
     """The file of a recipe, whether it exists or not."""
     return _FOLDER / f"{name}.yaml"
+
+
+def expected_file(name: str) -> Path:
+    """The file of what a recipe's curves are expected to be, whether it exists or not."""
+    return _FOLDER / "expected" / f"{name}.csv"

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from html import escape
 
 from lightning_gan.runs.curves import Curves, Series, Thinned, thinned
-from lightning_gan.runs.panels import Panel
+from lightning_gan.runs.expected import Band, Bands
+from lightning_gan.runs.panels import SMALLEST, Panel
 
 WIDTH, HEIGHT = 360, 200
 LEFT, RIGHT, TOP, BOTTOM = 54, 346, 8, 176
@@ -73,7 +74,7 @@ def short(value: float) -> str:
     return f"{value:.3g}"
 
 
-def chart(panel: Panel, runs: Sequence[tuple[str, Curves]]) -> str:
+def chart(panel: Panel, runs: Sequence[tuple[str, Curves]], expected: Bands | None = None) -> str:
     """One panel as HTML: its title, the lines of all runs, and what each one is.
 
     With several runs, a colour is a run, and the dashes say which line it is.
@@ -81,6 +82,7 @@ def chart(panel: Panel, runs: Sequence[tuple[str, Curves]]) -> str:
     Args:
         panel: What to draw.
         runs: Name and curves of each run.
+        expected: Bands that lie behind the lines of a single run.
 
     Returns:
         A ``figure``; with a sentence where no value is finite.
@@ -91,8 +93,15 @@ def chart(panel: Panel, runs: Sequence[tuple[str, Curves]]) -> str:
     head = f"<figcaption>{escape(panel.title)}</figcaption>"
     if not any(line.is_visible for line in lines):
         return f"<figure class=chart>{head}<p class=none>No value is finite.</p></figure>"
-    x, y = _scales(panel, lines)
-    body = "".join([*y_axis(y), *x_axis(x), *_level(panel, y), *(line.svg(x, y) for line in lines)])
+    bands = {
+        order: (expected or {})[name]
+        for order, name in enumerate(panel.lines.values())
+        if name in (expected or {})
+    }
+    x, y = _scales(panel, lines, list(bands.values()))
+    behind = (_expected(band, order, x, y) for order, band in bands.items())
+    front = (line.svg(x, y) for line in lines)
+    body = "".join([*y_axis(y), *x_axis(x), *_level(panel, y), *behind, *front])
     svg = (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(panel.title)}">'
         f"{body}</svg>"
@@ -179,8 +188,25 @@ class _Drawn:
                 yield _Line(label, run, series, thinned(series, self.most), colour, dash)
 
 
-def _scales(panel: Panel, lines: Sequence[_Line]) -> tuple[Scale, Scale]:
-    values = [
+def _expected(band: Band, colour: int, x: Scale, y: Scale) -> str:
+    """A band as far as the picture goes."""
+    bottom = min(y.low, y.high)
+    shown = [
+        (at, max(low, bottom), max(high, bottom))
+        for at, low, high in zip(band.images, band.low, band.high, strict=True)
+        if at <= x.high
+    ]
+    over = [f"{x(at):.1f},{y(high):.1f}" for at, _, high in shown]
+    under = [f"{x(at):.1f},{y(low):.1f}" for at, low, _ in reversed(shown)]
+    return (
+        f'<g class=c{colour % COLOURS}><title>expected</title><polygon class=expected points="'
+        f'{" ".join(over + under)}"/></g>'
+    )
+
+
+def _scales(panel: Panel, lines: Sequence[_Line], expected: Sequence[Band]) -> tuple[Scale, Scale]:
+    values = [value for band in expected for value in (*band.low, *band.high)]
+    values += [
         value
         for line in lines
         for value in (*line.points.low, *line.points.high)
@@ -191,6 +217,8 @@ def _scales(panel: Panel, lines: Sequence[_Line]) -> tuple[Scale, Scale]:
     if panel.from_zero:
         values.append(0.0)
     low, high = min(values), max(values)
+    if panel.log:  # a band may reach below zero, where no line does
+        low = min((value for value in values if value > SMALLEST), default=low)
     log = panel.is_logarithmic(low, high)
     low, high = _with_room(low, high, log)
     end = max(line.points.images[-1] for line in lines if line.points.images)

@@ -11,6 +11,7 @@ from torch.nn.functional import pad
 
 from lightning_gan.basics.cache import written_whole
 from lightning_gan.runs.curves import Curves, read_curves, thinned
+from lightning_gan.runs.expected import Bands, expected_in
 from lightning_gan.runs.panels import Panel, balance, distances, losses, modes
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ MOST_POINTS = 20_000
 
 def draw_curves(folder: Path, picture: Path | None = None) -> Path:
     """Draws losses, balance, distance and modes against images seen; what was not measured says so.
+
+    Behind the curves of a recipe as it stands lie the bands that recorded runs of it give.
 
     Args:
         folder: Folder of a run, with its ``metrics.csv``.
@@ -38,17 +41,19 @@ def draw_curves(folder: Path, picture: Path | None = None) -> Path:
     from matplotlib.figure import Figure  # takes a second, and only who draws needs it
 
     curves = read_curves(folder)
+    expected = expected_in(folder)
+    bands = {} if expected is None else expected.bands
     figure = Figure(figsize=(12, 6.5), dpi=100, layout="constrained")
     shown = [losses(), balance(curves), distances(curves)[0], modes(curves)[0]]
     for axis, panel in zip(figure.subplots(2, 2).flat, shown, strict=True):
-        _draw(axis, panel, curves)
+        _draw(axis, panel, curves, bands)
     target = folder / PICTURE if picture is None else picture
     with written_whole(target) as part:
         figure.savefig(part, format="png", metadata={"Software": None})
     return target
 
 
-def _draw(axis: "Axes", panel: Panel, curves: Curves) -> None:
+def _draw(axis: "Axes", panel: Panel, curves: Curves, bands: Bands) -> None:
     from matplotlib.ticker import LogLocator
 
     axis.set_title(panel.title, fontsize=11)
@@ -62,7 +67,14 @@ def _draw(axis: "Axes", panel: Panel, curves: Curves) -> None:
         points = thinned(curves[name])
         style = "--" if name.endswith("_floor") else "-"
         marker = "." if points.are_few else ""
-        axis.plot(points.images, points.middle, style, label=label, linewidth=1.4, marker=marker)
+        (line,) = axis.plot(
+            points.images, points.middle, style, label=label, linewidth=1.4, marker=marker
+        )
+        if name in bands:
+            band = bands[name]
+            axis.fill_between(
+                band.images, band.low, band.high, color=line.get_color(), alpha=0.15, linewidth=0
+            )
         values += [value for value in points.middle if math.isfinite(value)]
     if panel.level is not None:
         axis.axhline(panel.level, color="grey", linewidth=1, linestyle=":")

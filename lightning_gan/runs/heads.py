@@ -6,6 +6,7 @@ from html import escape
 from lightning_gan.runs.charts import COLOURS, key
 from lightning_gan.runs.contents import Contents, Runs
 from lightning_gan.runs.curves import Curves
+from lightning_gan.runs.expected import expected_of, verdict
 from lightning_gan.runs.html import date, flat, listed, row, shown, table
 from lightning_gan.runs.panels import ALARMS, RETURNS
 from lightning_gan.runs.record import RunRecord, Segment
@@ -37,6 +38,7 @@ def _facts(run: Contents) -> Iterator[tuple[str, str]]:
     yield "State", _state(run)
     yield "Images", _images(record)
     yield "Best", _best(record)
+    yield "Expected", _expected(run)
     yield "Weights", escape(", ".join(f"{who}: {n:,}" for who, n in record.parameters.items()))
     yield "Folder", escape(str(run.folder))
     yield "Started", listed([_start(segment) for segment in record.segments])
@@ -69,6 +71,11 @@ def _best(record: RunRecord) -> str:
     if best is None:
         return ""
     return escape(f"{best['name']} = {shown(best['value'])} at {best['images']:,} images")
+
+
+def _expected(run: Contents) -> str:
+    expected = expected_of(run.record)
+    return "" if expected is None else escape(verdict(run.curves, expected))
 
 
 def _start(segment: Segment) -> str:

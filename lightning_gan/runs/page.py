@@ -14,6 +14,7 @@ from lightning_gan.basics.texts import tamed
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.runs.charts import COLOURS, chart, key
 from lightning_gan.runs.contents import Contents, Runs, named, read_contents
+from lightning_gan.runs.expected import expected_of
 from lightning_gan.runs.heads import between, heads
 from lightning_gan.runs.histograms import caption, histogram, legend, title
 from lightning_gan.runs.panels import all_panels
@@ -91,9 +92,13 @@ def _curves(runs: Runs) -> str:
     if len(pairs) > 1:
         keys = (key(name, f"c{number % COLOURS}") for number, (name, _) in enumerate(pairs))
         who = f'<p class="legend runs">{" ".join(keys)}</p>'
-    drawn = "".join(chart(panel, pairs) for panel in panels)
+    expected = expected_of(next(iter(runs.values())).record) if len(runs) == 1 else None
+    bands = {} if expected is None else expected.bands
+    drawn = "".join(chart(panel, pairs, bands) for panel in panels)
+    band = "" if expected is None else f" The wide bands are expected: {escape(expected.made)}"
     note = (
-        "<p class=note>Against images seen. A shade is what the values in between range over.</p>"
+        "<p class=note>Against images seen. A shade is what the values in between range over."
+        f"{band}</p>"
     )
     return f"<h2>Curves</h2>{note}{who}<div class=charts>{drawn}{''.join(spread)}</div>"
 

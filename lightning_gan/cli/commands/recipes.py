@@ -10,6 +10,7 @@ import yaml
 
 from lightning_gan.cli.choices import unknown
 from lightning_gan.recipes import Recipe, recipe_names
+from lightning_gan.runs.expected import read_expected
 from lightning_gan.runs.formats import Column, as_csv, as_markdown
 
 TABLES = {"markdown": as_markdown, "csv": as_csv}
@@ -63,6 +64,11 @@ def _page(recipe: Recipe) -> Iterator[str]:
     yield from recipe.header
     yield ""
     yield recipe.settings
+    if (expected := read_expected(recipe.name)) is not None:
+        yield f"Expected at the end ({expected.made}):"
+        for name, band in expected.bands.items():
+            yield f"  {name:<32} {band.low[-1]:.4g} to {band.high[-1]:.4g}"
+        yield ""
     yield f"Run it:  lightning-gan fit --config {recipe.name}"
 
 
