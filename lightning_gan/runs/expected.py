@@ -122,8 +122,8 @@ def expected_in(folder: Path) -> Expected | None:
 
 
 def is_distance(name: str) -> bool:
-    """Whether less is better."""
-    return name.startswith("fid/")
+    """Whether it is a Frechet distance, of which less is better."""
+    return name.startswith("fid/") and not name.endswith(("_floor", "_debiased"))
 
 
 def verdict(curves: Curves, expected: Expected) -> str:
