@@ -190,7 +190,6 @@ OF_PAPERS: Columns = {
     "images": images,
     "CPU minutes": minutes,
     "Frechet distance (floor)": distance,
-    "of the raw G": raw,
     "classes": covered,
     "FID published": published,
 }

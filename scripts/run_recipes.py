@@ -37,12 +37,12 @@ from lightning_gan.recipes import Recipe, recipe_names
 SEEDS = (0, 1, 2)
 FIRST = ("hinge_mnist", "lsgan_mnist", "wgan_mnist")
 WITHOUT_DOWNLOAD = ("Ring", "Grid", "Digits")
+IMAGES = "progress/images"
 CURVE = (
-    "progress/images",
-    "gan/d_real",
-    "gan/d_fake",
-    "val/d_real",
-    "val/d_fake",
+    "gan/d_",
+    "gan/score_",
+    "val/d_",
+    "val/score_",
     "loss/",
     "gradient_norm/",
     "fid/",
@@ -62,7 +62,7 @@ LONG = (
 USUAL_SPEED = 400.0
 """Images a second of a recipe whose speed has not been measured, for the order of runs alone."""
 
-NOT_PARTS_OF_A_CURVE = ("_floor", "_debiased")
+NOT_PARTS_OF_A_CURVE = ("_floor", "_debiased", "_std", "/d_gap_train_val")
 POLL_SECONDS = 5.0
 Values = dict[str, Any]
 
@@ -226,8 +226,10 @@ def carry_out(run: Run, place: Place, stop: threading.Event) -> Values | None:
     if not found or not (found[-1] / "checkpoints" / "last.ckpt").exists():
         raise RuntimeError(f"{run.name} ended with {code}; {folder / 'log.txt'} says why.")
     version, training_seconds = found[-1], process.seconds
-    measured = {}
+    measured: dict[str, Values | None] = {"averaged": None, "raw": None}
     for kind, averaged in ("averaged", "true"), ("raw", "false"):
+        if kind == "raw" and run.minutes is not None:
+            continue  # of a beginning it says nothing more
         output = folder / f"{kind}.json"
         words = ["evaluate", "--ckpt_path", str(version), "--measures", "[frechet,modes]"]
         words += ["--averaged", averaged, "--output", str(output)]
@@ -322,7 +324,8 @@ def write_curve(metrics: Path, curve: Path) -> None:
         return
     with metrics.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    names = [n for n in rows[0] if n.startswith(CURVE) and not n.endswith(NOT_PARTS_OF_A_CURVE)]
+    kept = [n for n in rows[0] if n.startswith(CURVE) and not n.endswith(NOT_PARTS_OF_A_CURVE)]
+    names = [IMAGES, *kept]
     with curve.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(names)
