@@ -2,7 +2,8 @@
 
     python scripts/results.py
 
-Those are the tables and pictures of docs/results.md, and the last sentence of each recipe's header.
+Those are the tables and pictures of docs/results.md, the last sentence of each recipe's header, the
+bands of expected curves, and the README's count of recipes that have been run.
 A test holds them against the lines. What stands above and below the tables is written by hand.
 """
 
@@ -23,6 +24,7 @@ from lightning_gan.recipes import Recipe, expected_file, recipe_file, recipe_nam
 
 RESULTS = ROOT / "results"
 PAGE = ROOT / "docs" / "results.md"
+README = ROOT / "README.md"
 SHEETS = ROOT / "docs" / "pictures"
 BEGIN, END = "<!-- tables: made by scripts/results.py -->", "<!-- end of the tables -->"
 NEVER_RUN = "No full run yet."
@@ -130,7 +132,7 @@ def minutes(row: Row) -> str:
 def distance(row: Row) -> str:
     """Of the averaged generator, with the floor."""
     floor = row.values(f"{row.distance}_floor")
-    return f"{spread(row.values(row.distance), '.2f')} ({floor[0]:.2f})" if floor else "-"
+    return f"{spread(row.values(row.distance), '.2f')} ({floor[0]:.2g})" if floor else "-"
 
 
 def raw(row: Row) -> str:
@@ -280,7 +282,7 @@ def recorded(row: Row) -> str:
     if row.values(row.distance) and "identity" not in row.distance:
         floor = row.values(f"{row.distance}_floor")[0]
         parts.append(
-            f"{row.distance} {spread(row.values(row.distance), '.2f')} (floor {floor:.2f})"
+            f"{row.distance} {spread(row.values(row.distance), '.2f')} (floor {floor:.2g})"
         )
     if row.values("/covered"):
         parts.append(f"{covered(row)} modes")
@@ -325,6 +327,13 @@ def expected(row: Row) -> str | None:
     )
 
 
+def readme() -> str:
+    """The README with today's count."""
+    headers = (" ".join(Recipe.read(name).header) for name in recipe_names())
+    count = sum(NEVER_RUN not in header for header in headers)
+    return re.sub(r"of which \d+ have", f"of which {count} have", README.read_text("utf-8"))
+
+
 def main() -> None:
     """Writes them all."""
     found = rows()
@@ -340,6 +349,7 @@ def main() -> None:
     for row in found:
         recipe_file(row.recipe).write_text(header(row), encoding="utf-8")
     PAGE.write_text(page(found), encoding="utf-8")
+    README.write_text(readme(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_gan.recipes import recipe_file, recipe_names
+from lightning_gan.recipes import expected_file, recipe_file, recipe_names
 from scripts import results
 from scripts.results import Row
 from scripts.run_recipes import (
@@ -128,6 +128,9 @@ def test_pages_and_headers_are_those_of_the_lines() -> None:
     assert results.page(found) == results.PAGE.read_text(encoding="utf-8")
     for row in found:
         assert results.header(row) == recipe_file(row.recipe).read_text(encoding="utf-8")
+        if (text := results.expected(row)) is not None:
+            assert text == expected_file(row.recipe).read_text(encoding="utf-8")
+    assert results.readme() == results.README.read_text(encoding="utf-8")
 
 
 def test_every_line_says_how_it_was_made() -> None:
