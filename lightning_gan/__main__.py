@@ -5,29 +5,9 @@ import sys
 
 from lightning_gan import __version__
 from lightning_gan.cli.commands import COMMANDS
-from lightning_gan.recipes import Recipe, recipe_names
+from lightning_gan.cli.usage import command_help, program_help
 
-USAGE = """usage: lightning-gan {{{commands}}} [options]
-
-{examples}
-Options of a command:  lightning-gan fit --help
-Parts and their own:   lightning-gan fit --model.objective.help Hinge
-Any option of a recipe can be overridden:
-  lightning-gan fit --config dcgan_mnist --model.objective Hinge --data.batch_size 128
-
-Recipes (--config NAME, or a YAML file of your own):
-{recipes}"""
-
-
-def usage() -> str:
-    """The help of the command as a whole, with the first line of every recipe."""
-    examples = ""
-    for command, (does, options) in COMMANDS.items():
-        examples += f"  {command:<10} {does + ':':<22} lightning-gan {command} {options}\n"
-    recipes, width = "", max(map(len, recipe_names()))
-    for name in recipe_names():
-        recipes += f"  {name:<{width}} {Recipe.read(name).title}\n"
-    return USAGE.format(commands=",".join(COMMANDS), examples=examples, recipes=recipes)
+HELP = {"-h", "--help"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,11 +27,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    if not arguments or arguments[0] in ("-h", "--help"):
-        sys.stdout.write(usage())
-        return 0
-    if arguments[0] in ("-V", "--version"):
+    command, *_ = arguments or ["--help"]
+    asks = not HELP.isdisjoint([command, *arguments])
+    if command in ("-V", "--version"):
         sys.stdout.write(f"lightning-gan {__version__}\n")
+        return 0
+    if asks and (command in COMMANDS or command.startswith("-")):
+        sys.stdout.write(command_help(command) if command in COMMANDS else program_help())
         return 0
     from lightning_gan.cli.program import run
 

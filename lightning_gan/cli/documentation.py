@@ -5,6 +5,7 @@ import re
 import shutil
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import docstring_parser
@@ -34,15 +35,15 @@ def constructor(kind: type[Any]) -> Callable[..., None]:
     return made
 
 
-def documented(kind: type) -> dict[str, str]:
-    """The arguments of a class with what is said of them, and their defaults, in one line each."""
+def documented(made: Callable[..., object]) -> dict[str, str]:
+    """The arguments of a class or function with what is said of them, and their defaults."""
     texts: dict[str, str] = {}
-    for source in (constructor(kind), kind):
+    for source in (constructor(made), made) if isinstance(made, type) else (made,):
         for found in docstring_parser.parse(inspect.getdoc(source) or "").params:
             texts[found.arg_name] = found.description or ""
     arguments = {}
-    for name, parameter in inspect.signature(kind).parameters.items():
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+    for name, parameter in inspect.signature(made).parameters.items():
+        if parameter.kind is not parameter.VAR_KEYWORD:
             text = " ".join(plain(texts.get(name, "")).split())
             arguments[name] = _with_default(re.sub(r"\bNone\b", "null", text), parameter.default)
     return arguments
@@ -51,11 +52,12 @@ def documented(kind: type) -> dict[str, str]:
 def _with_default(text: str, default: object) -> str:
     if default is inspect.Parameter.empty:
         return f"{text} (required)".strip()
-    known = isinstance(default, bool | int | float | str | tuple | None)
-    said = re.search(r"\b[Dd]efault(?:s\b|:)|\(default\b", text)
-    if not known or said or (default is None and "null" in text):
+    known = isinstance(default, bool | int | float | str | Path | tuple | None) and default != ()
+    stands = re.search(r"\b[Dd]efault(?:s\b|:)|\(default\b", text)
+    if not known or stands or (default is None and "null" in text):
         return text
-    return f"{text.rstrip('.')} (default: {shown(default)})" + "." * text.endswith(".")
+    said = f"{text.rstrip('.')} (default: {shown(default)})" + "." * text.endswith(".")
+    return said.strip()
 
 
 def shown(value: object) -> str:

@@ -1,11 +1,9 @@
 """``fit --help``: the options that most runs are told, and how to ask for the others."""
 
-import typing
-
 from lightning_gan.cli.documentation import documented, option_lines, shown
+from lightning_gan.cli.kinds import placeholder
 from lightning_gan.cli.options import RUN_OPTIONS
-from lightning_gan.datamodules import RealData
-from lightning_gan.gan import GAN
+from lightning_gan.cli.outlines import outline
 
 INTRODUCTION = """\
 usage: lightning-gan {command} [--config NAME] [--data NAME] [--OPTION VALUE] ...
@@ -67,16 +65,15 @@ TRAINER = {
     "--trainer.fast_dev_run {true,false}": "Try one batch of everything; nothing is written.",
 }
 
-METAVARS = {int: "N", float: "X", str: "TEXT", bool: "{true,false}"}
-
 
 def everyday_help(command: str) -> str:
     """What ``--help`` prints for ``fit``, ``validate`` or ``test``."""
     ckpt = "" if command == "fit" else " --ckpt_path last"
+    data = documented(outline("lightning_gan.datamodules.base", "RealData"))
     groups = {
         "The run": _of_the_run(command),
         "The model": _of_the_model(),
-        "The data": DATA | {"--data.batch_size N": documented(RealData)["batch_size"]},
+        "The data": DATA | {"--data.batch_size N": data["batch_size"]},
         "The Trainer": TRAINER,
     }
     parts = [INTRODUCTION.format(command=command, ckpt=ckpt)]
@@ -96,20 +93,12 @@ def _of_the_run(command: str) -> dict[str, str]:
     for name, option in RUN_OPTIONS.items():
         default = option.default
         said = "" if default is None else f" (default: {shown(default)})"
-        options[f"--{name} {_metavar(option.type)}"] = option.help.rstrip(".") + f"{said}."
+        options[f"--{name} {placeholder(option.type)}"] = option.help.rstrip(".") + f"{said}."
     return options
 
 
-def _metavar(hint: object) -> str:
-    """What stands for the value of an option."""
-    if typing.get_origin(hint) is typing.Literal:
-        return "{" + ",".join(typing.get_args(hint)) + "}"
-    kinds = [hint, *typing.get_args(hint)]
-    return next(METAVARS[kind] for kind in kinds if kind in METAVARS)
-
-
 def _of_the_model() -> dict[str, str]:
-    texts = documented(GAN)
+    texts = documented(outline("lightning_gan.gan", "GAN"))
     return {
         f"--model.{name}{'=' if name.endswith('+') else ' '}{value}": texts[name.rstrip("+")]
         for name, value in MODEL.items()

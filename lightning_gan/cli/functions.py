@@ -12,11 +12,10 @@ import docstring_parser
 import torch
 
 from lightning_gan.basics.texts import folded, printable, shortened
+from lightning_gan.cli.options import KEYWORDS, option_of
 from lightning_gan.cli.parser import Parser
 from lightning_gan.errors import ConfigurationError, said
 
-KEYWORDS = {"label": "class", "modules": "import"}
-"""Options that no parameter can be called like, since Python keeps the word for itself."""
 REMOTE = re.compile(r"(?:--[\w.]+=)?([A-Za-z][A-Za-z0-9+.-]+://.*)", re.DOTALL)
 """An address that is no path."""
 LONGEST = 200
@@ -88,7 +87,7 @@ def _parser(function: Callable[..., None]) -> Parser:
     skip: set[str | int] = {parameter.name for parameter in [*positional, *special]}
     parser.add_function_arguments(function, as_group=False, skip=skip)
     for parameter in special:
-        option = KEYWORDS.get(parameter.name, parameter.name)
+        option = option_of(parameter.name)
         repeated = {"action": "append", "type": str, "default": []}
         once = {"type": hints[parameter.name], "default": parameter.default}
         parser.add_argument(

@@ -9,7 +9,6 @@ from lightning.pytorch import Callback, Trainer
 from lightning_gan.cli.choices import choices_for, classes_in, did_you_mean
 from lightning_gan.cli.commands import TRAINER_COMMANDS
 from lightning_gan.cli.documentation import about, constructor, documented, first_line, option_lines
-from lightning_gan.cli.everyday import everyday_help
 from lightning_gan.datamodules import RealData
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.gan import GAN
@@ -27,8 +26,6 @@ def help_text(arguments: list[str]) -> str | None:
         ConfigurationError: If there is no class of the name given.
     """
     command = arguments[0]
-    if command in TRAINER_COMMANDS and {"-h", "--help"} & {*arguments}:
-        return everyday_help(command)
     bases: dict[str, type] = {"--data": RealData}
     if command in TRAINER_COMMANDS:
         bases |= _bases()

@@ -4,6 +4,7 @@ import inspect
 import types
 import typing
 from collections.abc import Iterable
+from pathlib import Path
 
 WORDS: dict[object, str] = {
     bool: "true or false",
@@ -14,6 +15,22 @@ WORDS: dict[object, str] = {
     list: "a list",
     type(None): "null",
 }
+
+PLACEHOLDERS: dict[object, str] = {
+    bool: "{true,false}",
+    int: "N",
+    float: "X",
+    str: "TEXT",
+    Path: "PATH",
+}
+
+
+def placeholder(hint: object) -> str:
+    """What stands for the value of an option in a help."""
+    if _is_literal(hint):
+        return "{" + ",".join(typing.get_args(hint)) + "}"
+    kinds = [hint, *typing.get_args(hint)]
+    return next((PLACEHOLDERS[kind] for kind in kinds if kind in PLACEHOLDERS), "NAME")
 
 
 def in_words(hint: object, without_null: bool = False) -> str:

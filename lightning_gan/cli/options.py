@@ -1,4 +1,4 @@
-"""Options of ``fit``, ``validate`` and ``test`` that are about the run as a whole."""
+"""Options of ``fit``, ``validate`` and ``test`` about the run as a whole; words for others."""
 
 from typing import Literal, NamedTuple
 
@@ -50,3 +50,11 @@ RUN_OPTIONS = {
         str | None, None, "Words for the run in W&B, with commas between; WANDB_TAGS if left out."
     ),
 }
+
+KEYWORDS = {"label": "class", "modules": "import"}
+"""Options that no parameter can be called like, since Python keeps the word for itself."""
+
+
+def option_of(parameter: str) -> str:
+    """The option by which a parameter of a command is given."""
+    return KEYWORDS.get(parameter, parameter)

@@ -2,30 +2,40 @@
 
 import inspect
 import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 from lightning.pytorch import Callback, Trainer
 from torch.optim import Optimizer
 
-from lightning_gan.cli import program
+from lightning_gan.__main__ import main
+from lightning_gan.cli import functions, outlines
 from lightning_gan.cli.choices import choices_for
-from lightning_gan.cli.commands import FUNCTION_COMMANDS, TRAINER_COMMANDS
+from lightning_gan.cli.commands import COMMANDS, FUNCTION_COMMANDS, TRAINER_COMMANDS
+from lightning_gan.cli.documentation import documented
 from lightning_gan.cli.everyday import MODEL, TRAINER
 from lightning_gan.cli.help import _bases, help_text
+from lightning_gan.cli.kinds import placeholder
 from lightning_gan.cli.markup import plain
 from lightning_gan.cli.options import RUN_OPTIONS
+from lightning_gan.cli.outlines import outline
+from lightning_gan.datamodules import RealData
 from lightning_gan.gan import GAN
 
 MARKS = re.compile(
     r"``|`\w|:[a-z]+:`|^\s*\.\. |\\[a-zA-Z]+[{ ]|<class '|typing\.|Union\[|Literal\[", re.MULTILINE
 )
 """What reStructuredText, LaTeX and Python's representations leave."""
+HEAVY = ("torch", "torchvision", "lightning", "jsonargparse", "torchmetrics", "numpy")
 BASES = _bases()
 PARTS = [(flag, name) for flag, base in BASES.items() for name in choices_for(base)]
 
 
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert program.run([*arguments]) == 0
+    assert main([*arguments]) == 0
     text = capsys.readouterr().out
     assert text
     assert not MARKS.search(text), MARKS.findall(text)
@@ -57,6 +67,51 @@ def test_the_help_of_a_function_says_what_its_options_take(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert printed(capsys, command, "--help").startswith(f"usage: lightning-gan {command} ")
+
+
+def test_a_help_is_printed_without_importing_what_takes_seconds() -> None:
+    code = "import sys; from lightning_gan.__main__ import COMMANDS, main; "
+    code += "asked = [['--help'], *([name, '--help'] for name in COMMANDS)]; "
+    code += f"sys.exit(sum(map(main, asked)) or ', '.join({{*{HEAVY!r}}} & {{*sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""
+    assert done.stdout.count("usage: lightning-gan") == 1 + len(COMMANDS)
+
+
+@pytest.mark.parametrize("command", FUNCTION_COMMANDS)
+def test_the_help_of_a_function_has_all_that_its_parser_takes(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    function = vars(import_module(f"lightning_gan.cli.commands.{command}"))[command]
+    text = printed(capsys, command, "--help")
+    for action in functions._parser(function)._actions:
+        if action.option_strings and action.dest not in ("help", "data.help"):
+            assert f"  {action.option_strings[0]} " in text
+        elif not action.option_strings:
+            assert f"  {action.dest.upper()} " in text
+    outlined = outline(function.__module__, command)
+    assert documented(outlined) == documented(function)
+    ours, theirs = inspect.signature(outlined), inspect.signature(function)
+    for name, parameter in theirs.parameters.items():
+        assert placeholder(ours.parameters[name].annotation) == placeholder(parameter.annotation)
+
+
+@pytest.mark.parametrize("made", [GAN, RealData])
+def test_the_outline_of_a_class_says_what_the_class_says(made: type) -> None:
+    assert documented(outline(made.__module__, made.__name__)) == documented(made)
+
+
+def test_an_outline_changes_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outlines, "PACKAGE", tmp_path)
+    file = tmp_path / "own.py"
+    for default, text in ((1, "First."), (2, "Second.")):
+        file.write_text(
+            f"import torch\ndef own(*, n: int = {default}, where: Path = Path('a')) -> None:\n"
+            f'    """Does.\n\n    Args:\n        n: {text}\n    """\n    raise ValueError\n'
+            "from pathlib import Path\n"
+        )
+        said = documented(outline("lightning_gan.own", "own"))
+        assert said == {"n": f"{text[:-1]} (default: {default}).", "where": "(default: a)"}
 
 
 @pytest.mark.parametrize("flag", BASES)

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from tiny import Pictures, Points, points_gan, quiet_trainer
 
+from lightning_gan.__main__ import main
 from lightning_gan.cli import program
 from lightning_gan.cli.commands import predict as command
 from lightning_gan.gan import GAN
@@ -147,7 +148,7 @@ def test_an_output_that_is_a_file_is_refused(
 
 
 def test_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    assert program.run(["predict", "--help"]) == 0
+    assert main(["predict", "--help"]) == 0
     assert "--truncation" in capsys.readouterr().out
 
 

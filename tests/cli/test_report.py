@@ -83,4 +83,4 @@ def test_its_help_says_what_it_takes(capsys: pytest.CaptureFixture[str]) -> None
     assert main(["report", "--help"]) == 0
     text = capsys.readouterr().out
     assert "--output" in text
-    assert "runs" in text.splitlines()[0]
+    assert "RUNS" in text.splitlines()[0]

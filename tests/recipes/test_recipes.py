@@ -12,9 +12,9 @@ import pytest
 import torch
 
 import lightning_gan
-from lightning_gan.__main__ import usage
 from lightning_gan.checkpoints.parts import describe
 from lightning_gan.cli import program
+from lightning_gan.cli.usage import program_help
 from lightning_gan.datamodules import CIFAR10, MNIST, ImageFolder, RealData, Split
 from lightning_gan.recipes import recipe_file, recipe_names
 from lightning_gan.training.schedule import PLAYERS, PerBatch
@@ -135,7 +135,7 @@ def test_a_recipe_says_what_it_is_and_cites_a_paper(name: str) -> None:
     header = [line for line in lines if line.startswith("#")]
     assert lines[0].startswith("# ")
     assert not lines[0].endswith(".")
-    assert lines[0].lstrip("# ") in usage()
+    assert lines[0].lstrip("# ") in program_help()
     assert re.search(r"[A-Z]\w+.* (19|20)\d\d", " ".join(header[1:]))
 
 

@@ -71,7 +71,8 @@ def evaluate(
         ckpt_path: A checkpoint, or a run's folder; or else samples must be given.
         samples: A folder or zip file of pictures of the data's size, a folder with the points.csv
             of predict, or a samples.npy of values in [-1, 1].
-        measures: All that fit if left out.
+        measures: Some of frechet, kernel, neighbours, vendi, score, memorisation, duplicates and
+            modes; all that fit if left out.
         extractor: The data's own if left out.
         classifier: The extractor if left out.
         num_samples: How many of a checkpoint.
