@@ -4,16 +4,23 @@ import sys
 import time
 from typing import Protocol, TextIO
 
+import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.utilities import rank_zero_warn
 from tqdm.auto import tqdm
 
+from lightning_gan.basics.waiting import SLEEPING, VARIABLE, may_spin
 from lightning_gan.callbacks.base import GANCallback
 from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.errors import at_least, check_range
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.balance import BalanceResult
 
+SLOW = 0.2
+"""Share of the best pace below which a training is slow."""
+WINDOW = 3.0
+"""Seconds of training that a pace is taken over."""
 BETWEEN_LINES = 10.0
 """Seconds between two lines of progress, where it is written to a file."""
 
@@ -48,11 +55,13 @@ class Bar:
             dynamic_ncols=True,
             smoothing=0.05,
         )
+        self._numbers: dict[str, str] = {}
 
     def show(self, images: int, numbers: dict[str, str]) -> None:
         """Advances the bar."""
         self._bar.update(images - self._bar.n)
-        if numbers:
+        if numbers is not self._numbers:
+            self._numbers = numbers
             self._bar.set_postfix(numbers, refresh=False)
 
     def close(self) -> None:
@@ -102,10 +111,40 @@ class Lines:
         self._file.flush()
 
 
+class Pace:
+    """Images a second while training, against the best of the run.
+
+    Args:
+        window: Seconds of training that one rate is of.
+    """
+
+    def __init__(self, window: float) -> None:
+        self._window = window
+        self._images, self._seconds = 0, 0.0
+        self._slow_windows = 0
+        self.best = self.now = 0.0
+
+    def add(self, images: int, seconds: float) -> None:
+        """Counts a batch."""
+        self._images += images
+        self._seconds += seconds
+        if self._seconds >= self._window:
+            self.now = self._images / self._seconds
+            self.best = max(self.best, self.now)
+            self._slow_windows = self._slow_windows + 1 if self.now < SLOW * self.best else 0
+            self._images, self._seconds = 0, 0.0
+
+    def has_fallen(self) -> bool:
+        """Whether it is slow, and not for a moment only, as when the process was stopped."""
+        return self._slow_windows >= 2
+
+
 class ImagesBar(GANCallback, ProgressBar):
     """Shows the images seen, images a second, and the live balance D(x), D(G(z)).
 
-    In a terminal it is a bar; in a file, such as the log of a job, a line every ten seconds.
+    In a terminal it is a bar; in a file, such as the log of a job, a line every ten seconds. A
+    training on several threads of a CPU that slows down to a fifth of its best warns once, and says
+    how threads should wait where other programs need the cores.
 
     Args:
         refresh: Seconds between two updates of the bar.
@@ -120,6 +159,9 @@ class ImagesBar(GANCallback, ProgressBar):
         self.refresh = refresh
         self._progress: Progress | None = None
         self._enabled = True
+        self._pace: Pace | None = None
+        self._started = (0.0, 0)
+        self._shown: tuple[BalanceResult | None, dict[str, str]] = (None, {})
 
     def disable(self) -> None:
         """Shows nothing from now on."""
@@ -131,6 +173,8 @@ class ImagesBar(GANCallback, ProgressBar):
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:
         """Opens the bar at the images that were seen before."""
+        spinning = gan.device.type == "cpu" and torch.get_num_threads() > 1 and may_spin()
+        self._pace = Pace(WINDOW) if spinning else None
         if self._enabled and trainer.is_global_zero:
             seen, total = _images(gan), gan.max_images
             drawn = sys.stderr.isatty() or "ipykernel" in sys.modules
@@ -138,11 +182,24 @@ class ImagesBar(GANCallback, ProgressBar):
                 Bar(seen, total, self.refresh) if drawn else Lines(seen, total, sys.stderr)
             )
 
+    def on_train_batch_start(self, trainer: Trainer, gan: GAN, *_: object) -> None:
+        """Looks at the clock."""
+        self._started = (time.perf_counter(), gan.progress.images)
+
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: object) -> None:
         """Advances the bar; numbers change when the balance has new ones."""
+        if self._pace is not None:
+            began, images = self._started
+            self._pace.add(gan.progress.images - images, time.perf_counter() - began)
+            if self._pace.has_fallen():
+                rank_zero_warn(slowed(self._pace))
+                self._pace = None
         if self._progress is not None:
             report = measurements(trainer).training
-            self._progress.show(_images(gan), live_numbers(report.balance) if report else {})
+            balance = report.balance if report else None
+            if balance is not self._shown[0]:
+                self._shown = (balance, live_numbers(balance))
+            self._progress.show(_images(gan), self._shown[1])
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:
         """Closes the bar."""
@@ -153,6 +210,16 @@ class ImagesBar(GANCallback, ProgressBar):
     def on_exception(self, trainer: Trainer, gan: GAN, exception: BaseException) -> None:
         """Closes the bar, so that the message stands on a line of its own."""
         self.on_train_end(trainer, gan)
+
+
+def slowed(pace: Pace) -> str:
+    """That a training has become slow, and what to do."""
+    return (
+        f"Training has slowed down to {pace.now:,.0f} images/s, less than a fifth of its best "
+        f"({pace.best:,.0f}/s). If other programs need the cores, stop with Ctrl-C and go on with "
+        f"{VARIABLE}={SLEEPING} before the command and --ckpt_path last: threads that sleep while "
+        "they wait leave the cores to others."
+    )
 
 
 def _images(gan: GAN) -> int:

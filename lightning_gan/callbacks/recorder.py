@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
+from lightning_gan.basics.waiting import waiting
 from lightning_gan.callbacks.base import GANCallback, is_dry_run, run_folder
 from lightning_gan.callbacks.dashboards import show_settings
 from lightning_gan.callbacks.loggers import (
@@ -182,6 +183,7 @@ class Recorder(GANCallback):
             config=self.config,
             changes=gan.changes,
             passed_over=getattr(data, "passed_over", 0),
+            waiting=waiting(),
         )
 
     def _write(self, trainer: Trainer, gan: GAN, state: State, why: str = "") -> None:
