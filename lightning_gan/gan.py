@@ -218,7 +218,9 @@ class GAN(CompiledInPlace, Part, LightningModule):
                     # Gradients are then averaged over processes while others are still computed.
                     self.trainer.strategy.last_backward_comes(optimizer.optimizer)
                 # One backward pass for loss and penalties; pieces add up to the batch's mean.
-                self.manual_backward(loss * (len(step.real) / len(real)))
+                # Outside autocast, under which second derivatives of penalties would lose bits.
+                with torch.autocast(self.device.type, enabled=False):
+                    self.manual_backward(loss * (len(step.real) / len(real)))
         self._step_optimizer(player.name, optimizer)
         self.progress.count_update(player.name)
         # After the step, so that constraints act on the weights that the player goes on with; what

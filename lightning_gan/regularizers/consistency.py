@@ -157,7 +157,8 @@ class LatentOptimisation(LatentMove):
     ) -> Tensor:
         """The moved latents, with gradients to both players."""
         z = z.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(logits(z).sum(), z, create_graph=True)
+        with torch.autocast(z.device.type, enabled=False):  # both players differentiate through it
+            (gradient,) = torch.autograd.grad(logits(z).sum(), z, create_graph=True)
         moved = random.uniform(1) < self.share
         way = self.step * gradient / (self.damping + gradient.square().sum(1, keepdim=True))
         z = z + torch.where(moved, way, torch.zeros_like(way))

@@ -15,7 +15,9 @@ from lightning_gan.training.step import Step
 
 def sample_gradients(logits: Tensor, samples: Tensor) -> Tensor:
     """Gradient of each logit by its own sample or pack, flattened to (N, D), differentiable."""
-    (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
+    # Autocast acts on what a backward pass computes, too.
+    with torch.autocast(samples.device.type, enabled=False):
+        (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
     return gradient.reshape(len(logits), -1)
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
-from tiny import distance, fit, picture_gan, points_gan, weights
-from torch import Tensor
+from resuming import BATCH, bits, differences
+from tiny import Pictures, distance, fit, picture_gan, points_gan, quiet_trainer, weights
+from torch import Tensor, nn
+from zoo import own, with_network
 
 from lightning_gan.augment import InstanceNoise
-from lightning_gan.callbacks import Balance
+from lightning_gan.callbacks import Balance, LastCheckpoint
 from lightning_gan.callbacks.measurements import measurements
-from lightning_gan.networks import MLPDiscriminator, MLPGenerator
+from lightning_gan.gan import GAN
+from lightning_gan.networks import Discriminator, Generator, MLPDiscriminator, MLPGenerator
+from lightning_gan.networks.layers import BATCH_NORMS
 from lightning_gan.objectives import NonSaturating, Objective, RelativisticPairing, Wasserstein
 from lightning_gan.regularizers import R1, R2, GradientPenalty, Penalty, Regularizer
 from lightning_gan.training.schedule import PLAYERS, PerBatch
@@ -145,3 +150,73 @@ def test_float64_is_float64_throughout() -> None:
     gan = fit(points_gan(NonSaturating(), [types]), 2, precision="64-true")
     assert types.seen == {torch.float64}
     assert gan.sample(3).dtype == torch.float64
+
+
+# ------------------------------------------------------------------------ every family of networks
+
+
+KINDS = [*own(Generator), *own(Discriminator)]
+
+
+def of_family(kind: type[Any]) -> GAN:
+    """A model with a small network of this kind, under R1 where there are logits of samples."""
+    gan = with_network(kind)
+    players: dict[str, Any] = {"generator": gan.generator, "discriminator": gan.discriminator}
+    for module in [*gan.discriminator.modules()]:
+        for name, child in module.named_children():
+            if isinstance(child, BATCH_NORMS):  # which no penalty on gradients bears
+                setattr(module, name, nn.Identity())
+    penalties: list[Regularizer] = [] if gan.discriminator.reconstructs else [R1(0.1, every=2)]
+    return points_gan(gan.objective, penalties, **players)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_family_trains_in_bfloat16_and_goes_on_bit_for_bit(
+    kind: type[Any], tmp_path: Path
+) -> None:
+    def train(folder: str, batches: int, resume: bool = False) -> dict[str, Any]:
+        path = tmp_path / folder / "checkpoints" / "last.ckpt"
+        gan = of_family(kind)
+        gan.max_images = batches * BATCH
+        callbacks = [LastCheckpoint()]
+        trainer = quiet_trainer(tmp_path / folder, callbacks=callbacks, precision="bf16-mixed")
+        trainer.fit(gan, Pictures(BATCH), ckpt_path=path if resume else None, weights_only=True)
+        return bits(path)
+
+    start = weights(of_family(kind))
+    straight = train("straight", 5)
+    train("stopped", 3)
+    assert differences(straight, train("stopped", 5, resume=True)) == []
+    end = straight["state_dict"]
+    assert all(torch.isfinite(value).all() for value in end.values())
+    for name in PLAYERS:
+        assert any(not torch.equal(end[key], start[key]) for key in end if key.startswith(name))
+
+
+class Elementwise(MLPGenerator):
+    """A generator without products of matrices, so that autocast leaves its samples alone."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(1, 8, latent_dim=64, width=8, num_classes=num_classes)
+        self.scale = nn.Parameter(torch.ones(64))
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        return torch.tanh(z * self.scale).unflatten(1, (1, 8, 8))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("kind", own(Discriminator))
+def test_an_update_with_r1_is_that_of_float32_to_the_bit(kind: type[Any]) -> None:
+    def updated(precision: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        model = of_family(kind)
+        generator = Elementwise(num_classes=model.discriminator.num_classes)
+        parts: dict[str, Any] = {"discriminator": model.discriminator, "channels_last": False}
+        gan = points_gan(model.objective, [R1(10.0)], generator=generator, **parts)
+        fit(gan, 1, precision=precision)
+        return gan.outputs[0].terms["R1"], weights(gan.discriminator)
+
+    if of_family(kind).discriminator.reconstructs:
+        pytest.skip("its losses are energies, which have no R1")
+    term, end = updated("bf16-mixed")
+    expected_term, expected = updated("32-true")
+    assert torch.equal(term, expected_term)
+    assert [name for name in end if not torch.equal(end[name], expected[name])] == []
