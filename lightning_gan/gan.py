@@ -22,6 +22,7 @@ from lightning_gan.distributed import processes
 from lightning_gan.distributed.strategy import GANStrategy, check_strategy
 from lightning_gan.errors import above, at_least, check_range
 from lightning_gan.networks.base import Discriminator, Generator
+from lightning_gan.networks.layout import lay_out
 from lightning_gan.objectives import Objective
 from lightning_gan.regularizers import Regularizer
 from lightning_gan.training import validation
@@ -78,7 +79,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
             as far as they fit; None for new weights.
         sync_batch_norm: Whether batch norm is over the batch of all processes, as one process
             would have it; otherwise each standardises by its own samples.
-        channels_last: Whether images are laid out in memory as (N, H, W, C).
+        channels_last: Whether maps lie in memory as (N, H, W, C); where it pays if None.
         seed: Seed of every random number that training draws.
 
     Raises:
@@ -119,7 +120,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
         validate_every: int | None = None,
         warm_start: str | None = None,
         sync_batch_norm: bool = False,
-        channels_last: bool = False,
+        channels_last: bool | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -182,8 +183,6 @@ class GAN(CompiledInPlace, Part, LightningModule):
             batch_idx: Index in the epoch.
         """
         real, labels = self.batches.pair(batch, "training")
-        if self.channels_last and real.ndim == 4:
-            real = real.contiguous(memory_format=torch.channels_last)
         self.outputs = []
         # One of each as a rule. With k critic updates the generator waits for every k-th batch, so
         # that each critic update has fresh reals; in phases one player moves for whole epochs.
@@ -378,8 +377,9 @@ class GAN(CompiledInPlace, Part, LightningModule):
             self.validate_every = schedule.images_between(data)
         if self.validate_every is not None and stage == "fit":
             schedule.take_over(self.trainer)
-        if self.channels_last and self.generator.image_size:
-            self.to(memory_format=torch.channels_last)
+        # The average that samples are drawn from keeps its layout, and samples their bits.
+        how = self.trainer.strategy.root_device, self.trainer.precision, self.channels_last
+        lay_out((self.generator, self.discriminator), *how)
 
     def on_fit_start(self) -> None:
         """Gives a run that has seen nothing yet the players of another one, where asked for."""

@@ -136,6 +136,8 @@ class AutoencoderDiscriminator(_Reconstructing):
         ConfigurationError: If a number is out of range.
     """
 
+    channels_last_pays = bfloat16_pays = True
+
     def __init__(
         self,
         channels: int | None = None,
@@ -209,6 +211,8 @@ class BEGANGenerator(Generator):
     Raises:
         ConfigurationError: If a number is out of range.
     """
+
+    channels_last_pays = bfloat16_pays = True
 
     def __init__(
         self,

@@ -40,7 +40,8 @@ class Discriminate(Protocol):
 class Network(Part, nn.Module, base=True):
     """What generators and discriminators share: the shape of samples, and the number of classes.
 
-    ``size`` is the height and width, (0, 0) for points.
+    ``size`` is the height and width, (0, 0) for points. What a family has measured of its speed on
+    a CPU stands in ``channels_last_pays`` and ``bfloat16_pays``.
 
     Args:
         channels: Channels of an image, or coordinates of a point; None to take it from the data.
@@ -52,6 +53,12 @@ class Network(Part, nn.Module, base=True):
     Raises:
         ConfigurationError: If a size is missing, or a number out of range.
     """
+
+    channels_last_pays = False
+    """Whether it trains faster with maps that lie in memory as (N, H, W, C)."""
+
+    bfloat16_pays = False
+    """Whether it trains faster in bfloat16, where the processor multiplies that by itself."""
 
     def __init__(
         self, channels: int | None, image_size: ImageSize, num_classes: int = 0, **counts: int

@@ -77,6 +77,8 @@ class WideGenerator(Generator, base=True):
     Subclasses call :meth:`begin`, set ``start`` and their blocks, and call :meth:`finish`.
     """
 
+    channels_last_pays = bfloat16_pays = True
+
     def begin(self, width: int, embedding_dim: int) -> None:
         """Counts the maps, and adds the embedding of the classes where there are any."""
         self.steps, self.smallest = halvings(self, self.size)
@@ -100,6 +102,8 @@ class WideGenerator(Generator, base=True):
 
 class WideDiscriminator(Discriminator, base=True):
     """What the discriminators of BigGAN and BigGAN-deep share, as :class:`WideGenerator`."""
+
+    channels_last_pays = bfloat16_pays = True
 
     def begin(self, width: int) -> None:
         """Counts the maps, and how often they are halved."""

@@ -39,6 +39,8 @@ class DCGANGenerator(Generator):
         num_classes: Number of classes, each with an embedding beside the latent; 0 for none.
     """
 
+    channels_last_pays = bfloat16_pays = True
+
     def __init__(
         self,
         channels: int | None = None,
@@ -77,6 +79,8 @@ class DCGANDiscriminator(Discriminator):
         minibatch_std: Samples in a group whose spread the head sees as one more map (Karras et al.
             2018); 0 for none.
     """
+
+    channels_last_pays = bfloat16_pays = True
 
     def __init__(
         self,

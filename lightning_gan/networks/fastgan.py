@@ -174,6 +174,8 @@ class FastGANGenerator(Generator):
         num_classes: Number of classes, for the embedding beside the latent; 0 for none.
     """
 
+    bfloat16_pays = True
+
     draws_noise = True
 
     def __init__(
@@ -278,6 +280,8 @@ class FastGANDiscriminator(Discriminator):
             map, half as much in each larger one.
         num_classes: Number of classes, for the projection; 0 for none.
     """
+
+    bfloat16_pays = True
 
     def __init__(
         self,

@@ -95,6 +95,8 @@ class MinibatchDiscrimination(Discriminator):
                 inner.head, inner.projection = nn.Identity(), None
         self.discriminator = discriminator
         self.pack = discriminator.pack
+        self.channels_last_pays = discriminator.channels_last_pays
+        self.bfloat16_pays = discriminator.bfloat16_pays
         self.kernels, self.dims = kernels, dims
         inputs = discriminator.num_features
         # The paper gives no law; with this one M is on the scale of the features.

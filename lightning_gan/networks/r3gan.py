@@ -123,6 +123,8 @@ class R3GANGenerator(Generator):
             outside.
     """
 
+    channels_last_pays = bfloat16_pays = True
+
     def __init__(
         self,
         channels: int | None = None,
@@ -183,6 +185,8 @@ class R3GANDiscriminator(Discriminator):
         plain: Whether maps are halved by means of 2 x 2 places, and the first and, without classes,
             the last layer have biases, where the authors' have none.
     """
+
+    channels_last_pays = bfloat16_pays = True
 
     def __init__(
         self,

@@ -149,6 +149,8 @@ class ResNetGenerator(Generator):
         ConfigurationError: If the widths or the place of attention do not fit the image.
     """
 
+    channels_last_pays = bfloat16_pays = True
+
     def __init__(
         self,
         channels: int | None = None,
@@ -239,6 +241,8 @@ class ResNetDiscriminator(Discriminator):
     Raises:
         ConfigurationError: If the widths, halved blocks or place of attention do not fit the image.
     """
+
+    channels_last_pays = bfloat16_pays = True
 
     def __init__(
         self,

@@ -24,6 +24,8 @@ class SNDCGANGenerator(Generator):
         num_classes: Number of classes, whose embedding joins the latent; 0 for none.
     """
 
+    channels_last_pays = bfloat16_pays = True
+
     def __init__(
         self,
         channels: int | None = None,
@@ -60,6 +62,8 @@ class SNDCGANDiscriminator(Discriminator):
         spectral_norm: Whether all layers are spectrally normalised, the projection included.
         spectral_head: Whether the last, dense layer is among them, as in the paper.
     """
+
+    channels_last_pays = bfloat16_pays = True
 
     def __init__(
         self,

@@ -61,6 +61,8 @@ class StyleGAN2Generator(Generator):
         ConfigurationError: If a number is out of range.
     """
 
+    channels_last_pays = True
+
     draws_noise = True
     layers: nn.ModuleList
     w_average: Tensor
@@ -206,6 +208,8 @@ class StyleGAN2Discriminator(Discriminator):
     Raises:
         ConfigurationError: If a number is out of range, or a batch no multiple of a group.
     """
+
+    channels_last_pays = True
 
     def __init__(
         self,

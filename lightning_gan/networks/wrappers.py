@@ -28,6 +28,8 @@ class Wrapper(Discriminator, base=True):
         self.pack = discriminator.pack
         self.num_features = discriminator.num_features
         self.reconstructs = discriminator.reconstructs
+        self.channels_last_pays = discriminator.channels_last_pays
+        self.bfloat16_pays = discriminator.bfloat16_pays
 
     def logits_from(self, features: Tensor, labels: Tensor) -> Tensor:
         """Logits (N,) of features (N, F); the labels are ignored, or in the features already."""

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from lightning_gan.cli import program
+from lightning_gan.networks import layout
 from lightning_gan.runs.record import RunRecord
 
 SMALL = "--model.generator.width 8 --model.discriminator.width 8 --data.batch_size 32"
@@ -152,6 +153,38 @@ def test_batches_over_all_processes_are_shared_out(caplog: pytest.LogCaptureFixt
     assert fit("64", "--data.global_batch_size", "16") == 0
     assert RunRecord.read(RUN).identity["global_batch_size"] == 16
     assert "Batches of 16; 4 batches for 64 images" in caplog.text
+
+
+DIGITS = [
+    *("fit", "--config", "dcgan_digits", "--trainer.limit_val_batches", "0", *QUIET.split()),
+    *("--model.generator.width=4", "--model.discriminator.width=4", "--model.max_images=32"),
+]
+
+
+@pytest.mark.parametrize(
+    ("options", "processor", "said"),
+    [([], True, True), ([], False, False), (["--trainer.precision", "bf16-mixed"], True, False)],
+)
+def test_a_start_says_that_bfloat16_would_be_faster_where_it_would(
+    options: list[str],
+    processor: bool,
+    said: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(layout, "has_bfloat16", lambda: processor)
+    caplog.set_level("INFO")
+    assert program.run([*DIGITS, *options]) == 0
+    assert ("--trainer.precision bf16-mixed makes networks" in caplog.text) == said
+
+
+def test_a_start_is_silent_about_bfloat16_where_points_would_not_gain(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(layout, "has_bfloat16", lambda: True)
+    caplog.set_level("INFO")
+    assert fit("64") == 0
+    assert "bf16-mixed" not in caplog.text
 
 
 def test_an_evaluation_says_which_run_it_is_of_and_is_made_once(
