@@ -329,7 +329,9 @@ def write_curve(metrics: Path, curve: Path) -> None:
     with curve.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(names)
-        writer.writerows([f"{float(r[n]):.5g}" if r[n] else "" for n in names] for r in rows)
+        for row in rows:
+            images, *values = (row[name] for name in names)
+            writer.writerow([f"{float(images):.0f}", *(v and f"{float(v):.5g}" for v in values)])
 
 
 # ------------------------------------------------------------------------------------- the queue
