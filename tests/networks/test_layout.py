@@ -89,6 +89,15 @@ def test_a_layout_that_nobody_has_measured_is_left_alone() -> None:
         assert not is_last(gan.discriminator)
 
 
+def test_without_the_convolutions_that_were_measured_the_layout_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    gan = picture_gan()
+    lay_out([gan.discriminator], CPU, layout.SINGLE)
+    assert not is_last(gan.discriminator)
+
+
 def test_points_have_no_layout() -> None:
     fit(points_gan(channels_last=True), 1)
 
