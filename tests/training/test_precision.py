@@ -20,7 +20,15 @@ from lightning_gan.gan import GAN
 from lightning_gan.networks import Discriminator, Generator, MLPDiscriminator, MLPGenerator
 from lightning_gan.networks.layers import BATCH_NORMS
 from lightning_gan.objectives import NonSaturating, Objective, RelativisticPairing, Wasserstein
-from lightning_gan.regularizers import R1, R2, GradientPenalty, Penalty, Regularizer
+from lightning_gan.regularizers import (
+    R1,
+    R2,
+    GradientPenalty,
+    LatentOptimisation,
+    Penalty,
+    Regularizer,
+)
+from lightning_gan.training.latents import UniformPrior
 from lightning_gan.training.schedule import PLAYERS, PerBatch
 from lightning_gan.training.step import Step
 
@@ -105,6 +113,20 @@ def test_an_update_with_a_penalty_on_gradients_stays_outside_autocast() -> None:
     fit(gan, 2, precision="bf16-mixed")
     # reals and fakes of the first update, the generator's fakes; then an update without penalty
     assert seen == [False, False, True, True, True, True]
+
+
+def test_latents_move_outside_autocast() -> None:
+    seen: list[bool] = []
+
+    class Noted(MLPGenerator):
+        def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+            seen.append(torch.is_autocast_enabled("cpu"))
+            return super().forward(z, labels)
+
+    parts: dict[str, Any] = {"generator": Noted(2, 0, width=8), "prior": UniformPrior()}
+    fit(points_gan(regularizers=[LatentOptimisation()], **parts), 1, precision="bf16-mixed")
+    # where latents move to, and the samples of the moved ones, in either player's update
+    assert seen == [False, True, False, True]
 
 
 def half(**arguments: Any) -> dict[str, Any]:
