@@ -12,6 +12,9 @@ from lightning_gan.training.schedule import Curve, ValueOf
 
 TRILLION = 10**12
 
+KNOWN = ("trillionths", "scored", "images", "updates")
+"""Buffers whose numbers all processes know without asking the device."""
+
 
 class SignController(nn.Module):
     r"""A probability p that follows the signs of the reals' logits.
@@ -55,16 +58,19 @@ class SignController(nn.Module):
         self.register_buffer("trillionths", torch.tensor(round(start * TRILLION)))
         for name in ("signs", "scored", "images", "updates"):  # since p moved last
             self.register_buffer(name, torch.tensor(0))
-        # Reading a buffer would wait for the device; None where it must be.
-        self._p: float | None = None
-        self._updates: int | None = None
+        self._known: dict[str, int] = {}
+        """What the buffers hold, but for the signs: reading them would wait for the device."""
 
     @property
     def p(self) -> float:
         """The probability, which may be above 1."""
-        if self._p is None:
-            self._p = int(self.trillionths) / TRILLION
-        return self._p
+        return self._counts()["trillionths"] / TRILLION
+
+    def _counts(self) -> dict[str, int]:
+        if not self._known:
+            values = torch.stack([getattr(self, name) for name in KNOWN]).tolist()
+            self._known = dict(zip(KNOWN, values, strict=True))
+        return self._known
 
     def forward(self, images: int) -> float:
         """The probability now, as a curve gives it; the images seen are in its state."""
@@ -79,29 +85,28 @@ class SignController(nn.Module):
                 are not numbers count as zero. There are fewer than reals where some share one.
             images: Reals in the batch over all processes.
         """
-        if self._updates is None:
-            self._updates = int(self.updates)
+        counts = self._counts()
         signs = (real_logits > 0).sum() - (real_logits < 0).sum()
         self.signs += processes.gather(signs[None]).sum().to(self.signs.device)
-        self.scored += len(real_logits) * processes.world_size()
-        self.images += images
-        self.updates += 1
-        self._updates += 1
-        if self._updates >= self.every:
-            self._move()
+        counts["scored"] += len(real_logits) * processes.world_size()
+        counts["images"] += images
+        counts["updates"] += 1
+        if counts["updates"] >= self.every:
+            self._move(counts)
+        for name, count in counts.items():
+            getattr(self, name).fill_(count)
 
-    def _move(self) -> None:
-        surplus = int(self.signs) - self.target * int(self.scored)
-        step = round(int(self.images) * TRILLION / (1000 * self.kimg))
-        self.trillionths += step * ((surplus > 0) - (surplus < 0))
-        self.trillionths.clamp_(min=0)
-        for counter in (self.signs, self.scored, self.images, self.updates):
-            counter.zero_()
-        self._p, self._updates = None, 0
+    def _move(self, counts: dict[str, int]) -> None:
+        # The only number that the device alone knows; which p follows is a matter of the host.
+        surplus = int(self.signs) - self.target * counts["scored"]
+        step = round(counts["images"] * TRILLION / (1000 * self.kimg))
+        moved = counts["trillionths"] + step * ((surplus > 0) - (surplus < 0))
+        counts.update(trillionths=max(moved, 0), scored=0, images=0, updates=0)
+        self.signs.zero_()
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super()._load_from_state_dict(*args, **kwargs)
-        self._p = self._updates = None
+        self._known = {}
 
 
 class SignAdapted(Augmentation, base=True):
