@@ -16,6 +16,7 @@ from lightning_gan.distributed import processes
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.balance import BalanceResult, DiscriminatorBalance, ValidationBalance
 from lightning_gan.runs.scores import Scores
+from lightning_gan.training.schedule import PLAYERS
 from lightning_gan.training.step import StepOutput
 
 MAX_TRAIN_IMAGES = 1000
@@ -143,16 +144,23 @@ class Balance(GANCallback):
         return batches % (self.every or trainer.log_every_n_steps) == 0  # type: ignore[attr-defined]
 
     def _report(self, trainer: Trainer, gan: GAN) -> TrainingReport:
-        norms = measurements(trainer).gradient_norms
+        losses = _by_name([{output.player: output.loss} for output in self._outputs])
+        terms = _by_name([output.terms for output in self._outputs])
+        loss, penalty, norms, states = _read(
+            {name: torch.stack(values).sum() for name, values in losses.items()},
+            {name: torch.stack(values).sum() for name, values in terms.items()},
+            {str(player): norm for player, norm in measurements(trainer).gradient_norms.items()},
+            _states(gan),
+        )
         rates = [optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers]
         return TrainingReport(
             balance=_balance(gan, [o for o in self._outputs if o.real_logits is not None]),
-            loss=_means([{output.player: output.loss} for output in self._outputs]),
-            penalty=_means([output.terms for output in self._outputs]),
-            gradient_norm={player: float(norm) for player, norm in norms.items()},
-            learning_rate=dict(zip(("discriminator", "generator"), rates, strict=True)),
+            loss=_means({name: (loss[name], len(values)) for name, values in losses.items()}),
+            penalty=_means({name: (penalty[name], len(values)) for name, values in terms.items()}),
+            gradient_norm=norms,
+            learning_rate=dict(zip(PLAYERS, rates, strict=True)),
             progress=self._progress(gan),
-            state=_states(gan),
+            state=states,
         )
 
     def _progress(self, gan: GAN) -> dict[str, float]:
@@ -167,14 +175,29 @@ class Balance(GANCallback):
         }
 
 
-def _means(outputs: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
-    """The mean of each value by name, over all outputs of all processes that have it."""
-    own: dict[str, list[Tensor]] = {}
+def _by_name(outputs: Sequence[Mapping[str, Tensor]]) -> dict[str, list[Tensor]]:
+    """The values of all outputs that have them, by name."""
+    found: dict[str, list[Tensor]] = {}
     for output in outputs:
         for name, value in output.items():
-            own.setdefault(name, []).append(value)
-    sums = {name: (float(torch.stack(x).sum()), len(x)) for name, x in own.items()}
-    everywhere = processes.gather_objects(sums)
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def _read(*groups: Mapping[str, Tensor | float]) -> list[dict[str, float]]:
+    """Groups of numbers, those on the device in one transfer for all, since each waits for it."""
+    tensors = [x for group in groups for x in group.values() if isinstance(x, Tensor)]
+    widest = torch.float32 if any(x.device.type == "mps" for x in tensors) else torch.float64
+    found = iter(torch.stack([x.detach().to(widest) for x in tensors]).tolist() if tensors else [])
+    return [
+        {name: next(found) if isinstance(x, Tensor) else float(x) for name, x in group.items()}
+        for group in groups
+    ]
+
+
+def _means(own: Mapping[str, tuple[float, int]]) -> dict[str, float]:
+    """The mean of each value by name, of sums and counts, over all processes that have it."""
+    everywhere = processes.gather_objects(dict(own))
     found = {}
     for name in dict.fromkeys(name for each in everywhere for name in each):
         totals, counts = zip(*(each[name] for each in everywhere if name in each), strict=True)
@@ -182,12 +205,12 @@ def _means(outputs: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
     return found
 
 
-def _states(gan: GAN) -> dict[str, float]:
+def _states(gan: GAN) -> dict[str, Tensor | float]:
     """What objective, regularizers and augmentation adapt, such as BEGAN's k; equal everywhere."""
     parts = (gan.objective, gan.regularizers, gan.augmentation)
     adaptive = nn.ModuleList(part for part in parts if part is not None)
     return {
-        f"{type(part).__name__}.{name}": float(getattr(part, name))
+        f"{type(part).__name__}.{name}": getattr(part, name)
         for part in adaptive.modules()  # inside wrappers and lists too
         for name in getattr(part, "logged", ())
     }

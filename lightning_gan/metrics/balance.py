@@ -136,8 +136,11 @@ class DiscriminatorBalance(ExactMetric):
         count, total, squares, hits = self.sums.T
         mean = total / count
         std = (squares / count - mean.square()).clamp(min=0).sqrt()
-        logits_real, logits_fake, d_real, d_fake = map(Spread, mean.tolist(), std.tolist())
-        probable, shares = bool(count[2] > 0), (hits / count).tolist()
+        # In one transfer, since each waits for the device.
+        found: list[list[float]] = torch.stack([mean, std, hits / count, count]).tolist()
+        means, deviations, shares, counts = found
+        logits_real, logits_fake, d_real, d_fake = map(Spread, means, deviations)
+        probable = counts[2] > 0
         acc_real, acc_fake = shares[2:] if probable else shares[:2]
         return BalanceResult(
             logits_real,
