@@ -78,8 +78,9 @@ def pull_away(codes: Tensor) -> Tensor:
     with torch.autocast(codes.device.type, enabled=False):  # a loss keeps its precision
         cosines = directions @ directions.T
     count = len(codes)
-    others = ~torch.eye(count, dtype=torch.bool, device=codes.device)
-    return cosines[others].square().sum() / (count * (count - 1))
+    # The diagonal is the first of each row of n + 1 numbers, behind the very first one.
+    others = cosines.flatten()[1:].view(count - 1, count + 1)[:, :-1].flatten()
+    return others.square().sum() / (count * (count - 1))
 
 
 class EBGAN(Objective):

@@ -89,9 +89,11 @@ class TopK(_Around):
         everywhere = step.gather(logits.detach())
         share = min(step.value_of(self.share), 1.0)
         k = max(round(share * len(everywhere)), 1)
-        chosen = torch.zeros_like(everywhere, dtype=torch.bool)
-        chosen[everywhere.argsort(descending=True, stable=True)[:k]] = True
-        best = logits[step.own_rows(chosen)]
+        chosen = everywhere.argsort(descending=True, stable=True)[:k]
+        if len(everywhere) == len(logits):
+            best = logits[chosen.sort().values]
+        else:  # of how many this process has, only the numbers tell
+            best = logits[step.own_rows(torch.zeros_like(everywhere).index_fill(0, chosen, 1) > 0)]
         if not len(best):
             return logits.sum() * 0
         alone = replace(step, fake_output=DiscriminatorOutput(best, None))

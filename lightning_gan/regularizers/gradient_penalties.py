@@ -210,8 +210,10 @@ class _SquaredSlope(_SlopePenalty):
         """From two looks at each sample that takes part, under the same augmentation."""
         shard, pack = step.random.shard, step.discriminator.pack
         rows: slice | list[int] = slice(None)
-        if self.one_in > 1:
-            # Counted over the global batch, so that any number of processes chooses the same ones.
+        # Counted over the global batch, so that any number of processes chooses the same ones.
+        if pack == 1:
+            rows = slice(-shard.first % self.one_in, None, self.one_in)
+        elif self.one_in > 1:
             packs = (number // pack for number in range(shard.first, shard.first + shard.count))
             rows = [row for row, number in enumerate(packs) if number % self.one_in == 0]
         here, labels, random = samples[rows], step.labels[rows], step.random.subset(rows)

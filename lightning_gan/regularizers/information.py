@@ -1,8 +1,10 @@
 """Codes in the latent that can be found again in the sample."""
 
+import math
+
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, gaussian_nll_loss
+from torch.nn.functional import cross_entropy
 
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.regularizers.base import AuxiliaryTask
@@ -71,9 +73,17 @@ class InfoGAN(AuxiliaryTask):
             if self.learned_variance:
                 variance = found[:, self.prior.continuous :].exp()
             # summed over codes: the likelihood of all of them
-            likelihood = gaussian_nll_loss(mean, continuous, variance, full=True)
+            likelihood = _normal_likelihood(mean, variance, continuous)
             weight = step.value_of(self.continuous_weight)
             term = term + weight * likelihood * self.prior.continuous
         return term
 
     generator_term = discriminator_term
+
+
+def _normal_likelihood(mean: Tensor, variance: Tensor, value: Tensor) -> Tensor:
+    """Mean negative log-likelihood of numbers (N, C), as torch's ``gaussian_nll_loss`` has it."""
+    # Torch's looks for negative variances first, which waits for the device and is not traced.
+    variance = variance.clamp(min=1e-6)
+    distance = variance.log() + (mean - value) ** 2 / variance
+    return (0.5 * distance + 0.5 * math.log(2 * math.pi)).mean()

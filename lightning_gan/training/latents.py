@@ -5,7 +5,6 @@ from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from lightning_gan.checkpoints.parts import Part
 from lightning_gan.errors import ConfigurationError, above, check_range
@@ -79,7 +78,12 @@ class CodePrior(Prior):
     def __call__(self, z: Tensor) -> Tensor:
         """The largest of some normal numbers is each of them equally often."""
         *chances, continuous, noise = torch.split(z, self._sizes(z), dim=1)
-        chosen = [one_hot(c.argmax(dim=1), c.shape[1]).to(z.dtype) for c in chances]
+        # As one_hot, which reads the classes to see whether they are in range.
+        largest = [chance.argmax(dim=1, keepdim=True) for chance in chances]
+        chosen = [
+            torch.zeros_like(chance).scatter_(1, place, 1.0)
+            for chance, place in zip(chances, largest, strict=True)
+        ]
         return torch.cat([*chosen, _uniform(continuous), noise], dim=1)
 
     def codes(self, z: Tensor) -> Codes:
