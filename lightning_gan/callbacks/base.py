@@ -21,7 +21,17 @@ class GANCallback(Callback):
     """A callback whose hooks are given a :class:`~lightning_gan.GAN`, or it refuses to start.
 
     Lightning promises any LightningModule; what is checked in :meth:`setup` no hook has to check.
+
+    The hooks around each batch and each update are there in subclasses that define them: Lightning
+    passes over a None, and prepares a profile for each call of an empty function.
     """
+
+    on_train_batch_start = None  # type: ignore[assignment]  # as all of these, and is never called
+    on_train_batch_end = None  # type: ignore[assignment]
+    on_before_zero_grad = None  # type: ignore[assignment]
+    on_before_backward = None  # type: ignore[assignment]
+    on_after_backward = None  # type: ignore[assignment]
+    on_before_optimizer_step = None  # type: ignore[assignment]
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Checks the model.

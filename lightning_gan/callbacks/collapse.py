@@ -18,7 +18,7 @@ from lightning_gan.callbacks.base import (
     run_folder,
 )
 from lightning_gan.callbacks.divergence import StopOnDivergence, losses_finite
-from lightning_gan.callbacks.measurements import measurements
+from lightning_gan.callbacks.measurements import TrainingReport, measurements
 from lightning_gan.checkpoints.record import own_state
 from lightning_gan.distributed.processes import all_true, gathered_ints
 from lightning_gan.errors import ConfigurationError, above, at_least, at_most, below, check_range
@@ -99,6 +99,8 @@ class CollapseGuard(GANCallback):
         self._kept: Kept | None = None
         self._pending = ""
         """Why to go back before the next batch."""
+        self._report: TrainingReport | None = None
+        """The last report that was looked at."""
 
     def path(self, trainer: Trainer) -> Path:
         """Where the healthiest state is written."""
@@ -139,7 +141,8 @@ class CollapseGuard(GANCallback):
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: object) -> None:
         """Looks at the losses of the batch, where it may go back for them."""
         report = measurements(trainer).training
-        if report is not None:
+        if report is not None and report is not self._report:
+            self._report = report
             norm = report.gradient_norm.get("generator", 0.0)
             self._best = Health(gradient=norm).best(self._best)
         if is_dry_run(trainer) or not self._may_return or not gan.outputs:

@@ -16,7 +16,8 @@ from lightning_gan.training.step import StepOutput
 class StopOnDivergence(GANCallback):
     """Ends the training when a sample or loss is NaN or infinite; the last good checkpoint stays.
 
-    It looks from time to time, and when the training ends.
+    It looks from time to time, and when the training ends; at samples only where no data module has
+    looked at all of them when it read them.
 
     Args:
         every: Batches between two looks; the Trainer's ``log_every_n_steps`` where None. A look
@@ -36,9 +37,10 @@ class StopOnDivergence(GANCallback):
         self, trainer: Trainer, gan: GAN, outputs: object, batch: object, *_: object
     ) -> None:
         """Looks at the losses of the batch, and at the samples of all since the last look."""
-        # A sum waits for no device; it is no number from the first sample on that is none.
-        total = gan.batches.pair(batch, "training")[0].detach().mean().double()
-        self._samples = total if self._samples is None else self._samples + total
+        if not gan.batches.finite:
+            # A sum waits for no device; it is no number from the first sample on that is none.
+            total = gan.batches.pair(batch, "training")[0].detach().mean().double()
+            self._samples = total if self._samples is None else self._samples + total
         self._batches += 1
         self._outputs = gan.outputs
         every = self.every or trainer.log_every_n_steps  # type: ignore[attr-defined]
@@ -56,11 +58,12 @@ class StopOnDivergence(GANCallback):
             DivergenceError: If something in it is not finite.
         """
         outputs, samples, batches = self._outputs, self._samples, self._batches
-        if not outputs or samples is None:
+        if not outputs:
             return
         self._outputs, self._samples, self._batches = [], None, 0
-        finite, samples_finite = all_true(torch.stack([losses_finite(outputs), samples.isfinite()]))
-        if not samples_finite:
+        looks = [losses_finite(outputs), *([] if samples is None else [samples.isfinite()])]
+        finite, *samples_finite = all_true(torch.stack(looks))
+        if not all(samples_finite):
             raise DivergenceError(
                 f"A sample among the last {batches} batches, before image {gan.progress.images:,}, "
                 "is not finite: mend or remove it, and go on from the last checkpoint."

@@ -40,9 +40,14 @@ def named_as_in(module: nn.Module, weights: Mapping[str, Any]) -> dict[str, Any]
 class CompiledInPlace(nn.Module):
     """What a module derives from, first, whose checkpoints should know nothing of torch.compile."""
 
-    def __setattr__(self, name: str, value: Tensor | nn.Module) -> None:
+    def __setattr__(self, name: str, value: Tensor | nn.Module | str | None) -> None:
         """Takes a compiled module for what it is."""
-        super().__setattr__(name, in_place(value))
+        # Lightning notes the name of every hook that it calls: dozens a batch, which torch would
+        # look for among parameters, buffers and modules.
+        if isinstance(value, (Tensor, nn.Module)) or name not in self.__dict__:
+            super().__setattr__(name, in_place(value))  # type: ignore[arg-type]  # anything
+        else:
+            self.__dict__[name] = value
 
     def state_dict(  # type: ignore[override]  # with all ways to call it
         self,

@@ -45,16 +45,15 @@ def due_by(trainer: Trainer, every: int | None, images: int, validated: int) -> 
 
 def _by_trainer(trainer: Trainer) -> tuple[bool, bool]:
     """Whether Lightning validates after this batch, were it not the last one, and if it is."""
-    loop, fetcher, stop = (
-        trainer.fit_loop.epoch_loop,
-        trainer.fit_loop._data_fetcher,
-        trainer.should_stop,
-    )
+    loop, fetcher = trainer.fit_loop.epoch_loop, trainer.fit_loop._data_fetcher
     assert fetcher is not None
-    answers = []
-    for trainer.should_stop in (False, stop):
-        answers.append(loop._should_check_val_fx(fetcher))
-    return answers[0], answers[1]
+    now = loop._should_check_val_fx(fetcher)
+    if not trainer.should_stop:
+        return now, now
+    trainer.should_stop = False
+    otherwise = loop._should_check_val_fx(fetcher)
+    trainer.should_stop = True
+    return otherwise, now
 
 
 def plan(trainer: Trainer, due: Due) -> None:
