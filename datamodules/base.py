@@ -39,6 +39,8 @@ class RealData(LightningDataModule):
         class_names: Their names, by label.
         content: What the samples are, where the arguments do not say it: how many, and a hash. Only
             with the same does a run go on.
+        all_finite: Whether no batch can hold a NaN or an infinity: every sample is looked at when
+            it is read.
 
     Args:
         batch_size: Samples a batch and process.
@@ -56,6 +58,7 @@ class RealData(LightningDataModule):
     num_classes: int
     class_names: tuple[str, ...]
     content: dict[str, int | str] | None = None
+    all_finite = True
 
     def __init__(self, batch_size: int = 64, seed: int = 0, flip: bool = False) -> None:
         super().__init__()

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from lightning_gan.gan import load as load
     from lightning_gan.training.composition import Composition as Composition
     from lightning_gan.training.game import Game as Game
-    from lightning_gan.training.game import Player as Player
     from lightning_gan.training.latents import CodePrior as CodePrior
     from lightning_gan.training.latents import Prior as Prior
     from lightning_gan.training.latents import UniformPrior as UniformPrior
     from lightning_gan.training.optimizers import GANAdam as GANAdam
+    from lightning_gan.training.players import Player as Player
     from lightning_gan.training.schedule import Alternation as Alternation
     from lightning_gan.training.schedule import CosineCurve as CosineCurve
     from lightning_gan.training.schedule import Curve as Curve
@@ -34,9 +34,10 @@ OFFERED = {
     "exports.export": "export",
     "gan": "GAN load",
     "training.composition": "Composition",
-    "training.game": "Game Player",
+    "training.game": "Game",
     "training.latents": "CodePrior Prior UniformPrior",
     "training.optimizers": "GANAdam",
+    "training.players": "Player",
     "training.schedule": "Alternation PerBatch Phases Progress "
     "Curve CosineCurve DecayCurve LinearCurve",
     "training.step": "Step StepOutput",

@@ -26,11 +26,13 @@ from lightning_gan.networks.layout import lay_out
 from lightning_gan.objectives import Objective
 from lightning_gan.regularizers import Regularizer
 from lightning_gan.training import validation
+from lightning_gan.training.averaging import MovingAverage
 from lightning_gan.training.batches import Batches
 from lightning_gan.training.composition import Composition
-from lightning_gan.training.game import Game, Player
+from lightning_gan.training.game import Game
 from lightning_gan.training.latents import Prior
-from lightning_gan.training.optimizers import GANAdam, follow_curves, move_average
+from lightning_gan.training.optimizers import GANAdam, follow_curves, frozen
+from lightning_gan.training.players import Player
 from lightning_gan.training.sampling import Labels, Sampling, class_indices, class_names_in
 from lightning_gan.training.schedule import (
     PLAYERS,
@@ -39,7 +41,6 @@ from lightning_gan.training.schedule import (
     PerBatch,
     PlayerName,
     Progress,
-    value_at,
 )
 from lightning_gan.training.step import StepOutput
 
@@ -153,8 +154,6 @@ class GAN(CompiledInPlace, Part, LightningModule):
         self.warm_start = warm_start
         self.channels_last = channels_last
         self.progress = Progress()
-        self.images_in_average = self.images_before = 0
-        """Images of this run in the averaged generator, and of the run that it was taken from."""
         self.images_validated = 0
         """Images that had been seen at the last validation in the course of training."""
         self.class_names: tuple[str, ...] = ()
@@ -169,6 +168,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
         # Not a module: it holds the parts that this model has registered by their own names.
         self.game = Game(parts, seed)
         self.generator_ema = copy.deepcopy(generator).requires_grad_(False)
+        self.average = MovingAverage(self.generator_ema, generator, ema_half_life, ema_rampup)
         # The one record of how this model was built: for checkpoints, loggers and hparams.
         self.save_hyperparameters(describe(self)["init_args"])
 
@@ -194,20 +194,20 @@ class GAN(CompiledInPlace, Part, LightningModule):
         # Everything that moves in time is counted in images, which no choice of devices changes.
         self.progress.count_batch(len(real) * self.trainer.world_size)
         if counts.generator:
-            self._update_ema()
+            self.average.follow(self.progress.images)
         self._stop_if_spent()
         self.validation_due = self._due()
 
     def _update(self, player: Player, real: Tensor, labels: Tensor) -> None:
         """One update of a player, with the other one frozen."""
-        optimizer = self.optimizer_of(player.name)
+        optimizer, foreseen = self.optimizer_of(player.name), self.trainer.optimizers[0]
+        other = self.trainer.optimizers[1] if player is self.game.discriminator else foreseen
         outputs: list[StepOutput] = []
         # Frozen, so that no gradient is computed for weights that do not move. The generator's loss
         # still flows through the discriminator, to the samples and on to their maker.
-        with self.toggled_optimizer(optimizer):
+        with frozen(other):
             optimizer.zero_grad()
             place = self.trainer.global_rank, self.trainer.world_size
-            foreseen = self.optimizer_of("discriminator").optimizer
             due = player.due(self.progress.updates(player.name))
             # Each piece has its backward pass before the next is made, so that memory holds one.
             for step in self.game.steps(player, real, labels, self.progress, *place, foreseen):
@@ -218,8 +218,9 @@ class GAN(CompiledInPlace, Part, LightningModule):
                     self.trainer.strategy.last_backward_comes(optimizer.optimizer)
                 # One backward pass for loss and penalties; pieces add up to the batch's mean.
                 # Outside autocast, under which second derivatives of penalties would lose bits.
+                share = len(step.real) / len(real)
                 with torch.autocast(self.device.type, enabled=False):
-                    self.manual_backward(loss * (len(step.real) / len(real)))
+                    self.manual_backward(loss if share == 1 else loss * share)
         self._step_optimizer(player.name, optimizer)
         self.progress.count_update(player.name)
         # After the step, so that constraints act on the weights that the player goes on with; what
@@ -240,17 +241,6 @@ class GAN(CompiledInPlace, Part, LightningModule):
         player = self.player_of(optimizer)
         if (largest := self.clip[player]) is not None:
             nn.utils.clip_grad_norm_(self.weights_of(player), largest)
-
-    def _update_ema(self) -> None:
-        """Moves the averaged generator towards the generator."""
-        images = self.progress.images - self.images_in_average
-        # Short at first, or the untrained weights would stay in it for long.
-        averaged = self.images_in_average + self.images_before
-        longest = value_at(self.ema_half_life, self.images_in_average)
-        half_life = min(longest, self.ema_rampup * averaged)
-        keep = 0.5 ** (images / half_life) if half_life > 0 else 0.0
-        move_average(self.generator_ema, self.generator, keep)
-        self.images_in_average = self.progress.images
 
     def _stop_if_spent(self) -> None:
         if self.max_images is not None and self.progress.images >= self.max_images:
@@ -275,8 +265,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
 
     def player_of(self, optimizer: Optimizer) -> PlayerName:
         """Whose optimizer it is."""
-        is_discriminators = optimizer is self.optimizer_of("discriminator").optimizer
-        return "discriminator" if is_discriminators else "generator"
+        return PLAYERS[self.trainer.optimizers.index(optimizer)]
 
     def weights_of(self, player: PlayerName) -> list[nn.Parameter]:
         """A player's weights; those of objective and regularizers are the discriminator's."""
@@ -286,7 +275,8 @@ class GAN(CompiledInPlace, Part, LightningModule):
 
     def on_train_batch_end(self, *_: object) -> None:
         """Lets the Trainer validate after this batch where it is due, and after the last one."""
-        self.validation_due = self._due()  # a callback may have ended the training
+        if self.trainer.should_stop:  # as a callback may have said
+            self.validation_due = self._due()
         if self.validate_every is not None:
             schedule.plan(self.trainer, self.validation_due)
 
@@ -385,7 +375,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
         """Gives a run that has seen nothing yet the players of another one, where asked for."""
         if self.warm_start and self.progress.batches == 0:
             players = {name: getattr(self, name) for name in (*PLAYERS, "generator_ema")}
-            self.images_before = warm_start(players, self.warm_start)
+            self.average.images_before = warm_start(players, self.warm_start)
 
     def on_train_start(self) -> None:
         """Ends a training whose budget was spent before; makes up for a validation that was due."""
@@ -410,7 +400,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
                 overwritten by a bad one.
         """
         record.check_finite(self.named_parameters(), self.progress.images)
-        counts = self.images_in_average, self.images_before, self.images_validated
+        counts = self.average.images, self.average.images_before, self.images_validated
         state = record.state_of(self.progress, *counts, self.trainer)
         due = "" if self.images_validated == self.progress.images else self.validation_due
         checkpoint[record.KEY] = state | {"validation_due": due}
@@ -438,8 +428,8 @@ class GAN(CompiledInPlace, Part, LightningModule):
         """Goes on from the progress of a checkpoint."""
         self.progress = Progress(**state["progress"])
         self.class_names = class_names_in(state.get("setting")) or self.class_names
-        self.images_in_average = state["images_in_average"]
-        self.images_before = state.get("images_before", 0)
+        self.average.images = state["images_in_average"]
+        self.average.images_before = state.get("images_before", 0)
         self.images_validated = state.get("images_validated", 0)
         self.validation_due = state.get("validation_due", "")
 

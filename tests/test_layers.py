@@ -23,7 +23,10 @@ LAYERS: list[tuple[str, ...]] = [
     ("networks", "training.latents"),
     ("training.step", "training.sampling", "training.batches"),
     ("objectives", "regularizers", "augment", "metrics"),
-    ("training.composition", "training.game", "training.validation", "distributed", "checkpoints"),
+    (
+        *("training.composition", "training.players", "training.game", "training.validation"),
+        *("distributed", "checkpoints"),
+    ),
     ("gan",),
     ("evaluation",),
     ("runs",),

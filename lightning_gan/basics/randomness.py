@@ -99,6 +99,8 @@ class RandomStream:
         return numbers.uniform_(generator=self._generator)
 
     def _rows(self, whole: Tensor) -> Tensor:
+        if self.shard.count == self.shard.total:
+            return whole
         return whole[self.shard.first :: self.shard.step][: self.shard.count]
 
 

@@ -189,8 +189,8 @@ def _safetensors(found: _Source, generator: nn.Module, others: dict[str, Tensor]
     state = {
         "format": record.FORMAT,
         "progress": asdict(gan.progress),
-        "images_in_average": gan.images_in_average,
-        "images_before": gan.images_before,
+        "images_in_average": gan.average.images,
+        "images_before": gan.average.images_before,
         "images_validated": gan.images_validated,
         "setting": dict(found.setting),
         EXPORTED: {"discriminator": bool(others)},

@@ -30,6 +30,8 @@ class Batches:
         self.generator = generator
         split = getattr(data, "split", None)
         self.scaled = callable(split) and split("train").images.dtype == torch.uint8
+        self.finite = bool(self.scaled or getattr(data, "all_finite", False))
+        """Whether no sample can be NaN or infinite."""
         self._looked_at: set[str] = set()
 
     def pair(self, batch: object, kind: str) -> Batch:

@@ -4,77 +4,20 @@ It knows two players, kinds of regularizers and an augmentation, but no loss, pe
 name, and works in a plain PyTorch loop.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lightning_gan.basics.randomness import RandomStream, Seeds, Shard
-from lightning_gan.checkpoints.parts import MakeOptimizer
-from lightning_gan.errors import at_least, check_range
 from lightning_gan.networks.base import Discriminate, DiscriminatorOutput
-from lightning_gan.regularizers import Constraint, LatentMove, Penalty
+from lightning_gan.regularizers import Constraint, LatentMove
 from lightning_gan.training.composition import Composition
-from lightning_gan.training.optimizers import correct_for_laziness
-from lightning_gan.training.schedule import Moving, PlayerName, Progress, ValueOf, values_at
+from lightning_gan.training.players import Player, Term
+from lightning_gan.training.schedule import PlayerName, Progress, ValueOf, values_at
 from lightning_gan.training.step import Kind, Step, StepOutput
-
-
-@dataclass(frozen=True)
-class Term:
-    """A penalty as one player pays it.
-
-    Args:
-        penalty: Whose term it is.
-        compute: The bare term of a step.
-        weight: Its factor.
-        reads: Whose logits or features it reads.
-    """
-
-    penalty: Penalty
-    compute: Callable[[Step], Tensor | None]
-    weight: Moving
-    reads: tuple[Kind, ...]
-
-
-@dataclass(frozen=True)
-class Player:
-    """One of the two: its weights, its loss, and the terms that join it.
-
-    Args:
-        name: Which one it is.
-        weights: What its optimizer moves.
-        loss: The bare loss of a step.
-        reads: Whose logits or features the loss reads, in this order.
-        terms: The penalties that it pays.
-    """
-
-    name: PlayerName
-    weights: nn.ModuleList
-    loss: Callable[[Step], Tensor]
-    reads: tuple[Kind, ...]
-    terms: tuple[Term, ...]
-
-    def make_optimizer(self, make: MakeOptimizer) -> Optimizer:
-        """The player's optimizer, adapted to penalties that are not due at every update.
-
-        Raises:
-            ConfigurationError: If its rate is out of range.
-        """
-        optimizer = make([weight for weight in self.weights.parameters() if weight.requires_grad])
-        correct_for_laziness(optimizer, max((t.penalty.every for t in self.terms), default=1))
-        for group in optimizer.param_groups:
-            check_range(optimizer, at_least(0), lr=group["lr"])
-            group["initial_lr"] = group["lr"]  # what a curve of the learning rate multiplies
-        return optimizer
-
-    def due(self, update: int) -> tuple[Term, ...]:
-        """The terms that join the player's update of that number."""
-        # Lazy penalties skip updates of their own player: the other one may move more often.
-        return tuple(term for term in self.terms if update % term.penalty.every == 0)
 
 
 class Game:
@@ -149,7 +92,8 @@ class Game:
         pieces = min(self.parts.accumulate, len(real))
         for first in range(pieces):
             # Rows in turn, so that one process has the pieces that k processes have together.
-            piece, classes = real[first::pieces], labels[first::pieces]
+            rows = slice(first, None, pieces)
+            piece, classes = (real, labels) if pieces == 1 else (real[rows], labels[rows])
             # Where these samples lie among those of all processes: what is drawn depends on it.
             start = len(real) * rank + first
             shard = Shard(len(real) * processes, start, len(piece), pieces)
@@ -256,9 +200,9 @@ class Game:
     def observe(self, step: Step, outputs: Sequence[StepOutput]) -> None:
         """Lets the parts learn from an update, and the constraints act, after its step."""
         # Of all pieces, so that what adapts does not depend on how a batch was worked through.
-        fake = torch.cat([output.fake_logits for output in outputs])
+        fake = _joined([output.fake_logits for output in outputs])
         reals = [output.real_logits for output in outputs if output.real_logits is not None]
-        real = torch.cat(reals) if reals else fake[:0]
+        real = _joined(reals) if reals else fake[:0]
         for part in self.parts.regularizers:
             part.observe(step, real, fake)
             # In the order of the list, since a clipped weight may be averaged after or before.
@@ -268,3 +212,7 @@ class Game:
             self.parts.objective.observe(real, fake)
             if self.parts.augmentation is not None:
                 self.parts.augmentation.observe(real, step.random.shard.total)
+
+
+def _joined(pieces: list[Tensor]) -> Tensor:
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces)

@@ -71,13 +71,15 @@ class Step:
         normalisation moves its vectors.
         """
         # Explicit instead of on first access, so that a loss is a function without side effects.
-        step = self
+        real, fake = self.real_output, self.fake_output
         for kind in kinds:
-            if kind == "real" and step.real_output is None:
-                step = replace(step, real_output=step.discriminate(step.real, step.labels))
-            elif kind == "fake" and step.fake_output is None:
-                step = replace(step, fake_output=step.discriminate(step.fake, step.labels))
-        return step
+            if kind == "real" and real is None:
+                real = self.discriminate(self.real, self.labels)
+            elif kind == "fake" and fake is None:
+                fake = self.discriminate(self.fake, self.labels)
+        if real is self.real_output and fake is self.fake_output:
+            return self
+        return replace(self, real_output=real, fake_output=fake)
 
     @property
     def real_logits(self) -> Tensor:

@@ -137,12 +137,12 @@ def test_curves_of_an_optimizer_travel_with_the_description_of_a_model() -> None
 
 def test_the_half_life_of_the_average_may_move() -> None:
     gan = points_gan(ema_half_life=LinearCurve(8, 24, images=16), ema_rampup=1e9)
-    gan.progress.images = gan.images_in_average = 8
+    gan.progress.images = gan.average.images = 8
     with torch.no_grad():
         before = [weight.clone() for weight in gan.generator_ema.parameters()]
         for weight in gan.generator.parameters():
             weight.add_(1)
     gan.progress.images += 16  # a half-life after 8 images is 16
-    gan._update_ema()
+    gan.average.follow(gan.progress.images)
     for weight, old in zip(gan.generator_ema.parameters(), before, strict=True):
         torch.testing.assert_close(weight, old + 0.5)

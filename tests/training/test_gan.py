@@ -23,7 +23,7 @@ from lightning_gan.objectives import (
     Wasserstein,
 )
 from lightning_gan.regularizers import R1, R2, GradientPenalty, Regularizer
-from lightning_gan.training.game import Player
+from lightning_gan.training.players import Player
 from lightning_gan.training.schedule import PLAYERS, LinearCurve, PerBatch
 from lightning_gan.training.step import Step
 
@@ -224,7 +224,7 @@ def test_half_of_the_average_is_new_after_one_half_life() -> None:
         ema_half_life=100,
         ema_rampup=1,
     )
-    gan.images_in_average = 1000  # as if training had begun long ago
+    gan.average.images = 1000  # as if training had begun long ago
     for weight in gan.generator_ema.parameters():
         nn.init.constant_(weight, 1.0)
     for weight in gan.generator.parameters():
@@ -233,7 +233,7 @@ def test_half_of_the_average_is_new_after_one_half_life() -> None:
         buffer.fill_(7)
     for images in range(1010, 1101, 10):
         gan.progress.images = images
-        gan._update_ema()
+        gan.average.follow(gan.progress.images)
     assert all(
         w.flatten().tolist() == pytest.approx([2.0] * w.numel())
         for w in gan.generator_ema.parameters()

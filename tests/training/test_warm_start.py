@@ -99,7 +99,7 @@ def test_the_average_goes_on_from_the_loaded_one_and_a_resumed_run_too(
     still_ones = {"generator_optimizer": still, "discriminator_optimizer": still}
     gan = other_gan(warm_start=str(path), ema_rampup=10.0, **still_ones)
     fit(gan, 1, default_root_dir=tmp_path / "new", callbacks=[LastCheckpoint()])
-    assert gan.images_before == 32
+    assert gan.average.images_before == 32
     keep = 0.5 ** (8 / (10 * 32))
     for name, weight in weights(gan.generator_ema).items():
         old, now = weights(before.generator_ema)[name], weights(before.generator)[name]
