@@ -7,18 +7,27 @@ from typing import Any
 
 import pytest
 import torch
-from resuming_recipes import _no_files, assert_resumes, representatives  # noqa: F401 (fixture)
+from resuming import BATCH
+from resuming_recipes import (
+    _no_files,  # noqa: F401 (a fixture)
+    assert_resumes,
+    representatives,
+    shrunken,
+)
 from tiny import distance, fit, latest, picture_gan, points_gan, quiet_trainer, weights
 from torch import Tensor
 
+from lightning_gan.augment import SignController
 from lightning_gan.basics.randomness import RandomStream, Seeds, Shard
 from lightning_gan.callbacks import Evaluation
+from lightning_gan.cli import program
 from lightning_gan.datamodules import Digits
 from lightning_gan.gan import GAN
 from lightning_gan.metrics import get_extractor
 from lightning_gan.networks import DCGANDiscriminator, DCGANGenerator, MLPGenerator
 from lightning_gan.objectives import NonSaturating, RelativisticPairing, Wasserstein
 from lightning_gan.regularizers import R1, R2, GradientPenalty
+from lightning_gan.training.schedule import Progress
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 GPU: dict[str, Any] = {"accelerator": "gpu"}
@@ -52,6 +61,38 @@ def test_a_recipe_resumes_bit_for_bit(name: str, monkeypatch: pytest.MonkeyPatch
         assert_resumes(name, "gpu", "--trainer.deterministic", "true")
     finally:
         torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.usefixtures("_no_files")
+@pytest.mark.parametrize("name", representatives())
+def test_no_update_of_a_recipe_waits_for_the_gpu(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    count, move = Progress.count_batch, SignController._move
+
+    def counted(progress: Progress, images: int) -> None:
+        count(progress, images)
+        looks = 8 <= progress.batches < 28
+        looked.extend([progress.batches] * looks)
+        torch.cuda.set_sync_debug_mode("error" if looks else "default")
+
+    def moved(controller: SignController, counts: dict[str, int]) -> None:
+        mode = torch.cuda.get_sync_debug_mode()
+        torch.cuda.set_sync_debug_mode("default")  # p is a number of the host: one wait a move
+        move(controller, counts)
+        torch.cuda.set_sync_debug_mode(mode)
+
+    monkeypatch.setattr(Progress, "count_batch", counted)
+    monkeypatch.setattr(SignController, "_move", moved)
+    options = ["--trainer.accelerator", "gpu", "--trainer.log_every_n_steps", "1000"]
+    options += ["--trainer.limit_val_batches", "0", "--data.batch_size", str(BATCH)]
+    options += ["--trainer.limit_train_batches", "30", "--model.max_images", str(30 * BATCH)]
+    try:
+        assert program.run(["fit", "--config", name, *shrunken(name), *options]) == 0
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert len(looked) == 20
 
 
 class _FromTheCPU(RandomStream):
