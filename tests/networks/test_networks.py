@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,7 @@ from lightning_gan.networks.layers import (
     has_batch_norm,
     has_spectral_norm,
 )
+from lightning_gan.networks.mlp import Octaves
 from lightning_gan.networks.r3gan import ResidualBlock
 
 
@@ -134,6 +136,40 @@ def test_perceptrons_take_points_too(kind: Any) -> None:
     network = kind(channels=2, image_size=0, **SMALL[kind])
     out = network(torch.randn(5, 4 if kind is MLPGenerator else 2), LABELS)
     assert out.shape == ((5, 2) if kind is MLPGenerator else (5,))
+
+
+def test_octaves_add_the_waves_of_each_coordinate() -> None:
+    x, y = 0.3, -0.7
+    expected = [[x, y]]
+    for wave in (math.sin, math.cos):
+        expected += [[wave(w * value) / w for w in (2.0, 4.0, 8.0)] for value in (x, y)]
+    found = Octaves(3, 2.0)(torch.tensor([[x, y]]))
+    torch.testing.assert_close(found, torch.tensor([[v for part in expected for v in part]]))
+
+
+def test_no_octave_is_steeper_than_the_coordinates() -> None:
+    points = torch.linspace(-3, 3, 1001, requires_grad=True)
+    slopes = [
+        torch.autograd.grad(feature.sum(), points, retain_graph=True)[0].abs().amax().item()
+        for feature in Octaves(6, 1.5)(points[:, None]).unbind(dim=1)
+    ]
+    assert len(slopes) == 13
+    assert all(0.9 < slope <= 1 + 1e-6 for slope in slopes)
+
+
+def test_a_discriminator_of_octaves_reads_them_and_saves_no_more() -> None:
+    plain, fine = MLPDiscriminator(2, 0), MLPDiscriminator(2, 0, octaves=4)
+    shapes = [[weight.shape for weight in d.state_dict().values()] for d in (plain, fine)]
+    assert shapes[0][0] == (128, 2)
+    assert shapes[1][0] == (128, 2 * 9)
+    assert shapes[0][1:] == shapes[1][1:]
+    assert fine(torch.randn(5, 2), LABELS).shape == (5,)
+
+
+@pytest.mark.parametrize("options", [{"octaves": -1}, {"octaves": 1, "frequency": 0}])
+def test_octaves_out_of_range_are_refused(options: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"must be (at least|above) 0"):
+        MLPDiscriminator(2, 0, **options)
 
 
 @pytest.mark.parametrize("kind", GENERATORS + DISCRIMINATORS)
