@@ -79,7 +79,9 @@ def change(config: Namespace, named: dict[str, list[str]]) -> None:
             )
         if found:
             kind = pkgutil.resolve_name(found[0].class_path)
-            found[0].update(_parsed(kind, flag, _as_json(found[0]), options))
+            changed = _parsed(kind, flag, _as_json(found[0]), options)
+            vars(found[0]).clear()  # or the options of a curve would stay with another curve
+            found[0].update(changed)
         elif option == CALLBACKS and name in USUAL:
             asked = holder.get(key) or []
             added = _parsed(Callback, flag, name, options)
