@@ -2,8 +2,9 @@
 
     python scripts/results.py
 
-Those are the tables and pictures of docs/results.md, the last sentence of each recipe's header, the
-bands of expected curves, and the README's count of recipes that have been run.
+Those are the tables and pictures of docs/results.md, the tables of docs/mixtures.md, the last
+sentence of each recipe's header, the bands of expected curves, and the README's count of recipes
+that have been run.
 A test holds them against the lines. What stands above and below the tables is written by hand.
 """
 
@@ -15,6 +16,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import mixtures
 from checkout import ROOT
 from expected_curves import SEEDS, expected_curves, read_kept
 from PIL import Image, ImageDraw
@@ -349,6 +351,7 @@ def main() -> None:
     for row in found:
         recipe_file(row.recipe).write_text(header(row), encoding="utf-8")
     PAGE.write_text(page(found), encoding="utf-8")
+    mixtures.PAGE.write_text(mixtures.page(found), encoding="utf-8")
     README.write_text(readme(), encoding="utf-8")
 
 

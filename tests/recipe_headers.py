@@ -177,6 +177,7 @@ FACTS: list[tuple[str, Expected]] = [
         lambda r: [tuple(r.optimizers("lr"))],
     ),
     (f"Rates {NUMBER} and {NUMBER}", lambda r: [tuple(r.optimizers("lr"))]),
+    (f"the discriminator's is {NUMBER}", lambda r: [r.optimizer("discriminator")["lr"]]),
     (
         f"the rate falls along a cosine from {NUMBER} to {NUMBER}",
         _curve("learning_rate", factor=_rate),
@@ -236,6 +237,7 @@ FACTS: list[tuple[str, Expected]] = [
     ),
     (f"{WORD} hidden layers of {NUMBER}", lambda r: [sizes[:2] for sizes in _layers(r)]),
     (f"latents of {NUMBER}", named("latent_dim")),
+    (f"{WORD} octaves from {NUMBER} radians", pair("octaves", "frequency")),
     (
         f"twice its width in maps, {NUMBER}, which is width {NUMBER}",
         lambda r: [(2 * r.all("width")[0], r.all("width")[1])],
@@ -276,6 +278,7 @@ FACTS: list[tuple[str, Expected]] = [
     (f"temperature {NUMBER}", named("temperature")),
     (f"margin (?:is )?{NUMBER}", named("margin")),
     (f"gamma from {NUMBER} to {NUMBER}", _curve("weight")),
+    (f"halved every {NUMBER} points", lambda r: r.all("images", within=r.model["regularizers"])),
     (
         f"(?:augmentation rises|have p/2,) to {NUMBER}",
         lambda r: [end for _, end in _curve("schedule")(r)],

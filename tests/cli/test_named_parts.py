@@ -31,9 +31,16 @@ def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 
 
 def regularizers(config: Any) -> list[tuple[str, Any]]:
-    """Names and weights."""
+    """Names and weights, of a curve the number that it starts with."""
+
+    def first(weight: Any) -> Any:
+        return weight["init_args"]["start"] if isinstance(weight, dict) else weight
+
     listed = config["model"]["init_args"]["regularizers"]
-    return [(each["class_path"].rpartition(".")[2], each["init_args"]["weight"]) for each in listed]
+    return [
+        (each["class_path"].rpartition(".")[2], first(each["init_args"]["weight"]))
+        for each in listed
+    ]
 
 
 def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -83,7 +90,7 @@ def test_curves_and_parts_inside_others_are_reached(capsys: pytest.CaptureFixtur
     assert curve["init_args"]["start"] == 1.0
     assert model["objective"]["init_args"]["objective"]["init_args"]["real_label"] == 0.9
     assert model["generator_optimizer"]["init_args"]["lr"] == 0.5
-    assert model["discriminator_optimizer"]["init_args"]["lr"] == 0.001
+    assert model["discriminator_optimizer"]["init_args"]["lr"] == 0.003
 
 
 def test_a_usual_callback_needs_not_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,8 +113,10 @@ def test_a_run_is_named_by_what_was_said_and_its_file_repeats_it() -> None:
     record = RunRecord.read(folder)
     assert record.differs["model.regularizers.R1.weight"] == "0.7"
     assert "regularizers.R1.weight=0.7" in record.name
-    first, second = record.identity["model"]["regularizers"]
-    assert (first["init_args"]["weight"], second["init_args"]["weight"]) == (0.7, 0.1)
+    assert regularizers({"model": {"init_args": record.identity["model"]}}) == [
+        ("R1", 0.7),
+        ("R2", 0.1),
+    ]
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert regularizers(config) == [("R1", 0.7), ("R2", 0.1)]
 

@@ -27,7 +27,7 @@ def test_every_recipe_is_listed_under_its_data(capsys: pytest.CaptureFixture[str
     assert sorted(listed) == recipe_names()
     assert "  mlp_ring  " in groups["Ring"]
     assert Recipe.read("mlp_ring").title in groups["Ring"]
-    assert "recorded: 8 of 8 modes" in groups["Ring"]
+    assert "recorded: fid/mnist_cnn" in groups["MNIST"]
 
 
 def test_a_recipe_is_shown_with_its_header_and_its_settings(
@@ -47,9 +47,9 @@ def test_recipes_are_listed_for_pages_and_programs(capsys: pytest.CaptureFixture
     assert [row["recipe"] for row in rows] == recipe_names()
     assert {row["data"] for row in rows} >= {"MNIST", "CIFAR10", "Ring"}
     assert printed(capsys, "mlp_ring", "--format", "markdown").count("\n") == 3
-    (shown,) = json.loads(printed(capsys, "mlp_ring", "--format", "json"))
+    (shown,) = json.loads(printed(capsys, "dcgan_mnist", "--format", "json"))
     assert shown["settings"]["model"]["init_args"]["objective"]
-    assert shown["recorded"].startswith("8 of 8 modes")
+    assert shown["recorded"].startswith("fid/mnist_cnn")
 
 
 def test_a_misspelt_recipe_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lightning_gan.recipes import expected_file, recipe_file, recipe_names
-from scripts import results
+from scripts import mixtures, results
 from scripts.results import Row
 from scripts.run_recipes import (
     Place,
@@ -126,11 +126,26 @@ def test_a_header_says_what_was_recorded_in_the_place_of_what_it_said() -> None:
 def test_pages_and_headers_are_those_of_the_lines() -> None:
     found = results.rows()
     assert results.page(found) == results.PAGE.read_text(encoding="utf-8")
+    assert mixtures.page(found) == mixtures.PAGE.read_text(encoding="utf-8")
     for row in found:
         assert results.header(row) == recipe_file(row.recipe).read_text(encoding="utf-8")
         if (text := results.expected(row)) is not None:
             assert text == expected_file(row.recipe).read_text(encoding="utf-8")
     assert results.readme() == results.README.read_text(encoding="utf-8")
+
+
+def test_trials_stand_below_those_of_papers_with_their_standard_errors() -> None:
+    points = {"modes/ring8/covered": 8.0, "modes/ring8/kl": 0.002, "modes/ring8/std_ratio": 0.9}
+    lines = [
+        line("mlp_ring", seed, averaged={"values": points | {"modes/ring8/high_quality": share}})
+        for seed, share in enumerate((0.97, 0.98, 0.98, 0.99))
+    ]
+    text = "\n".join(mixtures.tables([Row("mlp_ring", lines)]))
+    ring, grid = text.split("### Twenty-five")
+    ours = "| `mlp_ring` | 4 | 8.0 ± 0.0 | 98.0 ± 0.4 | 0.0020 ± 0.0000 | 0.90 ± 0.00 | here, 1.0"
+    assert ours in ring
+    assert ring.index("VEEGAN") < ring.index("PacGAN2") < ring.index("`mlp_ring`")
+    assert "mlp_ring" not in grid
 
 
 def test_every_line_says_how_it_was_made() -> None:
