@@ -1,19 +1,14 @@
-"""The Frechet distance against torchmetrics'; run as ``python scripts/benchmark.py metrics``.
+"""The Frechet distance against torchmetrics', in time, error and memory.
 
 Both sides get the same means and covariances of 2048 features, with as many threads, in float64,
-and take turns; of each the fastest turn counts, since a shared machine only ever adds time. Ours
-has the reals' factor at hand, as a reference keeps it. Their errors are of tr (AB)^1/2, where it is
-known: covariances that commute, and samples fewer than features. Memory is what 50,000 samples in
-batches of 500 add to the peak of a fresh process.
+and take turns; their processor time counts, since the machine may be shared. Ours has the reals'
+factor at hand, as a reference keeps it. Their errors are of tr (AB)^1/2, where it is known:
+covariances that commute, and samples fewer than features. Memory is what 50,000 samples in batches
+of 500 add to the peak of a fresh process.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +19,17 @@ from torch import Tensor
 from torchmetrics.image.fid import _compute_fid
 from tqdm import tqdm
 
+from benchmarks.measure import (
+    Side,
+    Turns,
+    circumstances,
+    finish,
+    markdown,
+    parser,
+    shown,
+    spread,
+    started,
+)
 from lightning_gan.metrics import (
     FrechetDistance,
     ReferenceStatistics,
@@ -33,7 +39,6 @@ from lightning_gan.metrics import (
 from lightning_gan.metrics.frechet import covariance_factor
 
 SIZE = 2048
-ROUNDS = 5
 AIM = 3.0
 """How many times as fast as torchmetrics' the distance has to be."""
 SAMPLES, BATCH = 50_000, 500
@@ -82,53 +87,50 @@ def cases(size: int) -> list[Known]:
 
 
 def compare(known: Known, rounds: int = 1) -> dict[str, Any]:
-    """Errors of the trace, and seconds of the fastest turn, of both sides."""
+    """Errors of the trace, and processor seconds of a turn, of both sides."""
     zero = torch.zeros(len(known.first), dtype=torch.float64)
     factor = covariance_factor(known.first)
     traces = float(known.first.trace() + known.second.trace())
     seconds: tuple[list[float], list[float]] = ([], [])
     found = [0.0, 0.0]
     for _ in range(rounds):
-        started = time.perf_counter()
+        begun = time.process_time()
         ours = frechet_distance(zero, known.first, zero, known.second, factor_a=factor)
-        between = time.perf_counter()
+        between = time.process_time()
         theirs = _compute_fid(zero, known.first, zero, known.second)
-        seconds[0].append(between - started)
-        seconds[1].append(time.perf_counter() - between)
+        seconds[0].append(between - begun)
+        seconds[1].append(time.process_time() - between)
         found = [float(ours), float(theirs)]
     errors = [abs(traces - value - 2 * known.trace) / 2 for value in found]
     return {
         "case": known.name,
         "ours_error": errors[0],
         "torchmetrics_error": errors[1],
-        "ours_s": min(seconds[0]),
-        "torchmetrics_s": min(seconds[1]),
-        "ratio": min(seconds[1]) / min(seconds[0]),
+        "ours_s": spread(seconds[0]),
+        "torchmetrics_s": spread(seconds[1]),
+        "ratio": spread([b / a for a, b in zip(*seconds, strict=True)]),
     }
 
 
-def memory(size: int, samples: int) -> dict[str, Any]:
+def memory(size: int, samples: int, threads: int = 1) -> dict[str, Any]:
     """Megabytes that a fresh process needs more at its peak for so many samples, and seconds."""
-    done = subprocess.run(
-        [sys.executable, __file__, str(size), str(samples)],
-        env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())},
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    side = Side("benchmarks.metrics:add_samples", threads, size=size, samples=samples)
+    with started({"ours": side}):
+        return side.window(1).facts
 
 
-def work(size: int, samples: int) -> None:
-    """Updates a metric in this process and prints what that took."""
+def add_samples(turns: Turns, size: int, samples: int) -> None:
+    """Updates a metric in this process and tells what that took."""
     extractor = get_extractor("identity")
     reference = ReferenceStatistics(torch.zeros(size), torch.eye(size, dtype=torch.float64), 50_000)
-    before, started = kilobytes("VmRSS"), time.perf_counter()
+    turns.next()
+    before, begun = kilobytes("VmRSS"), time.perf_counter()
     metric = FrechetDistance(extractor, reference)
     for start in range(0, samples, BATCH):
         metric.update(torch.randn(min(BATCH, samples - start), size))
-    seconds = time.perf_counter() - started
-    print(json.dumps({"mb": (kilobytes("VmHWM") - before) / 1000, "seconds": seconds}))
+    seconds = time.perf_counter() - begun
+    turns.facts = {"mb": (kilobytes("VmHWM") - before) / 1000, "seconds": seconds}
+    turns.next()
 
 
 def kilobytes(name: str) -> int:
@@ -137,31 +139,31 @@ def kilobytes(name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
-def metrics() -> None:
-    """Prints the table of all cases, and the same as JSON; takes about two minutes."""
-    before = os.getloadavg()[0]
-    known = cases(SIZE)
-    rows = [compare(case, ROUNDS if case is known[0] else 1) for case in tqdm(known)]
-    held = memory(SIZE, SAMPLES)
-    print(
-        f"\ntorch {torch.__version__}, {torch.get_num_threads()} threads, {os.cpu_count()} cores, "
-        f"{platform.machine()}; load before: {before:.1f}"
-    )
-    print(f"{SIZE} features{'':21}{'ours':>10}{'torchmetrics':>14}")
-    for row in rows:
-        name = f"error, {row['case']}"
-        print(f"{name:34}{row['ours_error']:10.0e}{row['torchmetrics_error']:14.0e}")
-    best = rows[0]
-    print(f"{'seconds':34}{best['ours_s']:10.2f}{best['torchmetrics_s']:14.2f}")
-    print(f"{best['ratio']:.2f} times as fast; the aim is {AIM}")
-    print(
-        f"{SAMPLES} samples add {held['mb']:.0f} MB at the peak, their sums take "
-        f"{held['seconds']:.0f} s"
-    )
-    print(json.dumps({"rows": rows, "memory": held, "aim": AIM, "load_before": before}))
+def table(result: dict[str, Any]) -> str:
+    """The table of a result."""
+    best, held = result["rows"][0], result["memory"]
+    lines: list[tuple[str, str, str]] = [
+        ("seconds", shown(best["ours_s"]), shown(best["torchmetrics_s"])),
+        (f"times as fast; the aim is {result['aim']}", shown(best["ratio"]), ""),
+    ]
+    for row in result["rows"]:
+        errors = f"{row['ours_error']:.0e}", f"{row['torchmetrics_error']:.0e}"
+        lines.append((f"error, {row['case']}", *errors))
+    more = f"{held['mb']:.0f} MB and {held['seconds']:.0f} s"
+    lines.append((f"{result['samples']:,} samples add at the peak", more, ""))
+    return markdown((f"{result['features']} features", "ours", "torchmetrics"), lines)
 
 
-if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    work(*map(int, sys.argv[1:3]))
+def main(arguments: list[str]) -> None:
+    """Measures; takes about two minutes."""
+    asked = parser(__doc__).parse_args(arguments)
+    size, samples = (256, 5000) if asked.quick else (SIZE, SAMPLES)
+    torch.set_num_threads(asked.threads)
+    with circumstances(asked.threads) as how:
+        how["quick"] = asked.quick
+        known = cases(size)
+        rounds = 2 if asked.quick else asked.rounds
+        rows = [compare(case, rounds if case is known[0] else 1) for case in tqdm(known)]
+        held = memory(size, samples, asked.threads)
+    result = {"circumstances": how, "rows": rows, "memory": held, "aim": AIM}
+    finish("metrics", result | {"features": size, "samples": samples}, asked.record)
