@@ -16,6 +16,7 @@ from benchmarks.cases import CASES, MadeUp
 from benchmarks.loops import Loop, TakeTurns, run
 from benchmarks.measure import Window, furthest, per_step, rate, ratio
 from benchmarks.peers import LOOPS, Pictures
+from benchmarks.step import Operations
 from tiny import quiet_trainer
 
 from lightning_gan.datamodules.memory import Samples
@@ -176,6 +177,18 @@ def test_a_whole_benchmark_runs_in_processes_of_their_own(
     assert text.startswith("Before.\n")
     assert text.endswith("\nAfter.\n")
     assert "not for comparisons" in text
+
+
+def test_arithmetic_is_counted_through_penalties() -> None:
+    critic, samples = torch.nn.Linear(5, 3, bias=False), torch.randn(7, 5, requires_grad=True)
+    with Operations() as forward:
+        score = critic(samples).sum()
+    with Operations() as backward:
+        (slope,) = torch.autograd.grad(score, samples, create_graph=True)
+    assert forward.total == 2 * 7 * 5 * 3
+    with Operations() as again:
+        slope.square().sum().backward()
+    assert backward.total == again.total == forward.total
 
 
 # --------------------------------------------------------------------------- the commands, the page
