@@ -1,4 +1,4 @@
-"""Nothing in an update waits for the device: no number is read from it, and none is sent to it.
+"""What an update costs the host: no wait for the device, few operators, no empty hooks.
 
 On a GPU the host would wait; here the operators that make it wait are counted.
 """
