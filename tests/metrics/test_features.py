@@ -82,12 +82,15 @@ def test_a_second_call_reads_the_features_from_the_cache(tmp_path: Path) -> None
     for name in ("train", "val", "labels"):
         assert torch.equal(getattr(built, name), getattr(read, name))
     assert read.name == "counting"
-    (path,) = tmp_path.iterdir()
+    held_out, path = sorted(tmp_path.iterdir())
     assert path.name.startswith("my-data-train-counting-features-")
-    assert load(images, unseen + 1)[1] == 2
-    assert load(images + 1, unseen)[1] == 2
-    without, calls = load(images, None)
-    assert (without.val, calls) == (None, 1)
+    assert held_out.name.startswith("my-data-held-out-counting-features-")
+    for tested in (unseen + 1, None):  # as a test after validations does: other held-out reals
+        again, calls = load(images, tested)
+        assert calls == (0 if tested is None else 1)
+        assert torch.equal(again.train, built.train)
+        assert (again.val is None) == (tested is None)
+    assert load(images + 1, unseen)[1] == 1
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.warns(UserWarning, match="damaged"):
-        assert load(images, unseen)[1] == 2
+        assert load(images, unseen)[1] == 1
