@@ -108,7 +108,7 @@ RENAMED: list[Renamed] = [
 """Applied in this order, each to what the ones before it made."""
 
 NOT_COMPARED = [
-    NotCompared(r"eval/seconds$", "a duration"),
+    NotCompared(r"eval/(seconds|share)$", "a duration"),
     NotCompared(r"progress/images_per_second$", "a speed"),
     NotCompared(r"\.jsonl?:(line \d+/)?run/date$", "a date"),
     NotCompared(

@@ -20,7 +20,7 @@ from lightning_gan.callbacks.loggers import AXIS, SPEED
 from lightning_gan.checkpoints.files import read_checkpoint
 
 CHECKPOINTS = ("last", "best", "healthy")
-TIMED = (SPEED, "eval/seconds", "seconds")
+TIMED = (SPEED, "eval/seconds", "eval/share", "seconds")
 """Names of values that are times or rates."""
 KEPT = ("state_dict", "optimizer_states", "lightning_gan", "callbacks", "global_step", "data")
 """What of a checkpoint is compared. Lightning's own loops are not: their counts err after some

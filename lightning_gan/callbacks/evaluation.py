@@ -25,7 +25,7 @@ from lightning_gan.callbacks.base import (
     is_fitting,
     run_folder,
 )
-from lightning_gan.callbacks.measurements import BestDistance, measurements
+from lightning_gan.callbacks.measurements import BestDistance, TimeSpent, measurements
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.evaluation.panel import MEASURES, Measure, Measured, Panel, default_num_samples
 from lightning_gan.evaluation.sampling import MeasuredSamples
@@ -88,15 +88,22 @@ class Evaluation(GANCallback):
         self._sampling = Sampling(self.seed, self.truncation, self.psi)
         self._best: BestDistance | None = None
         self._panels: dict[str, Panel] = {}
+        self._clock: _Clock | None = None
 
     def on_fit_start(self, trainer: Trainer, gan: GAN) -> None:
-        """Says so where nothing will be measured."""
+        """Starts the clock; says so where nothing will be measured."""
+        self._clock = _Clock()
         asked = trainer.limit_val_batches and not is_dry_run(trainer)
         if asked and not trainer.enable_validation:
             rank_zero_warn(
                 "Evaluation will measure nothing, since it does so at validations and there are no "
                 "held-out batches: train by lightning_gan.fit, which needs none, or give some."
             )
+
+    def on_fit_end(self, trainer: Trainer, gan: GAN) -> None:
+        """Stops the clock, which only a further evaluation sets going again."""
+        if self._clock is not None:
+            self._clock.stop()
 
     def on_validation_start(self, trainer: Trainer, gan: GAN) -> None:
         """Refuses to measure without reals.
@@ -110,6 +117,8 @@ class Evaluation(GANCallback):
                 "alone: pass datamodule=..., or use the metrics in lightning_gan.metrics by "
                 "themselves."
             )
+        if self._clock is not None and not trainer.testing:
+            self._clock.begin()
 
     def on_test_start(self, trainer: Trainer, gan: GAN) -> None:
         """Likewise."""
@@ -131,6 +140,9 @@ class Evaluation(GANCallback):
         latest.samples, latest.best = measured, self._remember(measured, gan.progress.images)
         logged = measured.logged()
         gan.log_dict(logged, sync_dist=True)  # equal everywhere; Lightning warns without it
+        if self._clock is not None and not trainer.testing:
+            latest.time = self._clock.end(running=is_fitting(trainer))
+            gan.log("eval/share", latest.time.share, sync_dist=True)
         stamp = panel.stamp() | {"samples": samples.stamp(), "versions": versions()}
         run = circumstances(
             images_seen=gan.progress.images,
@@ -214,6 +226,37 @@ class Evaluation(GANCallback):
         """
         check_state(self, state_dict)
         self._best = state_dict["best"] and BestDistance(**state_dict["best"])
+
+
+class _Clock:
+    """The time of a training and of its evaluations, the final one after its end included."""
+
+    def __init__(self) -> None:
+        self._spent = TimeSpent(0.0, 0.0)
+        self._evaluating = 0.0
+        self._since: float | None = time.perf_counter()
+        """From when on it goes; None where it stands still."""
+
+    def begin(self) -> None:
+        """An evaluation begins."""
+        self._evaluating = time.perf_counter()
+        self._since = self._since or self._evaluating
+
+    def end(self, running: bool) -> TimeSpent:
+        """It has ended, and the training goes on or does not."""
+        whole, evaluating = self._spent
+        now = time.perf_counter()
+        since = self._evaluating if self._since is None else self._since
+        self._spent = TimeSpent(whole + now - since, evaluating + now - self._evaluating)
+        self._since = now if running else None
+        return self._spent
+
+    def stop(self) -> None:
+        """The training has ended."""
+        if self._since is not None:
+            whole, evaluating = self._spent
+            self._spent = TimeSpent(whole + time.perf_counter() - self._since, evaluating)
+            self._since = None
 
 
 def save_pictures(pictures: dict[str, Tensor], folder: Path, ending: str = "") -> None:

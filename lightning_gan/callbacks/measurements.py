@@ -62,6 +62,18 @@ class BestDistance(NamedTuple):
     images: int
 
 
+class TimeSpent(NamedTuple):
+    """Seconds since a training was started, and those of them that validations took."""
+
+    whole: float
+    evaluating: float
+
+    @property
+    def share(self) -> float:
+        """What part of the time evaluations took."""
+        return self.evaluating / self.whole
+
+
 @dataclass
 class Measurements:
     """The latest of everything; None is what has not been measured.
@@ -73,6 +85,7 @@ class Measurements:
         samples: By :class:`Evaluation`: what generated samples are worth.
         best: By :class:`Evaluation`: the smallest distance so far.
         stamped: By :class:`Evaluation`: its values with all that they depend on.
+        time: By :class:`Evaluation`: seconds of this start of the run, and those of evaluations.
         pictures: By :class:`Evaluation`: pairs to look at, uint8 (3, H, W), by name; on rank zero.
         record: By :class:`Recorder`: what the run is; on rank zero.
     """
@@ -83,6 +96,7 @@ class Measurements:
     samples: Measured | None = None
     best: BestDistance | None = None
     stamped: StampedValues | None = None
+    time: TimeSpent | None = None
     pictures: dict[str, Tensor] = field(default_factory=dict)
     record: RunRecord | None = None
 

@@ -26,6 +26,8 @@ LABELS = 12
 def summary(trainer: Trainer, gan: GAN) -> str:
     """The final balance, distance and modes, and where everything lies."""
     lines, folder = [*_lines(trainer, gan)], run_folder(trainer)
+    if (spent := measurements(trainer).time) is not None:
+        lines.append(f"Time        {lasting(spent.whole)}, {spent.share:.0%} of it for evaluations")
     lines += _expected(folder)
     written = {
         "Pictures": folder / "samples",
@@ -89,6 +91,15 @@ def _expected(folder: Path) -> Iterator[str]:
     expected = expected_in(folder)
     if expected is not None and (said := verdict(read_curves(folder), expected)):
         yield f"Expected    {said}"
+
+
+def lasting(seconds: float) -> str:
+    """A time in words, such as ``2 min 5 s``."""
+    minutes, left = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {left} s" if minutes else f"{left} s"
 
 
 def _balance(val: BalanceResult) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 from tiny import Pictures, Points, fit, latest, picture_gan, points_gan, quiet_trainer
 from torch import Tensor
 
 from lightning_gan.basics.randomness import RandomStream, block_generator, layer_normal
 from lightning_gan.callbacks import Evaluation
-from lightning_gan.callbacks.measurements import measurements
+from lightning_gan.callbacks.measurements import TimeSpent, measurements
+from lightning_gan.callbacks.summary import lasting, summary
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.evaluation.panel import Measured
 from lightning_gan.evaluation.sampling import MeasuredSamples
@@ -262,3 +265,49 @@ def test_a_test_shows_the_closest_pairs_and_the_nearest_training_images() -> Non
     for picture in pictures.values():
         # 20 pairs, four in a row, of pictures enlarged to 64 pixels
         assert picture.shape == (3, 5 * 66 + 2, 8 * 66 + 2)
+
+
+def test_the_share_of_evaluations_in_the_time_of_a_run_is_logged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+
+    class Slow(Callback):
+        """Makes a batch take ten seconds, and a validation five."""
+
+        def on_train_batch_end(self, *_: object) -> None:
+            nonlocal now
+            now += 10.0
+
+        def on_validation_epoch_start(self, *_: object) -> None:
+            nonlocal now
+            now += 5.0
+
+    evaluation, gan = Evaluation(["frechet"], num_samples=50), points_gan()
+    trainer = quiet_trainer(
+        tmp_path,
+        max_steps=-1,
+        max_epochs=2,
+        limit_train_batches=3,
+        callbacks=[Slow(), evaluation],
+        limit_val_batches=1.0,
+    )
+    trainer.fit(gan, Points(8))
+    spent = measurements(trainer).time
+    assert spent == TimeSpent(whole=2 * (30 + 5), evaluating=2 * 5)
+    assert trainer.callback_metrics["eval/share"] == pytest.approx(1 / 7)
+    assert "Time        1 min 10 s, 14% of it for evaluations" in summary(trainer, gan)
+    now += 1000.0  # between a fit and a further validation no time is spent
+    trainer.validate(gan, Points(8), verbose=False)
+    assert measurements(trainer).time == TimeSpent(whole=75.0, evaluating=15.0)
+    trainer.test(gan, Points(8), verbose=False)
+    assert measurements(trainer).time == TimeSpent(whole=75.0, evaluating=15.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(4.6, "5 s"), (125, "2 min 5 s"), (3599.7, "1 h 0 min"), (9000, "2 h 30 min")],
+)
+def test_a_time_is_told_in_words(seconds: float, words: str) -> None:
+    assert lasting(seconds) == words
