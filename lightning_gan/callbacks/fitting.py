@@ -55,6 +55,12 @@ LOGGERS = (
 )
 """Where Lightning says things."""
 
+FASTER_MATMUL = (
+    "This GPU has Tensor Cores, which multiply float32 matrices faster in TF32: ask for it with "
+    "--matmul_precision high, or from Python with torch.set_float32_matmul_precision('high')."
+)
+"""What Lightning's hint should say."""
+
 
 class BestCheckpoint(ModelCheckpoint):
     """Keeps ``best.ckpt``, the generator with the smallest distance so far.
@@ -283,5 +289,7 @@ def silence_lightning() -> None:
 
 def _is_worth_showing(record: logging.LogRecord) -> bool:
     """Whether a log message of Lightning says what a user wants to know."""
+    if "set_float32_matmul_precision" in record.getMessage():  # names no option of ours
+        record.msg, record.args = FASTER_MATMUL, ()
     usual = ("Tip:", "Seed set to", "GPU available", "TPU available", "`weights_only` was not set")
     return not any(word in record.getMessage() for word in usual)

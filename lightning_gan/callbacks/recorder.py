@@ -183,6 +183,7 @@ class Recorder(GANCallback):
             config=self.config,
             changes=gan.changes,
             passed_over=getattr(data, "passed_over", 0),
+            matmul_precision=environment()["matmul_precision"],
             waiting=waiting(),
         )
 

@@ -117,8 +117,9 @@ def take_over_optimizers(
 
 
 def environment() -> dict[str, Plain]:
-    """Versions of what computes, and torch's threads: with others the last bits may differ."""
-    return {"versions": versions(), "threads": torch.get_num_threads()}
+    """What else the last bits depend on: versions, torch's threads, how float32 is multiplied."""
+    matmul = torch.get_float32_matmul_precision()
+    return {"versions": versions(), "threads": torch.get_num_threads(), "matmul_precision": matmul}
 
 
 def warn_if_moved(before: Mapping[str, Plain] | None) -> None:

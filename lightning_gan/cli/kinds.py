@@ -27,9 +27,9 @@ PLACEHOLDERS: dict[object, str] = {
 
 def placeholder(hint: object) -> str:
     """What stands for the value of an option in a help."""
-    if _is_literal(hint):
-        return "{" + ",".join(typing.get_args(hint)) + "}"
     kinds = [hint, *typing.get_args(hint)]
+    for kind in filter(_is_literal, kinds):
+        return "{" + ",".join(typing.get_args(kind)) + "}"
     return next((PLACEHOLDERS[kind] for kind in kinds if kind in PLACEHOLDERS), "NAME")
 
 

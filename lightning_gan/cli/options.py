@@ -29,6 +29,12 @@ RUN_OPTIONS = {
         None,
         "Samples that all processes take at a time; --data.batch_size is what each takes.",
     ),
+    "matmul_precision": RunOption(
+        Literal["highest", "high", "medium"] | None,
+        None,
+        "How exactly float32 matrices are multiplied: high lets a GPU use TF32, which is faster; "
+        "highest if left out.",
+    ),
     "resume.allow_changes": RunOption(
         bool,
         False,

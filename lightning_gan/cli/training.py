@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import torch
 from jsonargparse import Namespace
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
@@ -214,6 +215,9 @@ class CLI(LightningCLI):
         watching = self._watching(config)
         if self.printing:
             self._print(self._with_callbacks(watching))
+        matmul = self.config_init[self.subcommand].matmul_precision
+        if matmul is not None:
+            torch.set_float32_matmul_precision(matmul)
         own = [] if isinstance(config.logger, bool | None) else config.logger
         recorder = self._recorder() if self.subcommand == "fit" else None
         kwargs["logger"] = self._loggers(recorder) + (own if isinstance(own, list) else [own])

@@ -37,6 +37,8 @@ class Segment:
         config: Name of the file with the whole configuration, in the folder; empty for none.
         changes: What differs from the segment before, as dotted names with both values.
         passed_over: Files beside the data that were not read.
+        matmul_precision: How exactly float32 matrices were multiplied: ``highest``, or ``high`` for
+            TF32 where there is such a device; empty where that is not known.
         waiting: How threads wait for each other, and why; empty where nobody has chosen it.
     """
 
@@ -50,6 +52,7 @@ class Segment:
     config: str = ""
     changes: dict[str, list[Any]] = field(default_factory=dict)
     passed_over: int = 0
+    matmul_precision: str = ""
     waiting: str = ""
 
     def check(self) -> None:
@@ -59,7 +62,8 @@ class Segment:
             ValueError: If a field is of another kind, or beyond all measure.
         """
         counts = [self.images, self.processes, self.batch_size or 0, self.threads, self.passed_over]
-        texts = [self.started, self.device, self.config, self.waiting, *self.versions.values()]
+        texts = [self.started, self.device, self.config, self.matmul_precision, self.waiting]
+        texts += self.versions.values()
         both = self.changes.values()
         if not (
             all(isinstance(count, int) and abs(count) < LARGEST for count in counts)

@@ -1,16 +1,19 @@
 """A training from Python has what the command line gives one."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
 import torch
+from lightning.fabric.utilities.rank_zero import rank_zero_info
 from lightning.pytorch.callbacks import ModelCheckpoint
 from tiny import Points, points_gan
 from torch.utils.data import DataLoader, TensorDataset
 
 import lightning_gan
 from lightning_gan.callbacks import Balance, CollapseGuard, Evaluation, default_callbacks, recorder
+from lightning_gan.callbacks.fitting import silence_lightning
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.runs.record import RunRecord
 
@@ -115,3 +118,16 @@ def test_two_callbacks_that_would_save_their_states_as_one_are_refused() -> None
         )[0]
         is guard
     )
+
+
+def test_lightnings_hint_at_tf32_names_our_option(caplog: pytest.LogCaptureFixture) -> None:
+    silence_lightning()
+    with caplog.at_level(logging.INFO):
+        rank_zero_info(
+            "You are using a CUDA device ('NVIDIA H100') that has Tensor Cores. To properly "
+            "utilize them, you should set "
+            "`torch.set_float32_matmul_precision('medium' | 'high')` ..."
+        )
+    (said,) = caplog.messages
+    assert "--matmul_precision high" in said
+    assert "medium" not in said

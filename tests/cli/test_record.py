@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,13 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def fit(images: str, *options: str) -> int:
     return program.run([*UNMEASURED, images, *options])
+
+
+@pytest.fixture
+def _same_matmul_afterwards() -> Iterator[None]:
+    before = torch.get_float32_matmul_precision()
+    yield
+    torch.set_float32_matmul_precision(before)
 
 
 def files(folder: Path = RUN) -> set[str]:
@@ -279,3 +287,14 @@ def test_a_damaged_record_is_moved_aside_and_the_run_goes_on(content: str) -> No
         assert fit("128", "--ckpt_path", "last") == 0
     assert (RUN / "run.json.damaged").read_text() == content
     assert RunRecord.read(RUN).images == 128
+
+
+@pytest.mark.usefixtures("_same_matmul_afterwards")
+def test_how_float32_is_multiplied_is_an_option_and_stands_in_the_record() -> None:
+    assert fit("64") == 0
+    assert torch.get_float32_matmul_precision() == "highest"
+    with pytest.warns(UserWarning, match="made with matmul_precision highest, now high"):
+        assert fit("128", "--ckpt_path", "last", "--matmul_precision", "high") == 0
+    assert torch.get_float32_matmul_precision() == "high"
+    segments = RunRecord.read(RUN).segments
+    assert [segment.matmul_precision for segment in segments] == ["highest", "high"]

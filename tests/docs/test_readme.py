@@ -43,7 +43,7 @@ def test_the_everyday_options_of_the_readme_are_understood(
 ) -> None:
     table = README[README.index("| for | options |") :].partition("\n\n")[0]
     options = re.findall(r"`(--[^`]+ [^`A-Z]+|--run_name NAME)`", table)
-    assert len(options) == 10
+    assert len(options) == 11
     words = " ".join(options).split()
     assert main(["fit", "--config", "dcgan_mnist", *words, "--print_config"]) == 0
     printed = yaml.safe_load(capsys.readouterr().out)
