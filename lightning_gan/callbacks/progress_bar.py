@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from lightning_gan.basics.waiting import SLEEPING, VARIABLE, may_spin
 from lightning_gan.callbacks.base import GANCallback
-from lightning_gan.callbacks.measurements import TrainingReport, measurements
+from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.errors import at_least, check_range
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.balance import BalanceResult
@@ -161,9 +161,7 @@ class ImagesBar(GANCallback, ProgressBar):
         self._enabled = True
         self._pace: Pace | None = None
         self._started = (0.0, 0)
-        self._shown: TrainingReport | None = None
-        self._numbers: dict[str, str] = {}
-        """The report whose numbers are shown, and these."""
+        self._shown: tuple[BalanceResult | None, dict[str, str]] = (None, {})
 
     def disable(self) -> None:
         """Shows nothing from now on."""
@@ -198,9 +196,10 @@ class ImagesBar(GANCallback, ProgressBar):
                 self._pace = None
         if self._progress is not None:
             report = measurements(trainer).training
-            if report is not self._shown:
-                self._shown, self._numbers = report, live_numbers(report.balance) if report else {}
-            self._progress.show(_images(gan), self._numbers)
+            balance = report.balance if report else None
+            if balance is not self._shown[0]:
+                self._shown = (balance, live_numbers(balance))
+            self._progress.show(_images(gan), self._shown[1])
 
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:
         """Closes the bar."""
