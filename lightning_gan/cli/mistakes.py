@@ -50,6 +50,8 @@ NO_VALUE = re.compile(r"argument (\S+): expected .*argument.*")
 NO_CLASS = re.compile(r".*[Dd]oes not correspond to a subclass of .*?Got value: ?(.*)", re.DOTALL)
 CLOSE = 0.75
 """How alike, of 1, names must be that are of other parts than what was written."""
+OWNERS = 6
+"""How many classes a sentence names that have an option."""
 DEPTH = 3
 """How deep parts lie inside others whose options are looked through."""
 
@@ -70,8 +72,7 @@ def explained(reason: str, option: str, inner: ArgumentParser, outer: ArgumentPa
     if found := NO_VALUE.fullmatch(reason):
         return f"{found[1].rpartition('/')[2]} needs a value"
     if found := NOT_ACCEPTED.search(reason):
-        own = [f"{option}.{action.dest}" for action in inner._actions]
-        return _no_option(f"{option}.{found[1]}", [*own, *options_of(outer)])
+        return _not_accepted(option, found[1], inner, outer)
     hints = [
         getattr(action, "_typehint", None) or action.type
         for action in inner._actions
@@ -151,6 +152,27 @@ def _unknown_words(words: Sequence[str], parser: ArgumentParser) -> str:
     return f"{word} stands by itself: give it as the value of an option"
 
 
+def _not_accepted(around: str, name: str, inner: ArgumentParser, outer: ArgumentParser) -> str:
+    """That the part that was chosen has no such option: whose it is, or the nearest.
+
+    Args:
+        around: The option that takes the part.
+        name: What the part does not have.
+        inner: The parser of the part, whose group jsonargparse calls like the class.
+        outer: The parser of the program.
+    """
+    option, known = f"{around}.{name}", [*_options_with_owners(outer)]
+    owners = [*dict.fromkeys(owner for each, owner in known if each == option)]
+    chosen = next(iter(getattr(inner, "groups", None) or {}), "")
+    if owners and chosen:
+        more = f" and {len(owners) - OWNERS} more" if len(owners) > OWNERS else ""
+        whose = f"{', '.join(owners[:OWNERS])}{more}"
+        return f"{chosen} has no option {name}: {option} is for {whose}; leave it out"
+    own = [f"{around}.{action.dest}" for action in inner._actions]
+    others = [each for each, _ in known if each.rpartition(".")[0] != around]
+    return _no_option(option, [*own, *others])
+
+
 def _no_option(option: str, known: Sequence[str]) -> str:
     """That there is no such option, with the nearest ones."""
     near = _nearest_options(option, [*dict.fromkeys(known)])
@@ -185,14 +207,19 @@ def _last(option: str) -> str:
 
 def options_of(parser: ArgumentParser) -> Iterator[str]:
     """All options of a parser, also of the parts that can be chosen."""
+    return (option for option, _ in _options_with_owners(parser))
+
+
+def _options_with_owners(parser: ArgumentParser) -> Iterator[tuple[str, str]]:
+    """The same, each with the class that has it; none for those of the parser itself."""
     for action in parser._actions:
         if action.option_strings and not action.dest.endswith("help"):
-            yield f"--{action.dest}"
+            yield f"--{action.dest}", ""
             yield from _inside(f"--{action.dest}", getattr(action, "_typehint", None), DEPTH)
 
 
-def _inside(option: str, hint: object, depth: int) -> Iterator[str]:
-    """The options of the parts that an option takes."""
+def _inside(option: str, hint: object, depth: int) -> Iterator[tuple[str, str]]:
+    """The options of the parts that an option takes, with the parts' classes."""
     if option.startswith("--trainer") or depth == 0:
         return
     for base in classes_in(hint):
@@ -201,5 +228,5 @@ def _inside(option: str, hint: object, depth: int) -> Iterator[str]:
         for kind in choices_for(base).values():
             hints = typing.get_type_hints(constructor(kind))
             for name in inspect.signature(kind).parameters:
-                yield f"{option}.{name}"
+                yield f"{option}.{name}", kind.__name__
                 yield from _inside(f"{option}.{name}", hints.get(name), depth - 1)

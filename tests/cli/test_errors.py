@@ -60,6 +60,16 @@ def sentence(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("--trainer.max_epoch 3", "--trainer.max_epoch; did you mean --trainer.max_epochs?"),
         ("--trainer.callbacks.rows 3", "There is no option --trainer.callbacks.rows"),
         ("--foo 3", "There is no option --foo."),
+        (
+            "--data.root X",
+            "Ring has no option root: --data.root is for ArrayFile, CIFAR10, CIFAR100, "
+            "FashionMNIST, ImageFolder, MNIST and 1 more; leave it out.",
+        ),
+        ("--data.roots X", "There is no option --data.roots."),
+        (
+            "--model.objective Hinge --model.objective.real_label 0.9",
+            "Hinge has no option real_label: --model.objective.real_label is for ",
+        ),
         ("stray", "stray stands by itself"),
         ("--config", "--config needs a value."),
         ("--model.max_images abc", "--model.max_images takes a whole number, not abc."),
