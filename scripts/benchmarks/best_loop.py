@@ -39,12 +39,7 @@ def measure(case: str, half: bool, rounds: int, threads: int, quick: bool) -> di
     from benchmarks.cases import CASES
 
     chosen, compared = CASES[case], 3 if quick else COMPARED
-    how = {
-        "case": case,
-        "half": half,
-        "channels_last": half or chosen.channels_last,
-        "compared": compared,
-    }
+    how = {"case": case, "half": half, "channels_last": chosen.channels_last, "compared": compared}
     with tempfile.TemporaryDirectory() as folder:
         both = {
             "ours": Side("benchmarks.loops:ours", threads, folder=folder, **how),

@@ -37,7 +37,9 @@ COMPARED, ALIKE = 20, 1e-4
 
 def measure(case: str, steps: int, rounds: int, threads: int) -> dict[str, Any]:
     """One row of the table."""
-    how = {"case": case, "compared": COMPARED}
+    from benchmarks.cases import CASES
+
+    how = {"case": case, "compared": COMPARED, "channels_last": CASES[case].channels_last}
     with tempfile.TemporaryDirectory() as folder:
         both = {
             "ours": Side("benchmarks.loops:ours", threads, folder=folder, **how),

@@ -315,7 +315,6 @@ def sides_of(
     case: str, peers: list[str], folder: Path, threads: int, compared: int
 ) -> dict[str, Side]:
     """All sides of a case, which start beside each other."""
-    layout = CASES[case].channels_last
     found = {
         name: Side(
             "benchmarks.loops:ours",
@@ -323,7 +322,6 @@ def sides_of(
             case=case,
             folder=str(folder / str(number)),
             half=half,
-            channels_last=half or layout,
             compared=0 if half else compared,
         )
         for number, (name, half) in enumerate(OURS.items())

@@ -67,7 +67,9 @@ def of_ours(name: str, steps: int, folder: Path) -> list[list[float]]:
 
 @pytest.mark.parametrize("name", ["host", "ring", "dcgan", "r3gan"])
 def test_a_bare_loop_computes_the_losses_of_ours(name: str, tmp_path: Path) -> None:
-    ours, loop = of_ours(name, 3, tmp_path), of_loop(Loop(CASES[name], compared=3), 3)
+    layout = CASES[name].channels_last
+    loop = of_loop(Loop(CASES[name], compared=3, channels_last=layout), 3)
+    ours = of_ours(name, 3, tmp_path)
     assert furthest(ours, loop) < 1e-5
     assert len(ours) == 3
 
@@ -75,7 +77,7 @@ def test_a_bare_loop_computes_the_losses_of_ours(name: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("name", [name for name, loop in LOOPS.items() if loop.same_as_ours])
 def test_other_loops_compute_them_too_where_they_say_so(name: str, tmp_path: Path) -> None:
     ours, loop = of_ours("dcgan", 3, tmp_path), of_loop(LOOPS[name](CASES["dcgan"], 3), 3)
-    assert furthest(ours, loop) < 1e-4
+    assert furthest(ours, loop) < 1e-3  # another layout of maps rounds otherwise
 
 
 def test_a_loop_that_shares_its_fakes_computes_something_else(tmp_path: Path) -> None:
