@@ -5,7 +5,9 @@ what one would, and a resumed run draws what the undisturbed one would, with no 
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -57,31 +59,35 @@ class Shard:
     step: int = 1
 
 
+Law = Literal["normal", "uniform"]
+Draw = Callable[[Law, tuple[int, ...]], Tensor]
+"""Gives the next numbers of a law and shape, float32."""
+
+
 class RandomStream:
     """Random numbers for the rows of a shard; each call gives the next ones.
 
     Every call draws for the whole global batch and returns the rows of the shard, so that equal
-    calls on different processes belong together. Whatever serves the same numbers from tensors that
-    were drawn before overrides :meth:`draw`.
+    calls on different processes belong together.
 
     Args:
-        generator: Where the numbers come from.
+        draw: Where the numbers for the whole global batch come from.
         shard: The rows that are returned.
         dtype: Their type.
     """
 
-    def __init__(self, generator: torch.Generator, shard: Shard, dtype: torch.dtype) -> None:
-        self._generator = generator
-        self._dtype = dtype
+    def __init__(self, draw: Draw, shard: Shard, dtype: torch.dtype) -> None:
+        self.draw = draw
+        self.dtype = dtype
         self.shard = shard
 
     def normal(self, *size: int) -> Tensor:
         """Standard normal numbers of shape (rows, *size)."""
-        return self._rows(self.draw("normal", (self.shard.total, *size))).to(self._dtype)
+        return self._rows(self.draw("normal", (self.shard.total, *size))).to(self.dtype)
 
     def uniform(self, *size: int) -> Tensor:
         """Numbers uniform on [0, 1), of shape (rows, *size)."""
-        return self._rows(self.draw("uniform", (self.shard.total, *size))).to(self._dtype)
+        return self._rows(self.draw("uniform", (self.shard.total, *size))).to(self.dtype)
 
     def subset(self, chosen: slice | list[int]) -> "RandomStream":
         """The same stream for some rows of the shard, in which every process still agrees."""
@@ -90,13 +96,6 @@ class RandomStream:
     def repeated(self, times: int) -> "RandomStream":
         """The same stream for rows that come several times, and get the same numbers each time."""
         return _Repeated(self, times)
-
-    def draw(self, kind: Literal["normal", "uniform"], shape: tuple[int, ...]) -> Tensor:
-        """The next numbers for the whole global batch, float32."""
-        numbers = torch.empty(shape, device=self._generator.device)
-        if kind == "normal":
-            return numbers.normal_(generator=self._generator)
-        return numbers.uniform_(generator=self._generator)
 
     def _rows(self, whole: Tensor) -> Tensor:
         if self.shard.count == self.shard.total:
@@ -111,11 +110,8 @@ class _Subset(RandomStream):
         rows = range(stream.shard.count)
         count = len(rows[chosen] if isinstance(chosen, slice) else chosen)
         shard = Shard(stream.shard.total, stream.shard.first, count)
-        super().__init__(stream._generator, shard, stream._dtype)
+        super().__init__(stream.draw, shard, stream.dtype)
         self._stream, self._chosen = stream, chosen
-
-    def draw(self, kind: Literal["normal", "uniform"], shape: tuple[int, ...]) -> Tensor:
-        return self._stream.draw(kind, shape)
 
     def _rows(self, whole: Tensor) -> Tensor:
         return self._stream._rows(whole)[self._chosen]
@@ -126,11 +122,8 @@ class _Repeated(RandomStream):
 
     def __init__(self, stream: RandomStream, times: int) -> None:
         shard = Shard(stream.shard.total, stream.shard.first, stream.shard.count * times)
-        super().__init__(stream._generator, shard, stream._dtype)
+        super().__init__(stream.draw, shard, stream.dtype)
         self._stream, self._times = stream, times
-
-    def draw(self, kind: Literal["normal", "uniform"], shape: tuple[int, ...]) -> Tensor:
-        return self._stream.draw(kind, shape)
 
     def _rows(self, whole: Tensor) -> Tensor:
         return torch.cat([self._stream._rows(whole)] * self._times)
@@ -169,6 +162,14 @@ def _of_rows(rows: Tensor, random: RandomStream) -> RandomStream:
     return random
 
 
+def _drawn(generator: torch.Generator, law: Law, shape: tuple[int, ...]) -> Tensor:
+    """The next numbers of a generator, on its device."""
+    numbers = torch.empty(shape, device=generator.device)
+    if law == "normal":
+        return numbers.normal_(generator=generator)
+    return numbers.uniform_(generator=generator)
+
+
 class Seeds:
     """Hands out the streams of a run, or of a measurement.
 
@@ -189,4 +190,4 @@ class Seeds:
         if like.device not in self._generators:
             self._generators[like.device] = torch.Generator(like.device)
         generator = self._generators[like.device].manual_seed(hashed_seed(self.seed, name, update))
-        return RandomStream(generator, shard, like.dtype)
+        return RandomStream(partial(_drawn, generator), shard, like.dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from zoo import examples
 
 from lightning_gan.augment import InstanceNoise
-from lightning_gan.basics.randomness import RandomStream, Seeds, Shard
+from lightning_gan.basics.randomness import Draw, Law, RandomStream, Seeds, Shard
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPDiscriminator
@@ -159,43 +159,38 @@ def test_passes_are_those_that_are_read_once_each_and_in_this_order(
 Drawn = list[tuple[str, Tensor]]
 
 
-class Recording(RandomStream):
+def recording(drawn: Drawn) -> Draw:
     """Notes what is drawn."""
+    random = Seeds(3).stream("update", 5, Shard(1, 0, 1), torch.zeros(1))
 
-    def __init__(self, drawn: Drawn, *rest: Any) -> None:
-        super().__init__(*rest)
-        self.drawn = drawn
-
-    def draw(self, kind: Literal["normal", "uniform"], shape: tuple[int, ...]) -> Tensor:
-        numbers = super().draw(kind, shape)
-        self.drawn.append((kind, numbers.clone()))
+    def draw(law: Law, shape: tuple[int, ...]) -> Tensor:
+        numbers = random.draw(law, shape)
+        drawn.append((law, numbers.clone()))
         return numbers
 
+    return draw
 
-class Replayed(RandomStream):
-    """Serves what was drawn before, and has no generator of its own."""
 
-    def __init__(self, drawn: Drawn, *rest: Any) -> None:
-        super().__init__(*rest)
-        self.drawn = drawn
+def replayed(drawn: Drawn) -> Draw:
+    """Serves what was drawn before, without any generator."""
 
-    def draw(self, kind: Literal["normal", "uniform"], shape: tuple[int, ...]) -> Tensor:
-        same, numbers = self.drawn.pop(0)
-        assert (same, numbers.shape) == (kind, shape)
+    def draw(law: Law, shape: tuple[int, ...]) -> Tensor:
+        same, numbers = drawn.pop(0)
+        assert (same, numbers.shape) == (law, shape)
         return numbers
+
+    return draw
 
 
 class Hands(Seeds):
-    """Hands out streams of one class."""
+    """Hands out streams that draw in one way."""
 
-    def __init__(self, kind: type[Any], drawn: Drawn) -> None:
+    def __init__(self, way: Callable[[Drawn], Draw], drawn: Drawn) -> None:
         super().__init__(3)
-        self.kind, self.drawn = kind, drawn
+        self.way, self.drawn = way, drawn
 
     def stream(self, name: str, update: int, shard: Shard, like: Tensor) -> RandomStream:
-        random = torch.Generator().manual_seed(5)
-        made: RandomStream = self.kind(self.drawn, random, shard, like.dtype)
-        return made
+        return RandomStream(self.way(self.drawn), shard, like.dtype)
 
 
 def moving() -> GAN:
@@ -247,12 +242,12 @@ def test_a_loss_is_a_function_of_the_numbers_that_it_is_served(
 
         return value_of
 
-    gan.game.seeds = Hands(Recording, drawn)
+    gan.game.seeds = Hands(recording, drawn)
     monkeypatch.setattr("lightning_gan.training.game.values_at", noting)
     first = outcome(gan, player)
 
     gan.load_state_dict(state)  # as it was before singular vectors and means moved
-    gan.game.seeds = Hands(Replayed, drawn)
+    gan.game.seeds = Hands(replayed, drawn)
     monkeypatch.setattr("lightning_gan.training.game.values_at", lambda images: table.__getitem__)
     before = torch.get_rng_state()
     again = outcome(gan, player)
@@ -267,12 +262,12 @@ def test_a_loss_is_a_function_of_the_numbers_that_it_is_served(
 def test_other_numbers_give_another_loss(player: PlayerName) -> None:
     drawn: Drawn = []
     gan = moving()
-    gan.game.seeds = Hands(Recording, drawn)
+    gan.game.seeds = Hands(recording, drawn)
     outcome(gan, player)
     losses = []
     for images, change in ((40, 0.0), (60, 0.0), (40, 0.1)):
         gan = moving()
-        gan.game.seeds = Hands(Replayed, [(kind, numbers + change) for kind, numbers in drawn])
+        gan.game.seeds = Hands(replayed, [(kind, numbers + change) for kind, numbers in drawn])
         losses.append(float(outcome(gan, player, images)[0].detach()))
     assert len(set(losses)) == 3
 
