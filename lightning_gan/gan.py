@@ -28,6 +28,7 @@ from lightning_gan.regularizers import Regularizer
 from lightning_gan.training import validation
 from lightning_gan.training.averaging import MovingAverage
 from lightning_gan.training.batches import Batches
+from lightning_gan.training.compiled import CompiledGame
 from lightning_gan.training.composition import Composition
 from lightning_gan.training.game import Game
 from lightning_gan.training.latents import Prior
@@ -81,6 +82,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
         sync_batch_norm: Whether batch norm is over the batch of all processes, as one process
             would have it; otherwise each standardises by its own samples.
         channels_last: Whether maps lie in memory as (N, H, W, C); where it pays if None.
+        compile: Whether updates are compiled, penalties included (torch 2.14).
         seed: Seed of every random number that training draws.
 
     Raises:
@@ -122,6 +124,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
         warm_start: str | None = None,
         sync_batch_norm: bool = False,
         channels_last: bool | None = None,
+        compile: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -133,7 +136,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
         check_range("GAN", above(0), gradient_clip=gradient_clip)
         check_range("GAN", above(0), generator_clip=generator_clip)
         check_range("GAN", above(0), discriminator_clip=discriminator_clip)
-        how = augmentation, prior or Prior(), accumulate, sync_batch_norm
+        how = augmentation, prior or Prior(), accumulate, sync_batch_norm, compile
         parts = Composition(generator, discriminator, objective, regularizers or [], *how)
         self.generator = generator
         self.discriminator = discriminator
@@ -166,7 +169,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
         """What the updates of the last batch showed, for callbacks to read."""
         parts.attach()
         # Not a module: it holds the parts that this model has registered by their own names.
-        self.game = Game(parts, seed)
+        self.game = (CompiledGame if compile else Game)(parts, seed)
         self.generator_ema = copy.deepcopy(generator).requires_grad_(False)
         self.average = MovingAverage(self.generator_ema, generator, ema_half_life, ema_rampup)
         # The one record of how this model was built: for checkpoints, loggers and hparams.
@@ -362,6 +365,8 @@ class GAN(CompiledInPlace, Part, LightningModule):
         data = getattr(self.trainer, "datamodule", None)
         self.class_names = tuple(getattr(data, "class_names", self.class_names))
         self.game.parts.check_run(data, self.trainer.precision)
+        if stage == "fit":
+            self.game.parts.check_training(self.trainer.precision)
         self.batches = Batches(self.generator, data)
         if self.validate_every == 0:
             self.validate_every = schedule.images_between(data)

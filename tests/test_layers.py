@@ -24,8 +24,8 @@ LAYERS: list[tuple[str, ...]] = [
     ("training.step", "training.sampling", "training.batches"),
     ("objectives", "regularizers", "augment", "metrics"),
     (
-        *("training.composition", "training.players", "training.game", "training.validation"),
-        *("distributed", "checkpoints"),
+        *("training.composition", "training.players", "training.game", "training.compiled"),
+        *("training.validation", "distributed", "checkpoints"),
     ),
     ("gan",),
     ("evaluation",),

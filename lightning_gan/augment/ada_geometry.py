@@ -108,9 +108,9 @@ def anisotropic_scaling(sampler: OperationSampler) -> Tensor:
 
 def rotation(sampler: OperationSampler) -> Tensor:
     """Rotates by any angle; two rotations, before and after scaling, have probability p."""
-    angle = sampler.maybe(
-        (2 * sampler.uniform() - 1) * math.pi, 0.0, p=1 - math.sqrt(1 - sampler.p)
-    )
+    rest = 1 - sampler.p
+    root = rest.sqrt() if isinstance(rest, Tensor) else math.sqrt(rest)
+    angle = sampler.maybe((2 * sampler.uniform() - 1) * math.pi, 0.0, p=1 - root)
     return turning_by(angle.cos(), angle.sin())
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lightning_gan.augment.base import Augmentation
 from lightning_gan.distributed import processes
 from lightning_gan.errors import above, at_least, below, check_range
-from lightning_gan.training.schedule import Curve, ValueOf
+from lightning_gan.training.schedule import Curve, Value, ValueOf
 
 TRILLION = 10**12
 
@@ -129,9 +129,11 @@ class SignAdapted(Augmentation, base=True):
         self.controller = SignController(target, kimg, every, start)
         self.reads_signs = True
 
-    def probability(self, value_of: ValueOf) -> float:
+    def probability(self, value_of: ValueOf) -> Value:
         """The probability now, in [0, 1]."""
         p = value_of(self.controller if self.schedule is None else self.schedule)
+        if isinstance(p, Tensor):
+            return p.clamp(max=1)
         return min(max(p, 0.0), 1.0)
 
     def observe(self, real_logits: Tensor, images: int) -> None:

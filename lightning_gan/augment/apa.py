@@ -6,7 +6,7 @@ from torch import Tensor
 from lightning_gan.augment.adaptive import SignAdapted
 from lightning_gan.augment.operations import OperationSampler
 from lightning_gan.basics.randomness import RandomStream
-from lightning_gan.training.schedule import ValueOf
+from lightning_gan.training.schedule import ValueOf, is_positive
 
 
 class AdaptivePseudo(SignAdapted):
@@ -35,7 +35,7 @@ class AdaptivePseudo(SignAdapted):
     def reals(self, real: Tensor, fake: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:
         """The reals (N, ...), some replaced by the generated samples of the same places."""
         p = self.probability(value_of)
-        if p == 0:
+        if not is_positive(p):
             return real
         sampler = OperationSampler(random, p, like=real)
         replaced = sampler.chosen().view(-1, *[1] * (real.ndim - 1))

@@ -5,7 +5,7 @@ from torch import Tensor
 from lightning_gan.augment.base import Augmentation
 from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.errors import above, at_least, check_range
-from lightning_gan.training.schedule import Curve, ValueOf
+from lightning_gan.training.schedule import Curve, ValueOf, is_positive
 
 
 class InstanceNoise(Augmentation):
@@ -29,7 +29,9 @@ class InstanceNoise(Augmentation):
     def forward(self, samples: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:
         """Adds noise of the deviation that is due."""
         sigma = value_of(self.sigma)
-        return samples + sigma * random.normal(*samples.shape[1:]) if sigma > 0 else samples
+        return (
+            samples + sigma * random.normal(*samples.shape[1:]) if is_positive(sigma) else samples
+        )
 
 
 class Dequantization(Augmentation):

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.errors import ConfigurationError, name_of
+from lightning_gan.training.schedule import Value, is_positive
 
 
 class OperationSampler:
@@ -20,7 +21,7 @@ class OperationSampler:
         like: Samples (N, ...) whose type, float32 at least, the numbers have.
     """
 
-    def __init__(self, random: RandomStream, p: float, like: Tensor) -> None:
+    def __init__(self, random: RandomStream, p: Value, like: Tensor) -> None:
         self.random = random
         self.p = p
         self.dtype = torch.promote_types(like.dtype, torch.float32)
@@ -38,11 +39,11 @@ class OperationSampler:
         """Whole numbers (N,), evenly from 0 to ``count - 1``, as floats."""
         return (self.uniform() * count).floor()
 
-    def chosen(self, p: float | None = None) -> Tensor:
+    def chosen(self, p: Value | None = None) -> Tensor:
         """Which samples (N,) an operation is applied to, with probability ``p`` instead of its."""
         return self.uniform() < (self.p if p is None else p)
 
-    def maybe(self, value: Tensor, otherwise: float, p: float | None = None) -> Tensor:
+    def maybe(self, value: Tensor, otherwise: float, p: Value | None = None) -> Tensor:
         """``value`` (N,) for the samples that an operation is applied to, else ``otherwise``."""
         return torch.where(self.chosen(p), value, otherwise)
 
@@ -66,7 +67,7 @@ def those_on(augmentation: object, stages: Sequence[tuple[bool, Stage]], names: 
 
 
 def augmented(
-    augmentation: object, stages: Sequence[Stage], samples: Tensor, random: RandomStream, p: float
+    augmentation: object, stages: Sequence[Stage], samples: Tensor, random: RandomStream, p: Value
 ) -> Tensor:
     """Images (N, C, H, W) changed by the stages in turn, with every operation's probability ``p``.
 
@@ -78,7 +79,7 @@ def augmented(
             f"{name_of(augmentation)} works on images (N, C, H, W) but got samples of shape "
             f"{tuple(samples.shape)}: leave it out, or take InstanceNoise."
         )
-    if p == 0:
+    if not is_positive(p):
         return samples
     # Positions and colours in bfloat16 would be off by pixels and shades.
     with torch.autocast(samples.device.type, enabled=False):

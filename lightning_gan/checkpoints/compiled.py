@@ -22,6 +22,8 @@ def in_place(value: Value) -> Value:
         value = wrapper._modules[WRAPPED]
         inside: Any = value
         inside._compiled_call_impl = wrapper.dynamo_ctx(inside._call_impl)
+        if hasattr(inside, "compiled_pass"):  # a discriminator, of which losses call another method
+            inside.compiled_pass = wrapper.dynamo_ctx(inside.logits_and_features)
     return value
 
 

@@ -14,7 +14,7 @@ from lightning_gan.checkpoints.parts import Plain, describe, flat, public_path
 from lightning_gan.errors import AnotherRunError
 from lightning_gan.training.schedule import PLAYERS
 
-FREE = {"max_images", "validate_every", "warm_start", "accumulate", "channels_last"}
+FREE = {"max_images", "validate_every", "warm_start", "accumulate", "channels_last", "compile"}
 """Arguments of the model that may change in the midst of a run, which stays the same run."""
 
 PLACES = {"root", "cache_dir", "download", "batch_size", "follow_links", "skip_damaged"}

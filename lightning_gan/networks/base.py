@@ -1,5 +1,6 @@
 """What every generator and discriminator promises."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
@@ -203,6 +204,9 @@ class Discriminator(Network, base=True):
     num_features = 0
     """Features that the head reads; none until :meth:`add_head`."""
 
+    compiled_pass: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
+    """What :meth:`compile` has made of ``logits_and_features``, which losses call."""
+
     def add_head(self, num_features: int) -> None:
         """Adds what turns ``num_features`` features into a logit."""
         self.num_features = num_features
@@ -239,12 +243,23 @@ class Discriminator(Network, base=True):
         """Logits (N,) of samples with class indices (N,)."""
         return self.logits_and_features(samples, labels)[0]
 
+    def compile(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 (nn.Module's)
+        """Compiles what is called from outside and what losses call; as ``nn.Module.compile``."""
+        super().compile(*arguments, **options)
+        self.compiled_pass = torch.compile(self.logits_and_features, *arguments, **options)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy has: nothing compiled, which would be this one's."""
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[no-untyped-call]  # torch's
+        return {name: value for name, value in state.items() if name != "compiled_pass"}
+
     def output(self, samples: Tensor, labels: Tensor) -> DiscriminatorOutput:
         """What losses read: logits and features, float32 or wider even under autocast."""
         # One that defines forward itself is called as it is, and may have no features.
         if type(self).forward is not Discriminator.forward:
             return DiscriminatorOutput(wide(self(samples, labels)), None)
-        logits, features = self.logits_and_features(samples, labels)
+        look = self.compiled_pass or self.logits_and_features
+        logits, features = look(samples, labels)
         return DiscriminatorOutput(wide(logits), wide(features))
 
 

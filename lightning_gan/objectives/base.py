@@ -56,6 +56,9 @@ class Objective(Part, nn.Module, base=True):
     foresees: ClassVar[bool] = False
     """Whether it differentiates through the discriminator's next steps."""
 
+    count_moves: bool = False
+    """Whether the number of samples that a loss takes moves with the images seen."""
+
     logged: ClassVar[tuple[str, ...]] = ()
     """Names of buffers that belong in the logs."""
 

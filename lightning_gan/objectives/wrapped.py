@@ -82,12 +82,13 @@ class TopK(_Around):
         check_range(self, above(0), at_most(1), share=share)
         self.share = share
         self.looks_across = isinstance(share, Curve) or share < 1
+        self.count_moves = isinstance(share, Curve)
 
     def generator_loss(self, step: Step) -> Tensor:
         """The loss of the k best, as a mean over them."""
         logits = step.fake_logits
         everywhere = step.gather(logits.detach())
-        share = min(step.value_of(self.share), 1.0)
+        share = min(float(step.value_of(self.share)), 1.0)
         k = max(round(share * len(everywhere)), 1)
         chosen = everywhere.argsort(descending=True, stable=True)[:k]
         if len(everywhere) == len(logits):

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.regularizers.base import AuxiliaryTask
 from lightning_gan.training.latents import CodePrior, Prior
-from lightning_gan.training.schedule import Curve
+from lightning_gan.training.schedule import Curve, times
 from lightning_gan.training.step import Step
 
 
@@ -75,7 +75,7 @@ class InfoGAN(AuxiliaryTask):
             # summed over codes: the likelihood of all of them
             likelihood = _normal_likelihood(mean, variance, continuous)
             weight = step.value_of(self.continuous_weight)
-            term = term + weight * likelihood * self.prior.continuous
+            term = term + times(weight, likelihood) * self.prior.continuous
         return term
 
     generator_term = discriminator_term
@@ -84,6 +84,7 @@ class InfoGAN(AuxiliaryTask):
 def _normal_likelihood(mean: Tensor, variance: Tensor, value: Tensor) -> Tensor:
     """Mean negative log-likelihood of numbers (N, C), as torch's ``gaussian_nll_loss`` has it."""
     # Torch's looks for negative variances first, which waits for the device and is not traced.
-    variance = variance.clamp(min=1e-6)
+    # As there, the gradient of one that is too small passes on.
+    variance = variance + (variance.clamp(min=1e-6) - variance).detach()
     distance = variance.log() + (mean - value) ** 2 / variance
     return (0.5 * distance + 0.5 * math.log(2 * math.pi)).mean()

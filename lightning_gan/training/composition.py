@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import nn
 
 from lightning_gan.augment import Augmentation
@@ -21,6 +22,9 @@ from lightning_gan.networks.minibatch import MinibatchStd
 from lightning_gan.objectives import Objective
 from lightning_gan.regularizers import AuxiliaryTask, Constraint, Penalty, Regularizer
 from lightning_gan.training.latents import Prior
+
+TRACES_GRADIENTS = "2.14"
+"""The first torch that traces ``autograd.grad`` inside what it compiles."""
 
 BATCH_NORM = "Batch norm"
 """What messages call it among what looks across the batch."""
@@ -39,6 +43,7 @@ class Composition:
         prior: What latents are made of.
         accumulate: Pieces that each batch is worked through in.
         sync_batch_norm: Whether batch norm is over the batch of all processes.
+        compile: Whether updates are compiled.
 
     Raises:
         ConfigurationError: If a part is none of its kind.
@@ -52,6 +57,7 @@ class Composition:
     prior: Prior = field(default_factory=Prior)
     accumulate: int = 1
     sync_batch_norm: bool = False
+    compile: bool = False
 
     def __post_init__(self) -> None:
         _refuse(_kinds(self))
@@ -77,6 +83,8 @@ class Composition:
         for regularizer in self.regularizers:
             _refuse(_regularizer(self, regularizer))
         _refuse(_together(self))
+        if self.compile:
+            _refuse(_compiled(self.objective))
         for message in _unstable(self):
             warnings.warn(message, UnstableWarning, stacklevel=4)
 
@@ -94,6 +102,20 @@ class Composition:
         _refuse(_batch(self.discriminator, data, self.accumulate))
         _refuse(_pieces(self, data))
         _refuse(_precision(precision, self.penalties))
+
+    def check_training(self, precision: object) -> None:
+        """Refuses a training that cannot be compiled as it is asked for.
+
+        Args:
+            precision: Of the Trainer.
+
+        Raises:
+            ConfigurationError: With the setting to change.
+        """
+        if self.compile:
+            _refuse(_compiled_run(precision, torch.__version__ >= TRACES_GRADIENTS))
+        elif self.discriminator._compiled_call_impl is not None:
+            _refuse(_compiled_alone(self))
 
 
 def _refuse(reasons: Iterator[str]) -> None:
@@ -318,6 +340,41 @@ def _precision(precision: object, penalties: Sequence[Penalty]) -> Iterator[str]
     if str(precision).startswith("16") and twice:
         dies = f"{twice[0]} does not survive 16-bit floating point (Huang et al. 2024, of R1 R2)"
         yield f"{dies}: take --trainer.precision bf16-mixed or 32-true."
+
+
+def _compiled(objective: Objective) -> Iterator[str]:
+    """What cannot be compiled."""
+    name = _name(objective)
+    if objective.foresees:
+        steps = f"{name} foresees the steps of an optimizer, whose state no compiled update knows"
+        yield f"{steps}: leave compile out."
+    if objective.count_moves:
+        takes = f"{name} takes another number of samples each time that its share moves, and a"
+        yield f"{takes} compiled update always the same: give a number, or leave compile out."
+
+
+def _compiled_run(precision: object, torch_can: bool) -> Iterator[str]:
+    """Trainings that compiled updates cannot be part of."""
+    if not torch_can:
+        needs = f"compile needs torch {TRACES_GRADIENTS} or newer, which traces the gradients in"
+        yield f"{needs} penalties, and this is {torch.__version__}: leave compile out."
+    if str(precision).startswith("16"):
+        late = "A compiled update has its gradients before 16-mixed could scale the loss"
+        yield f"{late}: take --trainer.precision bf16-mixed or 32-true, or leave compile out."
+    if processes.world_size() > 1:
+        alone = "A compiled update cannot wait for other processes in its midst"
+        yield f"{alone}: take --trainer.devices 1, or leave compile out."
+
+
+def _compiled_alone(parts: Composition) -> Iterator[str]:
+    """What a discriminator that is compiled by itself cannot live with."""
+    mend = "compile none of the networks, and give the GAN compile=True, which compiles updates"
+    twice = [_name(part) for part in parts.penalties if part.differentiates_twice]
+    if twice:
+        yield f"{twice[0]} differentiates a gradient, which a compiled network lacks: {mend}."
+    if has_spectral_norm(parts.discriminator):
+        moves = "Spectral norm moves its vectors at each pass, before a compiled network's last"
+        yield f"{moves} pass was differentiated: {mend}."
 
 
 # ------------------------------------------------------- what was measured or proved to go badly

@@ -16,7 +16,7 @@ from lightning_gan.networks.base import Discriminate, DiscriminatorOutput
 from lightning_gan.regularizers import Constraint, LatentMove
 from lightning_gan.training.composition import Composition
 from lightning_gan.training.players import Player, Term
-from lightning_gan.training.schedule import PlayerName, Progress, ValueOf, values_at
+from lightning_gan.training.schedule import PlayerName, Progress, ValueOf, times, values_at
 from lightning_gan.training.step import Kind, Step, StepOutput
 
 
@@ -85,11 +85,7 @@ class Game:
             discriminator_optimizer: For objectives that foresee its steps.
         """
         update, value_of = progress.updates(player.name), values_at(progress.images)
-        # R1 and R2 take the gradient by the samples themselves, which must be asked for before the
-        # logits are computed. Penalties at points in between make these points when they are due.
-        due = player.due(update) if player is self.discriminator else ()
-        by_input = {kind for term in due for kind in term.penalty.differentiates}
-        pieces = min(self.parts.accumulate, len(real))
+        due, pieces = player.due(update), min(self.parts.accumulate, len(real))
         for first in range(pieces):
             # Rows in turn, so that one process has the pieces that k processes have together.
             rows = slice(first, None, pieces)
@@ -98,33 +94,52 @@ class Game:
             start = len(real) * rank + first
             shard = Shard(len(real) * processes, start, len(piece), pieces)
             random = self.seeds.stream(player.name, update, shard, like=real)
-            piece = self.reals(piece, random)
-            # bfloat16 logits would make the gradient of a gradient useless.
-            discriminate = self._discriminate(random, value_of, precise=bool(by_input))
-            drawn, z, fake = self._fakes(player, classes, random, discriminate, real.dtype)
-            # Pseudo augmentation passes some fakes off as reals, in the discriminator's update.
-            if self.parts.augmentation is not None and player is self.discriminator:
-                piece = self.parts.augmentation.reals(piece, fake.detach(), random, value_of)
-            if "real" in by_input:
-                piece = piece.detach().requires_grad_()
-            # Fakes of moved latents are part of a graph already.
-            if "fake" in by_input and not fake.requires_grad:
-                fake = fake.requires_grad_()
-            yield Step(
-                player=player.name,
-                real=piece,
-                fake=fake,
-                labels=classes,
-                z=z,
-                drawn_z=drawn,
-                random=random,
-                generator=self.parts.generator,
-                discriminator=self.parts.discriminator,
-                discriminate=discriminate,
-                value_of=value_of,
-                discriminator_optimizer=discriminator_optimizer,
-                is_last=first == pieces - 1,
-            )
+            rest = random, value_of, discriminator_optimizer, first == pieces - 1
+            yield self.see(player, due, piece, classes, *rest)
+
+    def see(
+        self,
+        player: Player,
+        due: Sequence[Term],
+        real: Tensor,
+        labels: Tensor,
+        random: RandomStream,
+        value_of: ValueOf,
+        discriminator_optimizer: Optimizer | None = None,
+        is_last: bool = True,
+    ) -> Step:
+        """What a player sees of some reals, for its loss and the terms that are due."""
+        real = self.reals(real, random)
+        # R1 and R2 take the gradient by the samples themselves, which must be asked for before the
+        # logits are computed. Penalties at points in between make these points when they are due.
+        terms = due if player is self.discriminator else ()
+        by_input = {kind for term in terms for kind in term.penalty.differentiates}
+        # bfloat16 logits would make the gradient of a gradient useless.
+        discriminate = self._discriminate(random, value_of, precise=bool(by_input))
+        drawn, z, fake = self._fakes(player, labels, random, discriminate, real.dtype)
+        # Pseudo augmentation passes some fakes off as reals, in the discriminator's update.
+        if self.parts.augmentation is not None and player is self.discriminator:
+            real = self.parts.augmentation.reals(real, fake.detach(), random, value_of)
+        if "real" in by_input:
+            real = real.detach().requires_grad_()
+        # Fakes of moved latents are part of a graph already.
+        if "fake" in by_input and not fake.requires_grad:
+            fake = fake.requires_grad_()
+        return Step(
+            player=player.name,
+            real=real,
+            fake=fake,
+            labels=labels,
+            z=z,
+            drawn_z=drawn,
+            random=random,
+            generator=self.parts.generator,
+            discriminator=self.parts.discriminator,
+            discriminate=discriminate,
+            value_of=value_of,
+            discriminator_optimizer=discriminator_optimizer,
+            is_last=is_last,
+        )
 
     def reals(self, real: Tensor, random: RandomStream) -> Tensor:
         """Reals (N, ...) as both players' updates see them."""
@@ -190,7 +205,7 @@ class Game:
             if value is not None:
                 # A penalty due at every k-th update only counts k times.
                 factor = step.value_of(term.weight) * term.penalty.every
-                loss = loss + factor * value
+                loss = loss + times(factor, value)
                 terms[type(term.penalty).__name__] = value.detach()
         # An objective that foresees the discriminator has looked at later ones only.
         step = step.judged("fake") if player is self.generator else step.judged("real", "fake")

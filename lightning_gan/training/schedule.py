@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
 
+from torch import Tensor
+
 from lightning_gan.checkpoints.parts import Part, own_arguments
 from lightning_gan.errors import above, at_least, at_most, check_range
 
@@ -87,8 +89,21 @@ class DecayCurve(Curve):
 Moving = float | Callable[[int], float]
 """A number, or a curve that gives one for the images seen."""
 
-ValueOf = Callable[[Moving], float]
+Value = float | Tensor
+"""What a number is at one update; in a compiled one what moves is a positive scalar tensor."""
+
+ValueOf = Callable[[Moving], Value]
 """What numbers and curves are at one update."""
+
+
+def is_positive(value: Value) -> bool:
+    """Whether a value is above zero, which no device is waited for to know."""
+    return isinstance(value, Tensor) or value > 0
+
+
+def times(factor: Value, tensor: Tensor) -> Tensor:
+    """A tensor times a value, in the tensor's type."""
+    return tensor * (factor.to(tensor.dtype) if isinstance(factor, Tensor) else factor)
 
 
 def value_at(number: Moving, images: int) -> float:

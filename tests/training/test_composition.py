@@ -307,6 +307,15 @@ RULES: dict[str, list[Rule]] = {
             (dict,),
         )
     ],
+    "count_moves": [
+        Rule(
+            Mine,
+            True,
+            "Mine takes another number of samples each time.*leave compile out",
+            lambda: {"compile": True},
+            (dict,),
+        )
+    ],
     "needs_classes": [
         Rule(
             MyTask,
