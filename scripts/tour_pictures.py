@@ -1,0 +1,223 @@
+"""The pictures of docs/tour.md, each drawn from the runs of the tour in a folder."""
+
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import checkout  # noqa: F401 - finds the package
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+import lightning_gan
+from lightning_gan.checkpoints.files import checkpoint_in
+from lightning_gan.datamodules import Ring
+from lightning_gan.metrics import MixtureCoverage
+from lightning_gan.runs.curves import read_curves
+
+LARGEST = 60_000
+"""Bytes of a picture file."""
+BLUE, ORANGE, GREEN, GREY = "#1f5ac8", "#d9480f", "#2b8a3e", "0.75"
+POINTS = 1500
+"""Points that are drawn of a ring."""
+
+
+def picture(name: str, folder: Path = Path()) -> Image.Image:
+    """The picture of that name, of the runs below a folder."""
+    return DRAWN[name](folder)
+
+
+def save(image: Image.Image, path: Path) -> None:
+    """Writes a small PNG file.
+
+    Raises:
+        ValueError: If it is larger than 60 kB even with 16 colours.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for colours in (128, 64, 32, 16):
+        few = image.convert("RGB").quantize(colours, Image.Quantize.MAXCOVERAGE)
+        few.save(path, optimize=True)
+        if path.stat().st_size <= LARGEST:
+            return
+    raise ValueError(f"{path} has {path.stat().st_size:,} bytes.")
+
+
+def run_in(folder: Path, name: str) -> Path:
+    """The run that the tour calls so."""
+    return folder / "runs" / name / "version_0"
+
+
+def _figure(columns: int, rows: int = 1, height: float = 2.6) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(8, height * rows), dpi=100, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, list(axes.flat)
+
+
+def _image(figure: Figure) -> Image.Image:
+    pixels = BytesIO()
+    figure.savefig(pixels, format="png", metadata={"Software": None})
+    pixels.seek(0)
+    return Image.open(pixels).convert("RGB")
+
+
+def _show(axis: Axes, path: Path, title: str, cells: int = 6) -> None:
+    """The first cells of a grid of pictures, ten in a row."""
+    with Image.open(path) as image:
+        side = image.width // 10
+        axis.imshow(image.convert("RGB").crop((0, 0, cells * side, cells * side)))
+    axis.set_title(title, fontsize=10)
+    axis.set_axis_off()
+
+
+def _grids(run: Path) -> list[Path]:
+    """Grids of samples, in the order of images seen."""
+    return sorted(path for path in (run / "samples").glob("*.png") if path.stem.isdigit())
+
+
+def _curves(axis: Axes, run: Path, lines: dict[str, tuple[str, str]]) -> None:
+    """Series of a run by their names: a label and a colour each."""
+    curves = read_curves(run)
+    for name, (label, colour) in lines.items():
+        if name in curves:
+            found = curves[name]
+            marker = "." if len(found.images) < 12 else ""
+            axis.plot(found.images, found.values, marker=marker, label=label, color=colour)
+    axis.set_xlabel("images seen", fontsize=9)
+    axis.xaxis.set_major_formatter("{x:,.0f}")
+    axis.tick_params(labelsize=8)
+    axis.grid(alpha=0.3)
+
+
+def _balance(axis: Axes, run: Path, title: str, stage: str = "gan") -> None:
+    """D(x) and D(G(z)), of training or of held-out data."""
+    names = {f"{stage}/d_real": ("D(x)", BLUE), f"{stage}/d_fake": ("D(G(z))", ORANGE)}
+    _curves(axis, run, names)
+    axis.axhline(0.5, color="grey", linestyle=":", linewidth=1)
+    axis.set(ylim=(0, 1))
+    axis.set_title(title, fontsize=10)
+    axis.legend(fontsize=8, frameon=False)
+
+
+def _points(axis: Axes, points: Tensor, title: str) -> None:
+    """Points over the eight modes of the ring, with what covers them in the title."""
+    data = Ring()
+    metric = MixtureCoverage(data.means, data.sigma, "ring")
+    metric.update(points)
+    found = metric.compute()
+    axis.scatter(*data.means.T, s=130, facecolors="none", edgecolors=GREY, linewidths=1.2)
+    axis.scatter(*points[:POINTS].T, s=3, color=BLUE, linewidths=0, alpha=0.5)
+    axis.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal", xticks=[], yticks=[])
+    share = f"{found.covered:.0f} of 8, {found.high_quality:.0%} near one"
+    axis.set_title(f"{title}\n{share}", fontsize=9)
+
+
+def _sampled(run: Path, count: int = 2500) -> Tensor:
+    """Samples of the last state of a run."""
+    return lightning_gan.load(str(checkpoint_in(run))).sample(count, seed=0)
+
+
+def _rings(folder: Path, runs: dict[str, str]) -> Image.Image:
+    """The points of several runs side by side, by their titles."""
+    figure, axes = _figure(len(runs), height=8 / len(runs) + 0.5)
+    for axis, (name, title) in zip(axes, runs.items(), strict=True):
+        _points(axis, _sampled(run_in(folder, name)), title)
+    return _image(figure)
+
+
+def first(folder: Path) -> Image.Image:
+    """Real digits beside samples before and after training."""
+    run = run_in(folder, "first")
+    before, *_, after = _grids(run)
+    figure, axes = _figure(3, height=2.9)
+    shown = {"real": run / "reals.png", "G before training": before, "G after it": after}
+    for axis, (title, path) in zip(axes, shown.items(), strict=True):
+        _show(axis, path, title)
+    return _image(figure)
+
+
+def losses(folder: Path) -> Image.Image:
+    """Losses of G and their slopes against the logit of a fake; no run is needed."""
+    logit = torch.linspace(-8, 8, 161, requires_grad=True)
+    named = {
+        "minimax: log(1 - D)": (-torch.nn.functional.softplus(logit), ORANGE),
+        "non-saturating: -log D": (torch.nn.functional.softplus(-logit), BLUE),
+    }
+    figure, (values, slopes) = _figure(2)
+    for label, (loss, colour) in named.items():
+        (slope,) = torch.autograd.grad(loss.sum(), logit)
+        values.plot(logit.detach(), loss.detach(), color=colour, label=label)
+        slopes.plot(logit.detach(), slope.abs(), color=colour, label=label)
+    values.set_title("loss of G", fontsize=10)
+    slopes.set_title("size of its slope", fontsize=10)
+    for axis in (values, slopes):
+        axis.set_xlabel("logit of D for a fake (left: D is sure that it is fake)", fontsize=8)
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8, frameon=False)
+    return _image(figure)
+
+
+def saturation(folder: Path) -> Image.Image:
+    """The minimax and the non-saturating loss."""
+    return _compared(folder, {"minimax": "minimax", "saturating": "non-saturating"})
+
+
+def _compared(folder: Path, runs: dict[str, str]) -> Image.Image:
+    """Balance, gradient of G and samples of two runs, each in a row with a title."""
+    figure, axes = _figure(3, rows=2)
+    for row, (name, title) in enumerate(runs.items()):
+        run = run_in(folder, name)
+        players, gradient, samples = axes[3 * row : 3 * row + 3]
+        _balance(players, run, title)
+        _curves(gradient, run, {"gradient_norm/generator": ("", GREEN)})
+        gradient.set_yscale("log")
+        gradient.set_title("size of G's gradient", fontsize=10)
+        _show(samples, _grids(run)[-1], "samples at the end")
+    limits = [axes[place].get_ylim() for place in (1, 4)]
+    for place in (1, 4):
+        axes[place].set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+    return _image(figure)
+
+
+def objectives(folder: Path) -> Image.Image:
+    """Points of the losses of section 5."""
+    runs = {
+        "squares": "least squares",
+        "clipping": "Wasserstein, clipped",
+        "penalty": "Wasserstein, penalty",
+    }
+    return _rings(folder, runs)
+
+
+def balance(folder: Path) -> Image.Image:
+    """D(x) and D(G(z)) of the first run, on training pictures and on held-out ones."""
+    figure, (training, held_out) = _figure(2)
+    run = run_in(folder, "first")
+    _balance(training, run, "in training")
+    _balance(held_out, run, "on held-out digits", "val")
+    return _image(figure)
+
+
+def survival(folder: Path) -> Image.Image:
+    """The minimax loss alone and with R1."""
+    return _compared(folder, {"minimax": "minimax", "slowed": "minimax with R1"})
+
+
+def wandering(folder: Path) -> Image.Image:
+    """Points of the collapse as training goes on, and what D says meanwhile."""
+    run = run_in(folder, "collapse")
+    grids = _grids(run)
+    figure, axes = _figure(3, rows=2)
+    for axis, path in zip(axes[:5], grids[-5:], strict=False):
+        with Image.open(path) as image:
+            axis.imshow(image.convert("RGB"))
+        axis.set_title(f"after {int(path.stem):,} points", fontsize=9)
+        axis.set_axis_off()
+    _balance(axes[5], run, "what D says")
+    return _image(figure)
+
+
+FUNCTIONS = (first, losses, saturation, objectives, balance, survival, wandering)
+DRAWN: dict[str, Callable[[Path], Image.Image]] = {each.__name__: each for each in FUNCTIONS}
+"""All pictures by their names."""

@@ -1,0 +1,102 @@
+"""The tour's commands run, both languages show the same, and what is made from it is up to date."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tour
+import tour_pictures
+
+ENGLISH, KOREAN = (page.read_text(encoding="utf-8") for page in (tour.PAGE, tour.KOREAN))
+SHARE = 0.02
+"""Of the budget."""
+
+
+def headings(text: str) -> list[str]:
+    """Numbers of the sections."""
+    return re.findall(r"^## (\d+)\.", text, flags=re.MULTILINE)
+
+
+def test_both_languages_have_the_same_sections_commands_outputs_and_pictures() -> None:
+    assert headings(ENGLISH) == headings(KOREAN) == [str(n + 1) for n in range(10)]
+    assert [found[0] for found in tour.CODE.finditer(ENGLISH)] == [
+        found[0] for found in tour.CODE.finditer(KOREAN)
+    ]
+    english, korean = (tour.SHOWN.findall(text) for text in (ENGLISH, KOREAN))
+    assert [name for _, name in english] == [name for _, name in korean]
+    assert re.findall(r"`[^`\n]+`", KOREAN)
+    assert len(re.findall("[가-힣]", KOREAN)) > 3000
+
+
+def test_every_picture_is_drawn_is_there_and_is_small() -> None:
+    names = [found["name"] for found in tour.SHOWN.finditer(ENGLISH)]
+    assert sorted(names) == sorted(tour_pictures.DRAWN)
+    files = sorted(tour.PICTURES.glob("*.png"))
+    assert [file.stem for file in files] == sorted(names)
+    assert all(file.stat().st_size <= tour_pictures.LARGEST for file in files)
+
+
+def test_every_training_has_printed_its_end() -> None:
+    for found in tour.CODE.finditer(ENGLISH):
+        fits = len(re.findall(r"^lightning-gan fit", found["source"], flags=re.MULTILINE))
+        assert (found[3] or "").count("Trained on") == fits, found["source"]
+
+
+def test_the_notebook_is_made_of_the_first_part() -> None:
+    assert tour.NOTEBOOK.read_text(encoding="utf-8") == tour.notebook(ENGLISH)
+    cells = json.loads(tour.notebook(ENGLISH))["cells"]
+    code = "".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    assert code.count("!lightning-gan fit") == 3
+    assert "git clone" in code
+    assert "## 5." not in json.dumps(cells)
+
+
+def test_a_share_of_the_budget_is_less_of_the_same() -> None:
+    whole = tour.Block("bash", "lightning-gan fit --model.max_images 4000 --seed_everything 100\n")
+    assert "--model.max_images 80 --seed_everything 100" in whole.at(0.02).source
+    assert tour.Block("python", "steps = 200\n").at(0.02).source == "steps = 4\n"
+
+
+def test_outputs_take_the_place_of_older_ones() -> None:
+    page = "```bash\nlightning-gan runs\n```\n\nText.\n"
+    once = tour.quoted(page, ["Writing to runs\nTrained on 8 images\n"])
+    assert "```\n\n```text\nTrained on 8 images\n```\n\nText." in once
+    assert tour.quoted(once, ["Trained on 8 images"]) == once
+
+
+@pytest.mark.slow
+def test_all_commands_run_and_all_pictures_are_drawn(tmp_path: Path) -> None:
+    outputs = tour.walked(ENGLISH, tmp_path, SHARE)
+    assert sum(output.count("Trained on") for output in outputs) == ENGLISH.count("Trained on")
+    for name in tour_pictures.DRAWN:
+        tour_pictures.save(tour_pictures.picture(name, tmp_path), tmp_path / f"{name}.png")
+
+
+@pytest.mark.slow
+def test_the_cells_of_the_notebook_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LIGHTNING_GAN_CACHE", str(tmp_path / "cache"))
+    cells = json.loads(tour.NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    shell = tour.Shell()
+    shown: list[Any] = []
+    shell.names |= {"tour_pictures": tour_pictures}
+    for source in code[1:]:  # the first one installs the package
+        block = tour.Block("python", source).at(SHARE)
+        for line in [line for line in block.lines if re.match(r'!|\w+ = "--', line)]:
+            shell.command(line.removeprefix("!").replace(' = "', '="', 1))
+        if source.startswith("tour_pictures."):
+            shown.append(eval(source, shell.names))
+        elif "!" not in source:
+            shell.run(block)
+    assert len(shown) == source_pictures()
+    assert len(list(tmp_path.glob("runs/*/version_0/metrics.csv"))) == 3
+
+
+def source_pictures() -> int:
+    """Pictures of the part that becomes the notebook."""
+    return len(tour.SHOWN.findall(tour.first_part(ENGLISH)))
