@@ -37,7 +37,9 @@ CODE = re.compile(r"```(bash|python)\n(?P<source>(?s:.*?))```\n(\n```text\n(?s:.
 """Commands or a program, and what was printed."""
 SHOWN = re.compile(r"^!\[(?P<caption>[^]]*)\]\(pictures/tour/(?P<name>\w+)\.png\)$", re.MULTILINE)
 SETTING = re.compile(r'^(\w+)="([^"]*)"$', re.MULTILINE)
-BUDGET = re.compile(r"(--model\.(?:max_images|validate_every) |\bsteps = )([\d_]+)")
+BUDGET = re.compile(
+    r"(--model\.(?:max_images|validate_every) |--trainer\.log_every_n_steps |\bsteps = )([\d_]+)"
+)
 UNSEEN = re.compile(
     r"(Writing to|Batches of|Pictures|Reals|Curves|Metrics|Page|Checkpoint|Draw more|Best|Expected"
     r"|Measured|images:|measuring:|writing:|lightning-gan: Reading) .*|-{20,}|"
