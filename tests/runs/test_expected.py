@@ -11,7 +11,7 @@ from lightning_gan.runs.curves import Series
 from lightning_gan.runs.expected import Band, Expected, expected_of, read_expected, verdict
 from lightning_gan.runs.page import page
 from lightning_gan.runs.record import RunRecord
-from scripts.expected_curves import expected_curves
+from scripts.expected_curves import expected_curves, read_kept
 
 BUDGET = 4_000
 AT = tuple(float(images) for images in range(100, BUDGET + 1, 100))
@@ -120,6 +120,25 @@ def test_the_page_of_a_run_draws_the_bands_and_says_how_it_compares(
 def other(folder: Path) -> Path:
     record(id="1" * 8, name="another").write(folder / "version_1")
     return folder / "version_1"
+
+
+KEPT = Path(__file__).parents[2] / "results" / "curves"
+
+
+def recorded(name: str) -> str:
+    """How a recorded run of dcgan_digits compares with the bands that are shipped."""
+    shipped = read_expected("dcgan_digits")
+    assert shipped is not None
+    return verdict(read_kept(KEPT / f"{name}.csv"), shipped)
+
+
+def test_a_fourth_seed_is_on_track() -> None:
+    assert recorded("held_out/dcgan_digits-seed3").startswith("on track: fid/digits_cnn is 2.4 ")
+
+
+@pytest.mark.parametrize("fault", ["rate", "without_five"])  # of scripts/broken_digits.py
+def test_broken_runs_are_off_from_their_first_evaluation_on(fault: str) -> None:
+    assert recorded(f"broken/{fault}").startswith("off since 25,024 images: fid/digits_cnn is ")
 
 
 def test_shipped_bands_are_of_recipes_that_there_are() -> None:
