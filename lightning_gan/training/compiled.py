@@ -7,6 +7,7 @@ once each kind has been seen, nothing is compiled anew. A kind is first played w
 compiled, to learn what it draws and which curves it asks for.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -226,6 +227,8 @@ class CompiledGame(Game):
             seen = [t.detach() for t in (step.real, step.fake, step.z, step.drawn_z)]
             return loss.detach(), gradients, output, seen
 
+        # Torch warns of tables that are kept: a graph computes its own, to the same numbers.
+        warnings.filterwarnings("ignore", "Dynamo detected a call to a `functools.lru_cache`")
         options = {"backend": BACKEND, "mode": self.mode, "isolate_recompiles": True}
         compile: Any = torch.compile  # whose types do not know all of its arguments yet
         compiled: Function = compile(function, fullgraph=True, dynamic=False, **options)
