@@ -171,7 +171,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
         # Not a module: it holds the parts that this model has registered by their own names.
         self.game = (CompiledGame if compile else Game)(parts, seed)
         self.generator_ema = copy.deepcopy(generator).requires_grad_(False)
-        self.average = MovingAverage(self.generator_ema, generator, ema_half_life, ema_rampup)
+        self.average = MovingAverage(self.generator_ema, generator)
         # The one record of how this model was built: for checkpoints, loggers and hparams.
         self.save_hyperparameters(describe(self)["init_args"])
 
@@ -197,7 +197,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
         # Everything that moves in time is counted in images, which no choice of devices changes.
         self.progress.count_batch(len(real) * self.trainer.world_size)
         if counts.generator:
-            self.average.follow(self.progress.images)
+            self.average.follow(self.progress.images, self.ema_half_life, self.ema_rampup)
         self._stop_if_spent()
         self.validation_due = self._due()
 

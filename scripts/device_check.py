@@ -56,8 +56,8 @@ LIMITS = {
 """Seconds of each part: eight minutes in all."""
 PRESENT = "cuda.is_available()"
 """What tests that need a GPU ask."""
-NO_SYNC = "set_sync_debug_mode"
-"""What those of synchronisation call."""
+WAITS = "waits_for_the_gpu"
+"""In the names of those of synchronisation."""
 COMPARED, ALIKE = 10, 1e-3
 """Steps of compiled and eager updates whose losses are compared, and how much they may differ."""
 
@@ -186,32 +186,31 @@ class Place:
         return "gpu" if self.device == "cuda" else "cpu"
 
 
-def test_files(synchronising: bool) -> list[str]:
-    """The files of tests that need a GPU, of synchronisation or all others."""
-    found = []
-    for path in sorted((checkout.ROOT / "tests").rglob("test_*.py")):
-        text = path.read_text(encoding="utf-8")
-        if PRESENT in text and (NO_SYNC in text) == synchronising:
-            found.append(str(path.relative_to(checkout.ROOT)))
-    return found
+def test_files() -> list[str]:
+    """The files of tests that need a GPU."""
+    files = sorted((checkout.ROOT / "tests").rglob("test_*.py"))
+    found = [path for path in files if PRESENT in path.read_text(encoding="utf-8")]
+    return [str(path.relative_to(checkout.ROOT)) for path in found]
 
 
 def tests(place: Place, emit: Emit) -> None:
-    """Runs the tests that need a GPU."""
-    pytest_of(test_files(synchronising=False), emit)
+    """Runs the tests that need a GPU, but those of synchronisation."""
+    pytest_of(f"not {WAITS}", emit)
 
 
 def synchronisation(place: Place, emit: Emit) -> None:
     """Runs those that forbid the host to wait for the device."""
-    pytest_of(test_files(synchronising=True), emit)
+    pytest_of(WAITS, emit)
 
 
-def pytest_of(files: list[str], emit: Emit) -> None:
+def pytest_of(chosen: str, emit: Emit) -> None:
     """Runs tests, a result for each that is done, as it is done."""
+    files = test_files()
     if not files:
         emit(ok=False, what="no such tests in this version")
         return
-    words = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "--color=no", *files]
+    words = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "--color=no"]
+    words += ["-k", chosen, *files]
     with subprocess.Popen(words, cwd=checkout.ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:

@@ -21,24 +21,25 @@ class MovingAverage:
     Args:
         average: What holds the averages.
         network: The network that moves, of the same weights.
-        half_life: Half-life in images; 0 for no averaging.
-        rampup: Early on the half-life is at most this share of the images seen.
     """
 
-    def __init__(
-        self, average: nn.Module, network: nn.Module, half_life: Moving, rampup: float
-    ) -> None:
-        self.half_life, self.rampup = half_life, rampup
+    def __init__(self, average: nn.Module, network: nn.Module) -> None:
         self.images = self.images_before = 0
         """Images of this run in the average, and of the run that it was taken from."""
         self._weights = _places(average, "_parameters"), _places(network, "_parameters")
         self._buffers = _places(average, "_buffers"), _places(network, "_buffers")
 
-    def follow(self, images: int) -> None:
-        """Moves the average to where it is once so many images have been seen."""
+    def follow(self, images: int, half_life: Moving, rampup: float) -> None:
+        """Moves the average to where it is once so many images have been seen.
+
+        Args:
+            images: Images of this run.
+            half_life: Half-life in images; 0 for no averaging.
+            rampup: Early on the half-life is at most this share of the images seen.
+        """
         # Short at first, or the untrained weights would stay in it for long.
-        longest = value_at(self.half_life, self.images)
-        half_life = min(longest, self.rampup * (self.images + self.images_before))
+        longest = value_at(half_life, self.images)
+        half_life = min(longest, rampup * (self.images + self.images_before))
         keep = 0.5 ** ((images - self.images) / half_life) if half_life > 0 else 0.0
         self._move(keep)
         self.images = images

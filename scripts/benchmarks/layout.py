@@ -51,7 +51,6 @@ from lightning_gan.networks import (
 )
 from lightning_gan.objectives import BEGAN, NonSaturating
 from lightning_gan.regularizers import R1
-from lightning_gan.training.optimizers import move_average
 from lightning_gan.training.schedule import PLAYERS, PlayerName, Progress
 
 PENALTIES = {"none": 0, "r1": 1, "lazy": 8}
@@ -177,7 +176,7 @@ class Side:
                     weights.requires_grad_(other == name)
                 self._update(name)
         self.progress.count_batch(len(self.real))
-        move_average(self.gan.generator_ema, self.gan.generator, 0.99)
+        self.gan.average.follow(self.progress.images, 64 * len(self.real), 1.0)
 
     def _update(self, name: PlayerName) -> None:
         game, optimizer = self.gan.game, self.optimizers[name]

@@ -86,7 +86,10 @@ def test_no_checkpoint_is_written_of_weights_that_such_samples_have_spoilt(tmp_p
         ("--model.generator_optimizer.lr=-1", "The generator_optimizer refuses an option: Inv"),
         ("--model.ema_half_life=null", "--model.ema_half_life must have a value, not null."),
         ("--data.batch_size=null", "--data.batch_size must have a value, not null."),
-        ("--model.regularizers.weight=2", "There is no option --model.regularizers.weight"),
+        (
+            "--model.regularizers.weight=2",
+            "Regularizer has no option weight: --model.regularizers.weight is for ",
+        ),
         ("--trainer=x", '--trainer: Unable to load config "x"'),
         ("--model.generator=torch.nn.Linear", "torch.nn.Linear does not correspond to a subclass"),
         ("--model.objective=[1]", "--model.objective: Not a valid subclass of Objective"),

@@ -35,7 +35,7 @@ def test_all_parts_together_take_at_most_eight_minutes() -> None:
 
 
 def test_the_tests_that_need_a_gpu_are_found() -> None:
-    assert "tests/training/test_cuda.py" in device_check.test_files(synchronising=False)
+    assert "tests/training/test_cuda.py" in device_check.test_files()
 
 
 @pytest.mark.parametrize("family", device_check.FAMILIES.values(), ids=device_check.FAMILIES)

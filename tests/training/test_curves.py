@@ -143,6 +143,6 @@ def test_the_half_life_of_the_average_may_move() -> None:
         for weight in gan.generator.parameters():
             weight.add_(1)
     gan.progress.images += 16  # a half-life after 8 images is 16
-    gan.average.follow(gan.progress.images)
+    gan.average.follow(gan.progress.images, gan.ema_half_life, gan.ema_rampup)
     for weight, old in zip(gan.generator_ema.parameters(), before, strict=True):
         torch.testing.assert_close(weight, old + 0.5)

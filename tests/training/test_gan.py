@@ -233,7 +233,7 @@ def test_half_of_the_average_is_new_after_one_half_life() -> None:
         buffer.fill_(7)
     for images in range(1010, 1101, 10):
         gan.progress.images = images
-        gan.average.follow(gan.progress.images)
+        gan.average.follow(gan.progress.images, gan.ema_half_life, gan.ema_rampup)
     assert all(
         w.flatten().tolist() == pytest.approx([2.0] * w.numel())
         for w in gan.generator_ema.parameters()

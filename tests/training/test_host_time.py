@@ -202,7 +202,10 @@ CASES: dict[str, tuple[Callable[[], GAN], Callable[[], Any]]] = {
     ),
     "dcgan": (
         lambda: GAN(
-            DCGANGenerator(1, 28, width=4), DCGANDiscriminator(1, 28, width=4), NonSaturating()
+            DCGANGenerator(1, 28, width=4),
+            DCGANDiscriminator(1, 28, width=4),
+            NonSaturating(),
+            channels_last=False,  # as the loop beside it
         ),
         lambda: Digits(batch_size=8),
     ),

@@ -234,6 +234,8 @@ def test_a_weight_that_is_not_finite_is_named_by_the_validation(tmp_path: Path) 
 
 def test_a_sample_that_is_not_finite_ends_the_training_all_the_same(tmp_path: Path) -> None:
     class Broken(Spots):
+        all_finite = False
+
         def read_splits(self) -> dict[str, Split]:
             splits = super().read_splits()
             self.spoilt = splits["train"].images
