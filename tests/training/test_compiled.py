@@ -44,9 +44,13 @@ PARTS = [
 LOOKS_ACROSS = ["TopK", "BEGAN", "EBGAN", "MultiHinge", "DualContrastive", "RelativisticPairing"]
 NAMED = [name for name in EXAMPLES if " " in name]
 
-LONG = {"AdaptiveAugmentation", "BigGANGenerator", "BigGANDiscriminator", "BigGANDeepGenerator"}
-LONG |= {"BigGANDeepDiscriminator", "differences behind an augmentation, on a share"}
-"""What takes more than some seconds to compile."""
+DAILY = {
+    *("DCGANGenerator", "R3GANGenerator", "StyleGAN2Generator", "MLPDiscriminator"),
+    *("ResNetDiscriminator", "AuxiliaryClassifier", "InfoGAN", "LatentOptimisation", "Consistency"),
+    *("GradientPenalty", "R1", "LeCam", "SpectralNormalization", "DiffAugment", "Packed"),
+    *("RelativisticPairing", "a head under spectral norm"),
+}
+"""One of each kind; the others are compiled once a week, since each takes five to thirty seconds."""
 
 
 @pytest.fixture
@@ -116,7 +120,7 @@ def far_apart(plain: Loop, other: Loop) -> float:
 
 
 MARKED = [
-    pytest.param(name, marks=pytest.mark.slow if name in LONG else ())
+    pytest.param(name, marks=() if name in DAILY else pytest.mark.weekly)
     for name in [*PARTS, *LOOKS_ACROSS, *NAMED]
 ]
 
