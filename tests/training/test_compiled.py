@@ -50,7 +50,7 @@ DAILY = {
     *("GradientPenalty", "R1", "LeCam", "SpectralNormalization", "DiffAugment", "Packed"),
     *("RelativisticPairing", "a head under spectral norm"),
 }
-"""One of each kind; the others are compiled once a week, since each takes five to thirty seconds."""
+"""One of each kind; the others are compiled once a week, for each takes five to thirty seconds."""
 
 
 @pytest.fixture
