@@ -218,7 +218,14 @@ def carry_out(run: Run, place: Place, stop: threading.Event) -> Values | None:
     folder.mkdir(parents=True, exist_ok=True)
     process = Process(folder, stop, place.niceness)
     fit = ["fit", "--config", run.recipe, "--seed_everything", str(run.seed)]
-    fit += ["--ckpt_path", "last", "--trainer.default_root_dir", str(folder / "run")]
+    fit += [
+        "--run_name",
+        run.name,
+        "--ckpt_path",
+        "last",
+        "--trainer.default_root_dir",
+        str(folder / "run"),
+    ]
     code = process.run(fit + data_root(run.recipe, place.data), limit_of(run))
     if stop.is_set():
         return None
@@ -295,9 +302,17 @@ def line_of(
         "last": {
             n: rounded(v) for n, v in record["values"].items() if n.startswith(("gan", "val"))
         },
-        "evaluation": evaluations[-1] if evaluations else None,
-        **measured,
+        "evaluation": placeless(evaluations[-1]) if evaluations else None,
+        **{kind: placeless(values) for kind, values in measured.items()},
     }
+
+
+def placeless(values: Values | None) -> Values | None:
+    """What was measured, of a checkpoint by its name alone: where it lay says nothing elsewhere."""
+    if values is None:
+        return None
+    run = values["run"]
+    return values | {"run": run | {"checkpoint": Path(run["checkpoint"]).name}}
 
 
 def rounded(value: float) -> float:

@@ -96,6 +96,7 @@ def record(**changes: object) -> RunRecord:
 def test_only_a_recipe_as_it_stands_is_compared(expected: Expected) -> None:
     assert expected_of(record()) == expected
     assert expected_of(record(max_images=1)) == expected
+    assert expected_of(record(differs={"data.root": "elsewhere"})) == expected
     assert expected_of(record(differs={"model.learning_rate": 1.0})) is None
     assert expected_of(record(recipe=None)) is None
     assert expected_of(record(recipe="../dcgan_digits")) is None

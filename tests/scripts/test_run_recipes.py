@@ -152,4 +152,6 @@ def test_every_line_says_how_it_was_made() -> None:
     for file in KEPT.glob("*.jsonl"):
         for made in lines_of(file):
             assert {"commit", "torch", "machine", "threads", "seed", "cpu_seconds"} <= made.keys()
+            for measured in filter(None, (made["evaluation"], made["averaged"], made["raw"])):
+                assert "/" not in measured["run"]["checkpoint"]
             assert (KEPT / "curves" / f"{made['recipe']}-seed{made['seed']}.csv").exists()
