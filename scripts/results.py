@@ -247,11 +247,12 @@ def sheet_name(kind: str) -> str:
     return f"results_{kind.lower()}.png"
 
 
-def sheet(found: list[Row], columns: int = 4, width: int = 230) -> Image.Image | None:
-    """A part of the last samples of each recipe, with its name above.
+def sheet(found: list[Row], points: bool, columns: int = 4, width: int = 230) -> Image.Image | None:
+    """The last samples of each recipe, with its name above.
 
     Args:
         found: Its recipes, in their order.
+        points: Whether they are points, which are shown smaller; of pictures a part is shown.
         columns: Recipes in a line.
         width: Pixels of each, in both directions.
     """
@@ -268,7 +269,9 @@ def sheet(found: list[Row], columns: int = 4, width: int = 230) -> Image.Image |
         draw.text((left, top), name, fill="black")
         with Image.open(file) as grid:
             shown = grid.convert("RGB")
-        if shown.width > width:
+        if points:
+            shown = shown.resize((width, width), Image.Resampling.LANCZOS)
+        elif shown.width > width:
             shown = shown.crop((0, 0, width, width))
         whole.paste(shown, (left, top + label))
     return whole
@@ -346,7 +349,7 @@ def main() -> None:
     SHEETS.mkdir(exist_ok=True)
     for kind in SECTIONS:
         some = [row for row in found if Recipe.read(row.recipe).data.split(".")[-1] == kind]
-        if picture := sheet(sorted(some, key=order)):
+        if picture := sheet(sorted(some, key=order), points=SECTIONS[kind][1] is OF_POINTS):
             picture.save(SHEETS / sheet_name(kind), optimize=True)
     for row in found:
         recipe_file(row.recipe).write_text(header(row), encoding="utf-8")
