@@ -68,7 +68,7 @@ def test_outputs_take_the_place_of_older_ones() -> None:
     assert tour.quoted(once, ["Trained on 8 images"]) == once
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 def test_all_commands_run_and_all_pictures_are_drawn(tmp_path: Path) -> None:
     outputs = tour.walked(ENGLISH, tmp_path, SHARE)
     assert sum(output.count("Trained on") for output in outputs) == ENGLISH.count("Trained on")

@@ -55,7 +55,7 @@ def test_the_student_sees_a_collapse_and_its_cure(tmp_path: Path) -> None:
     assert list((tmp_path / "w").glob("runs/*/version_1/predict/seed_1/grid.png"))
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 def test_the_researcher_gets_a_table(tmp_path: Path) -> None:
     *_, sweep, latex, _, samples = quote.walked("researcher", tmp_path / "w")
     assert re.search(r"\| 0.0001 +\| +1 \|", sweep)
@@ -63,7 +63,7 @@ def test_the_researcher_gets_a_table(tmp_path: Path) -> None:
     assert "lower: 1000 points" in samples
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the tasks are forked")
 def test_the_cluster_ends_in_the_bits_of_an_undisturbed_job(tmp_path: Path) -> None:
     pytest.importorskip("wandb")

@@ -256,7 +256,7 @@ def test_races_are_of_recipes_that_there_are(name: str) -> None:
     assert race.RACES[name].least or race.RACES[name].most
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 def test_a_race_is_run_once_and_lost_when_its_time_is_over(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

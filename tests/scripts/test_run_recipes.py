@@ -73,7 +73,7 @@ def test_a_run_is_made_again_only_if_its_recipe_has_changed(tmp_path: Path) -> N
     assert not is_done(run, tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 def test_a_run_is_stopped_after_its_minutes_and_measured(tmp_path: Path) -> None:
     run = Run("mlp_ring", 0, minutes=0.2)
     place = Place(tmp_path / "data", tmp_path / "runs", tmp_path / "results", niceness=0)

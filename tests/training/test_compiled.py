@@ -206,7 +206,8 @@ def test_pieces_of_a_batch_add_up(graphs: list[int], tmp_path: Path) -> None:
     assert all(torch.equal(one, two) for one, two in zip(*(f.values() for f in found), strict=True))
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
+@pytest.mark.filterwarnings("ignore:The distutils package:DeprecationWarning")  # the compiler's own
 def test_the_default_compiler_learns_what_is_learned_without_it(tmp_path: Path) -> None:
     found = []
     for compile_it in (False, True):
