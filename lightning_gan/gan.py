@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lightning_gan.augment import Augmentation
+from lightning_gan.basics.precision import outside_autocast
 from lightning_gan.basics.randomness import Shard
 from lightning_gan.checkpoints import identity, record, schedule
 from lightning_gan.checkpoints.compiled import CompiledInPlace
@@ -32,7 +33,7 @@ from lightning_gan.training.compiled import CompiledGame
 from lightning_gan.training.composition import Composition
 from lightning_gan.training.game import Game
 from lightning_gan.training.latents import Prior
-from lightning_gan.training.optimizers import GANAdam, follow_curves, frozen
+from lightning_gan.training.optimizers import GANAdam, drop_gradients, follow_curves, frozen
 from lightning_gan.training.players import Player
 from lightning_gan.training.sampling import Labels, Sampling, class_indices, class_names_in
 from lightning_gan.training.schedule import (
@@ -209,7 +210,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
         # Frozen, so that no gradient is computed for weights that do not move. The generator's loss
         # still flows through the discriminator, to the samples and on to their maker.
         with frozen(other):
-            optimizer.zero_grad()
+            drop_gradients(optimizer.optimizer)
             place = self.trainer.global_rank, self.trainer.world_size
             due = player.due(self.progress.updates(player.name))
             # Each piece has its backward pass before the next is made, so that memory holds one.
@@ -222,7 +223,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
                 # One backward pass for loss and penalties; pieces add up to the batch's mean.
                 # Outside autocast, under which second derivatives of penalties would lose bits.
                 share = len(step.real) / len(real)
-                with torch.autocast(self.device.type, enabled=False):
+                with outside_autocast(self.device):
                     self.manual_backward(loss if share == 1 else loss * share)
         self._step_optimizer(player.name, optimizer)
         self.progress.count_update(player.name)

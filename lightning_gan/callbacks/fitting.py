@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from lightning_gan.basics.texts import folded
 from lightning_gan.callbacks.balance import Balance
-from lightning_gan.callbacks.base import is_dry_run, run_folder
+from lightning_gan.callbacks.base import GANCallback, is_dry_run, run_folder
 from lightning_gan.callbacks.collapse import CollapseGuard
 from lightning_gan.callbacks.divergence import StopOnDivergence
 from lightning_gan.callbacks.equilibrium import EquilibriumStopping
@@ -62,7 +62,7 @@ FASTER_MATMUL = (
 """What Lightning's hint should say."""
 
 
-class BestCheckpoint(ModelCheckpoint):
+class BestCheckpoint(GANCallback, ModelCheckpoint):  # type: ignore[misc]  # hooks that are None
     """Keeps ``best.ckpt``, the generator with the smallest distance so far.
 
     Args:

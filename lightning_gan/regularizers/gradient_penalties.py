@@ -7,6 +7,7 @@ joins the player's loss, so that one backward pass and one optimizer step serve 
 import torch
 from torch import Tensor
 
+from lightning_gan.basics.precision import outside_autocast
 from lightning_gan.errors import ConfigurationError, above, at_most, check_range
 from lightning_gan.regularizers.base import Penalty
 from lightning_gan.training.schedule import Curve
@@ -16,7 +17,7 @@ from lightning_gan.training.step import Step
 def sample_gradients(logits: Tensor, samples: Tensor) -> Tensor:
     """Gradient of each logit by its own sample or pack, flattened to (N, D), differentiable."""
     # Autocast acts on what a backward pass computes, too.
-    with torch.autocast(samples.device.type, enabled=False):
+    with outside_autocast(samples.device):
         (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
     return gradient.reshape(len(logits), -1)
 
@@ -218,7 +219,7 @@ class _SquaredSlope(_SlopePenalty):
             rows = [row for row, number in enumerate(packs) if number % self.one_in == 0]
         here, labels, random = samples[rows], step.labels[rows], step.random.subset(rows)
         there = here + difference * random.normal(*samples.shape[1:])
-        with torch.autocast(samples.device.type, enabled=False):
+        with outside_autocast(samples.device):
             # One pass for both, so that spectral norm is the same in both.
             looks = step.discriminate(
                 torch.cat([here, there]), labels.repeat(2), random.repeated(2)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lightning_gan.basics.precision import outside_autocast
 from lightning_gan.errors import above, at_least, at_most, check_range
 from lightning_gan.regularizers.base import Penalty
 from lightning_gan.training.schedule import Curve
@@ -70,7 +71,7 @@ class PathLength(Penalty):
         chosen = slice(-(shard.first // shard.step) % self.one_in, None, self.one_in)
         random = step.random.subset(chosen)
         generator: Any = step.generator  # with styles, or it was refused
-        with torch.autocast(step.z.device.type, enabled=False):
+        with outside_autocast(step.z.device):
             styles = generator.styles(step.z[chosen], step.labels[chosen], random)
             images = generator.synthesise(styles, random)
             scale = (images.shape[2] * images.shape[3]) ** 0.5

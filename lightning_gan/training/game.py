@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lightning_gan.basics.precision import outside_autocast
 from lightning_gan.basics.randomness import RandomStream, Seeds, Shard
 from lightning_gan.networks.base import Discriminate, DiscriminatorOutput
 from lightning_gan.regularizers import Constraint, LatentMove
@@ -157,7 +158,7 @@ class Game:
         def discriminate(
             samples: Tensor, labels: Tensor, random: RandomStream | None = None
         ) -> DiscriminatorOutput:
-            with torch.autocast(samples.device.type, enabled=False) if precise else nullcontext():
+            with outside_autocast(samples.device) if precise else nullcontext():
                 if parts.augmentation is not None:
                     samples = parts.augmentation(samples, random or stream, value_of)
                 return parts.discriminator.output(samples, labels)

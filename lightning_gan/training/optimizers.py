@@ -65,6 +65,16 @@ def skip_capture_check(optimizer: Optimizer) -> None:
             setattr(optimizer, name, lambda: None)
 
 
+def drop_gradients(optimizer: Optimizer) -> None:
+    """Forgets the gradients of the weights that an optimizer moves.
+
+    As ``zero_grad``, without its note for the profiler, which takes longer than it does.
+    """
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            weight.grad = None
+
+
 @contextmanager
 def frozen(optimizer: Optimizer) -> Iterator[None]:
     """The weights that an optimizer moves get no gradient meanwhile."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lightning_gan.basics.precision import outside_autocast
 from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError
@@ -128,7 +129,7 @@ class Step:
     def precise_logits(self, samples: Tensor) -> Tensor:
         """Logits (N,) computed outside autocast, as penalties on gradients need them."""
         # A gradient through bfloat16 logits has lost what the penalty is about.
-        with torch.autocast(samples.device.type, enabled=False):
+        with outside_autocast(samples.device):
             return self.logits(samples)
 
     def generate(self, z: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import checkout  # noqa: F401 - finds the package
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Trainer
 from torch import Tensor, nn
 from torch.optim import Adam
 
@@ -20,6 +20,7 @@ import lightning_gan
 from benchmarks.cases import CASES, Case, Score
 from benchmarks.measure import NOT_INHERITED, Turns
 from lightning_gan.basics.randomness import Seeds, Shard
+from lightning_gan.callbacks.base import GANCallback
 from lightning_gan.datamodules import RealData
 from lightning_gan.gan import GAN
 from lightning_gan.training.schedule import PlayerName
@@ -150,7 +151,7 @@ def bare(
     run(turns, Loop(CASES[case], compared, half, channels_last))
 
 
-class TakeTurns(Callback):
+class TakeTurns(GANCallback):
     """Lets a training under the Trainer take its turns.
 
     Args:
@@ -162,14 +163,14 @@ class TakeTurns(Callback):
         self.turns, self.compared = turns, compared
         self._losses: list[list[float]] = []
 
-    def on_train_start(self, trainer: Trainer, pl_module: GAN) -> None:
+    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:
         """Waits for the first turn."""
         self.turns.next()
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: GAN, *_: object) -> None:
+    def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: object) -> None:
         """Ends a step, and waits at the end of a window."""
         if len(self._losses) < self.compared:
-            self._losses.append([float(output.loss) for output in pl_module.outputs])
+            self._losses.append([float(output.loss) for output in gan.outputs])
             self.turns.facts["losses"] = self._losses
         self.turns.next()
 

@@ -238,6 +238,25 @@ def take_turns(
     return found
 
 
+def joined(windows: Sequence[Window], count: int) -> list[Window]:
+    """Each ``count`` windows that follow each other, as one.
+
+    Short turns that alternate see the same machine, however its speed changes; together they are
+    long enough to hold all that is done now and then.
+    """
+    groups = [windows[i : i + count] for i in range(0, len(windows), count)]
+    return [
+        Window(
+            sum(window.steps for window in group),
+            sum(window.wall for window in group),
+            sum(window.cpu for window in group),
+            group[-1].memory,
+            group[-1].facts,
+        )
+        for group in groups
+    ]
+
+
 def spread(values: Sequence[float]) -> dict[str, float]:
     """Median, least, most, and how many."""
     return {

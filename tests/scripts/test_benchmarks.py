@@ -152,6 +152,11 @@ def test_sides_take_turns_and_none_is_always_first() -> None:
     assert [len(windows) for windows in found.values()] == [3, 3]
 
 
+def test_turns_are_joined_to_windows() -> None:
+    windows = measure.joined([window(float(n), 10) for n in range(1, 5)], 2)
+    assert [(w.steps, w.cpu) for w in windows] == [(20, 3.0), (20, 7.0)]
+
+
 def test_a_side_that_fails_ends_the_benchmark_with_its_last_lines() -> None:
     side = measure.Side("benchmarks.measure:nothing_of_that_name")
     side.start()
