@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 import checkout  # noqa: F401 - finds the package
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
-from torch.optim import Adam
+from torch.optim import Adam, Optimizer
 
 import lightning_gan
 from benchmarks.cases import CASES, Case, Score
@@ -71,7 +71,10 @@ class Loop:
 
     def step(self) -> tuple[Tensor, Tensor]:
         """One update of each player and of the average; their bare losses."""
-        real, labels = next(self.batches)
+        return self.update(*next(self.batches))
+
+    def update(self, real: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The same with a batch at hand."""
         if real.ndim == 4:
             real = real.contiguous(memory_format=self.layout)
         bare = self.update_discriminator(real, labels), self.update_generator(real, labels)
@@ -86,7 +89,7 @@ class Loop:
         with self.autocast(not self.case.losses.precise):
             bare, penalty = self.case.losses.discriminator(self.scorer(labels), real, fake)
         self.optimizers[0].zero_grad()
-        (bare if penalty is None else bare + penalty).backward()
+        self.backward(bare if penalty is None else bare + penalty)
         self.optimizers[0].step()
         return bare.detach()
 
@@ -97,10 +100,14 @@ class Loop:
             fake = self.generator(self.draw("generator", len(real)), labels)
             loss = self.case.losses.generator(self.scorer(labels), real, fake)
         self.optimizers[1].zero_grad()
-        loss.backward()
+        self.backward(loss)
         self.optimizers[1].step()
         self.discriminator.requires_grad_(True)
         return loss.detach()
+
+    def backward(self, loss: Tensor) -> None:
+        """The gradients of a loss."""
+        loss.backward()
 
     @torch.no_grad()
     def update_average(self, keep: float = 0.999) -> None:
@@ -149,6 +156,50 @@ def bare(
 ) -> None:
     """The side of a plain loop."""
     run(turns, Loop(CASES[case], compared, half, channels_last))
+
+
+class UnderLightning(LightningModule):
+    """A plain loop by Lightning's manual optimization, under a Trainer that does nothing else.
+
+    Args:
+        loop: The loop.
+        turns: When it runs.
+    """
+
+    def __init__(self, loop: Loop, turns: Turns) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.loop, self.turns = loop, turns
+        self.generator, self.discriminator = loop.generator, loop.discriminator
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """The loop's."""
+        return list(self.loop.optimizers)
+
+    def on_train_start(self) -> None:
+        """Lets the loop take the backward pass and the optimizers from Lightning."""
+        self.loop.optimizers = self.optimizers()  # type: ignore[assignment]  # with the same calls
+        self.loop.backward = self.manual_backward  # type: ignore[method-assign]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One step, in turns."""
+        self.turns.next()
+        self.loop.update(*batch)
+
+
+def lightning(turns: Turns, case: str, compared: int = 0, channels_last: bool = False) -> None:
+    """The side of a plain loop under the Trainer."""
+    chosen = CASES[case]
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=-1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    module = UnderLightning(Loop(chosen, compared, channels_last=channels_last), turns)
+    trainer.fit(module, chosen.data(chosen.batch).train_dataloader())
 
 
 class TakeTurns(GANCallback):
