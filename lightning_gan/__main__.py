@@ -4,6 +4,7 @@ import os
 import sys
 
 from lightning_gan import __version__
+from lightning_gan.basics.memory import keep_freed_memory
 from lightning_gan.basics.waiting import choose_waiting
 from lightning_gan.cli.commands import COMMANDS
 from lightning_gan.cli.usage import command_help, program_help
@@ -37,6 +38,7 @@ def _run(arguments: list[str]) -> int:
         sys.stdout.write(command_help(command) if command in COMMANDS else program_help())
         return 0
     choose_waiting()
+    keep_freed_memory()
     from lightning_gan.cli.program import run
 
     return run(arguments)

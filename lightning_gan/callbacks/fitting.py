@@ -17,6 +17,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
+from lightning_gan.basics.memory import keep_freed_memory
 from lightning_gan.basics.texts import folded
 from lightning_gan.callbacks.balance import Balance
 from lightning_gan.callbacks.base import GANCallback, is_dry_run, run_folder
@@ -176,6 +177,7 @@ def fit(
     if gan.max_images is None and endless:
         raise ConfigurationError("There is no budget: give the GAN max_images, or fit max_epochs.")
     silence_lightning()
+    keep_freed_memory()
     named = ckpt_path in ("last", "best")
     found = newest_checkpoint(Path(folder), str(ckpt_path)) if named else ckpt_path
     curve = curve_of(folder, None if ckpt_path == "best" else found)

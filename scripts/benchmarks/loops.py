@@ -19,6 +19,7 @@ from torch.optim import Adam, Optimizer
 import lightning_gan
 from benchmarks.cases import CASES, Case, Score
 from benchmarks.measure import NOT_INHERITED, Turns
+from lightning_gan.basics.memory import keep_freed_memory
 from lightning_gan.basics.randomness import Seeds, Shard
 from lightning_gan.callbacks.base import GANCallback
 from lightning_gan.datamodules import RealData
@@ -152,9 +153,16 @@ def run(turns: Turns, loop: Loop) -> None:
 
 
 def bare(
-    turns: Turns, case: str, compared: int = 0, half: bool = False, channels_last: bool = False
+    turns: Turns,
+    case: str,
+    compared: int = 0,
+    half: bool = False,
+    channels_last: bool = False,
+    keeps_memory: bool = False,
 ) -> None:
-    """The side of a plain loop."""
+    """The side of a plain loop, in a process that keeps the memory it has freed or does not."""
+    if keeps_memory:
+        keep_freed_memory()
     run(turns, Loop(CASES[case], compared, half, channels_last))
 
 
