@@ -9,6 +9,7 @@ from lightning_gan.basics.version import __version__ as __version__
 if TYPE_CHECKING:
     from lightning_gan.callbacks.fitting import fit as fit
     from lightning_gan.exports.export import export as export
+    from lightning_gan.exports.pretrained import pretrained as pretrained
     from lightning_gan.gan import GAN as GAN
     from lightning_gan.gan import load as load
     from lightning_gan.training.composition import Composition as Composition
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 OFFERED = {
     "callbacks.fitting": "fit",
     "exports.export": "export",
+    "exports.pretrained": "pretrained",
     "gan": "GAN load",
     "training.composition": "Composition",
     "training.game": "Game",

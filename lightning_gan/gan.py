@@ -79,7 +79,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
         validate_every: Images between two validations, whatever the epochs; 0 for as many as make
             them a small share of the time, None for the Trainer's own schedule.
         warm_start: Checkpoint, run or export whose players a new run begins with, for fine-tuning,
-            as far as they fit; None for new weights.
+            as far as they fit, or ``pretrained:NAME``; None for new weights.
         sync_batch_norm: Whether batch norm is over the batch of all processes, as one process
             would have it; otherwise each standardises by its own samples.
         channels_last: Whether maps lie in memory as (N, H, W, C); where it pays if None.
@@ -452,7 +452,8 @@ class GAN(CompiledInPlace, Part, LightningModule):
         Parts defined outside this package must be imported first. No code of the file is run.
 
         Args:
-            checkpoint_path: A checkpoint written during ``fit``, or the folder of a run.
+            checkpoint_path: A checkpoint written during ``fit``, the folder of a run, an export, or
+                ``pretrained:NAME`` for a model that comes with the package.
             map_location: Device to put it on.
             generator: In the place of the file's, which cannot be built if it was made by ``wrap``.
             discriminator: Likewise.

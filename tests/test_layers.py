@@ -16,7 +16,8 @@ LAYERS: list[tuple[str, ...]] = [
     ("errors", "basics", "recipes"),
     ("datamodules", "checkpoints.compiled"),
     (
-        *("checkpoints.parts", "checkpoints.exported", "checkpoints.files"),
+        *("checkpoints.parts", "checkpoints.exported", "checkpoints.pretrained"),
+        "checkpoints.files",
         *("distributed.processes", "distributed.reduction"),
     ),
     ("training", "training.schedule", "training.optimizers"),

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from lightning_gan.checkpoints.exported import NAME, SUFFIX, read_export
+from lightning_gan.checkpoints.pretrained import PREFIX, weights_of
 from lightning_gan.errors import WeightsError
 
 SWOLLEN = 20
@@ -69,12 +70,13 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") 
     Raises:
         WeightsError: If the file is missing, damaged, or holds anything but plain data.
     """
-    if not Path(path).is_file():
+    path = _bundled(path)
+    if not path.is_file():
         raise WeightsError(f"There is no checkpoint at {path}: check --ckpt_path.")
-    if Path(path).suffix == SUFFIX:
+    if path.suffix == SUFFIX:
         return read_export(path, map_location)
     try:
-        _refuse_swollen(Path(path))
+        _refuse_swollen(path)
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
         damaged = _damaged_part(path)
     except WeightsError:
@@ -119,6 +121,18 @@ def _damaged_part(path: str | Path) -> str | None:
         return file.testzip()
 
 
+def _bundled(path: str | Path) -> Path:
+    """The file of a model that comes with the package where one is named, else the path."""
+    if str(path).startswith(PREFIX):
+        return weights_of(str(path).removeprefix(PREFIX))
+    return Path(path)
+
+
+def called(path: str | Path) -> str:
+    """What records call a checkpoint: its file, or ``pretrained:NAME``."""
+    return str(path) if str(path).startswith(PREFIX) else str(checkpoint_in(path))
+
+
 def newest_checkpoint(folder: Path, name: str = "last") -> Path | None:
     """The newest ``name.ckpt`` in the folder of a run, or in that of all runs of a recipe."""
     places = (f"{name}.ckpt", f"checkpoints/{name}.ckpt", f"version_*/checkpoints/{name}.ckpt")
@@ -129,10 +143,14 @@ def newest_checkpoint(folder: Path, name: str = "last") -> Path | None:
 def checkpoint_in(path: str | Path) -> Path:
     """The file itself, or the newest ``last.ckpt`` of a run's folder, or the file of an export's.
 
+    Args:
+        path: A file or folder, or ``pretrained:NAME`` for a model that comes with the package.
+
     Raises:
+        ConfigurationError: If there is no such model.
         WeightsError: If the folder has none.
     """
-    path = Path(path)
+    path = _bundled(path)
     if not path.is_dir():
         return path
     found = newest_checkpoint(path)

@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
+from lightning_gan.checkpoints.exported import EXPORTED
 from lightning_gan.checkpoints.identity import environment, setting_of
 from lightning_gan.checkpoints.parts import Plain
 from lightning_gan.errors import DivergenceError, WeightsError
@@ -123,6 +124,11 @@ def fitting_state(
 
 def _check_going_on(checkpoint: Mapping[str, Any], state: Mapping[str, Plain]) -> None:
     """Refuses to train on what is not whole, or holds NaN: it would go on as if it were."""
+    if EXPORTED in state:
+        raise WeightsError(
+            "No training goes on from an export, which has no optimizers: begin a new one with its "
+            "weights by --model.warm_start in the place of --ckpt_path."
+        )
     missing = {"optimizer_states", "lr_schedulers", "loops", "callbacks"} - checkpoint.keys()
     if missing:
         raise WeightsError(

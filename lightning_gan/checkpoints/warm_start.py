@@ -26,8 +26,8 @@ def warm_start(networks: Mapping[str, nn.Module], path: str | Path) -> int:
 
     Args:
         networks: Both players and the averaged generator, by their names in checkpoints.
-        path: A checkpoint of a GAN, the folder of a run, or an export, whose discriminator may be
-            missing.
+        path: A checkpoint of a GAN, the folder of a run, an export, whose discriminator may be
+            missing, or ``pretrained:NAME``.
 
     Returns:
         Images that the averaged generator has behind it; 0 where some of its weights are new.
@@ -35,9 +35,9 @@ def warm_start(networks: Mapping[str, nn.Module], path: str | Path) -> int:
     Raises:
         WeightsError: If the file is missing or damaged, or holds other networks.
     """
-    if not Path(path).exists():
-        raise WeightsError(f"There is no checkpoint at {path}: check warm_start.")
     path = checkpoint_in(path)
+    if not path.exists():
+        raise WeightsError(f"There is no checkpoint at {path}: check warm_start.")
     checkpoint = read_checkpoint(path)
     state, weights = own_state(checkpoint, str(path)), part_of(checkpoint, "state_dict")
     taken = {name: _fitting(network, name, weights) for name, network in networks.items()}

@@ -18,7 +18,7 @@ from lightning_gan.basics.cache import written_whole
 from lightning_gan.basics.images import from_uint8, save_png
 from lightning_gan.basics.texts import printable
 from lightning_gan.basics.version import versions
-from lightning_gan.checkpoints.files import checkpoint_in
+from lightning_gan.checkpoints.files import called, checkpoint_in
 from lightning_gan.cli.functions import device_called, import_modules, note
 from lightning_gan.datamodules import RealData
 from lightning_gan.datamodules.listing import list_pictures
@@ -157,7 +157,7 @@ def _of_checkpoint(
             f"The generator of {path} makes {_size(*theirs)}, but {data.name} has "
             f"{_size(data.channels, data.image_size)}: give the data that it was trained on."
         )
-    about = {"checkpoint": str(checkpoint_in(path)), "images_seen": gan.progress.images}
+    about = {"checkpoint": called(path), "images_seen": gan.progress.images}
     rows = partial(samples.rows, gan)
     return _Samples(samples.count, samples.blocks(gan), rows, samples.stamp(), about)
 

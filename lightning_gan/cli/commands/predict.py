@@ -14,9 +14,10 @@ from tqdm.auto import tqdm
 from lightning_gan.basics.images import grid, save_png, to_uint8
 from lightning_gan.basics.texts import printable
 from lightning_gan.basics.version import versions
-from lightning_gan.checkpoints.files import checkpoint_in
+from lightning_gan.checkpoints.files import called, checkpoint_in
+from lightning_gan.checkpoints.pretrained import PREFIX
 from lightning_gan.cli.functions import device_called, import_modules
-from lightning_gan.errors import WeightsError, at_least, at_most, check_range
+from lightning_gan.errors import ConfigurationError, WeightsError, at_least, at_most, check_range
 from lightning_gan.gan import GAN
 from lightning_gan.runs.drawing import scatter
 from lightning_gan.runs.drawn import ARRAY, GRID, POINTS, Files, picture_name, replaced
@@ -32,7 +33,8 @@ FOLDER = "predict"
 
 def predict(
     *,
-    ckpt_path: Path,
+    ckpt_path: Path | None = None,
+    pretrained: str | None = None,
     n: int = 64,
     seed: int = 0,
     label: str | None = None,
@@ -49,13 +51,14 @@ def predict(
 
     Args:
         ckpt_path: A checkpoint, or the folder of a run, whose newest last.ckpt is taken.
+        pretrained: In its place, a model that comes with the package, by the name of its recipe.
         n: Number of samples.
         seed: Seed of the latents.
         label: Class by name or number, where there are classes; drawn where left out.
         truncation: Largest entry of a latent.
         psi: What is left of a style's distance from the average style, where there are styles.
         output: Folder to write to; in the folder of the run, predict/seed_0 or the like, where left
-            out.
+            out, and predict/NAME/seed_0 for a pretrained model.
         device: Where to compute; the first GPU where there is one.
         modules: A module with parts of your own that the checkpoint names; may be repeated.
 
@@ -65,14 +68,17 @@ def predict(
         WeightsError: If the checkpoint cannot be read, or its samples are not finite.
     """
     check_range("predict", at_least(1), at_most(MOST), n=n)
+    if (ckpt_path is None) == (pretrained is None):
+        raise ConfigurationError("predict: give either --ckpt_path FILE or --pretrained NAME.")
     sampling = Sampling(seed, truncation, psi)
     import_modules(modules)
-    gan = GAN.load_from_checkpoint(ckpt_path, device_called(device))
+    place = ckpt_path or f"{PREFIX}{pretrained}"
+    checkpoint = checkpoint_in(place)
+    gan = GAN.load_from_checkpoint(checkpoint, device_called(device))
     labels = class_indices(label, n, gan.generator.num_classes, gan.class_names)
     number = None if labels is None else int(labels[0])
-    checkpoint = checkpoint_in(ckpt_path)
     about = {
-        "checkpoint": str(checkpoint),
+        "checkpoint": called(place),
         "images_seen": gan.progress.images,
         "count": n,
         "class": number,
@@ -82,7 +88,8 @@ def predict(
         "versions": versions(),
     }
     blocks = _finite(sampling.first(gan.generator_ema, gan.prior, n, labels), checkpoint)
-    folder = output or _folder(checkpoint, sampling, _class_name(gan, number))
+    run = _run_of(checkpoint) / FOLDER if ckpt_path else Path(FOLDER) / str(pretrained)
+    folder = output or run / _drawn_by(sampling, _class_name(gan, number))
     if gan.generator.image_size == 0:
         write, files = _write_points, Files(0, (POINTS, GRID))
     elif gan.generator.channels in (1, 3, 4):
@@ -95,17 +102,21 @@ def predict(
     sys.stdout.write(f"Pictures    {printable(str(folder / GRID))}\n")
 
 
-def _folder(checkpoint: Path, sampling: Sampling, label: str | None) -> Path:
-    """Where samples lie by default: by how they were drawn, in the folder of their run."""
+def _run_of(checkpoint: Path) -> Path:
+    """The folder of a checkpoint's run."""
     in_run = checkpoint.parent.name == "checkpoints"
+    return checkpoint.parent.parent if in_run else checkpoint.parent
+
+
+def _drawn_by(sampling: Sampling, label: str | None) -> str:
+    """The name of a folder of samples: how they were drawn."""
     named = {
         "seed": sampling.seed,
         "class": label,
         "truncation": sampling.truncation,
         "psi": sampling.psi,
     }
-    name = "_".join(f"{key}_{value}" for key, value in named.items() if value is not None)
-    return (checkpoint.parent.parent if in_run else checkpoint.parent) / FOLDER / name
+    return "_".join(f"{key}_{value}" for key, value in named.items() if value is not None)
 
 
 def _class_name(gan: GAN, number: int | None) -> str | None:
