@@ -38,11 +38,12 @@ CODE = re.compile(r"```(bash|python)\n(?P<source>(?s:.*?))```\n(\n```text\n(?s:.
 SHOWN = re.compile(r"^!\[(?P<caption>[^]]*)\]\(pictures/tour/(?P<name>\w+)\.png\)$", re.MULTILINE)
 SETTING = re.compile(r'^(\w+)="([^"]*)"$', re.MULTILINE)
 BUDGET = re.compile(
-    r"(--model\.(?:max_images|validate_every) |--trainer\.log_every_n_steps |\bsteps = )([\d_]+)"
+    r"(--model\.(?:max_images|validate_every|learning_rate\.images) "
+    r"|--trainer\.log_every_n_steps |\bsteps = )([\d_]+)"
 )
 UNSEEN = re.compile(
-    r"(Writing to|Batches of|Pictures|Reals|Curves|Metrics|Page|Checkpoint|Draw more|Best|Expected"
-    r"|Measured|images:|measuring:|writing:|lightning-gan: Reading) .*|-{20,}|"
+    r"(Writing to|Time|Batches of|Pictures|Reals|Curves|Metrics|Page|Checkpoint|Draw more|Best"
+    r"|Expected|Measured|images:|measuring:|writing:|lightning-gan: Reading) .*|-{20,}|"
     r"|(eval|is|kid|nn1|density|modes/\w+/(kl|tv)|dup/\w+_min_pair_ratio|fid/\w+_debiased)\b.*"
 )
 """Lines that the page leaves out: progress, where files lie, and numbers that it does not need."""

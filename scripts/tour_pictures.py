@@ -13,7 +13,7 @@ from torch import Tensor
 
 import lightning_gan
 from lightning_gan.checkpoints.files import checkpoint_in
-from lightning_gan.datamodules import Ring
+from lightning_gan.datamodules import ArrayFile, Ring
 from lightning_gan.metrics import MixtureCoverage
 from lightning_gan.runs.curves import read_curves
 
@@ -218,6 +218,70 @@ def wandering(folder: Path) -> Image.Image:
     return _image(figure)
 
 
-FUNCTIONS = (first, losses, saturation, objectives, balance, survival, wandering)
+def missing(folder: Path) -> Image.Image:
+    """What D says of the run that loses heaps, and its points."""
+    run = run_in(folder, "missing")
+    figure, (players, points) = _figure(2, height=3.4)
+    _balance(players, run, "what D says")
+    _points(points, _sampled(run), "its points")
+    return _image(figure)
+
+
+def cures(folder: Path) -> Image.Image:
+    """Points of a run that loses heaps, and of the three cures."""
+    runs = {
+        "larger": "no cure",
+        "packed": "packing",
+        "minibatch": "minibatch statistics",
+        "penalties": "R1 and R2",
+    }
+    return _rings(folder, runs)
+
+
+def memorised(folder: Path) -> Image.Image:
+    """How D scores training and held-out digits; samples over their nearest training digits."""
+    figure, (gap, samples) = _figure(2, height=3)
+    for name, label, colour in (
+        ("few", "200 digits, no penalty", ORANGE),
+        ("many", "1,297 digits, R1", BLUE),
+    ):
+        _curves(gap, run_in(folder, name), {"val/d_gap_train_val": (label, colour)})
+    gap.axhline(0, color="grey", linestyle=":", linewidth=1)
+    gap.set_title("mean logit of training digits minus held-out", fontsize=10)
+    gap.legend(fontsize=8, frameon=False)
+    samples.imshow(_nearest(folder), cmap="gray", vmin=-1, vmax=1)
+    samples.set_title("samples, each over its nearest training digit", fontsize=10)
+    samples.set_axis_off()
+    return _image(figure)
+
+
+def _nearest(folder: Path, count: int = 8) -> Tensor:
+    """Samples of the run on few digits in two rows, each over the training digits nearest to it."""
+    data = ArrayFile(str(folder / "few.npz"), batch_size=32, val_fraction=0.25, test_fraction=0.25)
+    data.prepare_data()
+    data.setup()
+    reals = torch.cat([images for images, _ in data.some("train", 200)])
+    fakes = _sampled(run_in(folder, "few"), 2 * count)
+    nearest = reals[torch.cdist(fakes.flatten(1), reals.flatten(1)).argmin(1)]
+    rows = [
+        part
+        for fake, real in zip(fakes.split(count), nearest.split(count), strict=True)
+        for part in (fake, real)
+    ]
+    return torch.cat([torch.cat([*row[:, 0]], dim=1) for row in rows])
+
+
+FUNCTIONS = (
+    first,
+    losses,
+    saturation,
+    objectives,
+    balance,
+    survival,
+    wandering,
+    missing,
+    cures,
+    memorised,
+)
 DRAWN: dict[str, Callable[[Path], Image.Image]] = {each.__name__: each for each in FUNCTIONS}
 """All pictures by their names."""
