@@ -249,7 +249,7 @@ def memorised(folder: Path) -> Image.Image:
     gap.axhline(0, color="grey", linestyle=":", linewidth=1)
     gap.set_title("mean logit of training digits minus held-out", fontsize=10)
     gap.legend(fontsize=8, frameon=False)
-    samples.imshow(_nearest(folder), cmap="gray", vmin=-1, vmax=1)
+    samples.imshow(_nearest(folder).numpy(), cmap="gray", vmin=-1, vmax=1)
     samples.set_title("samples, each over its nearest training digit", fontsize=10)
     samples.set_axis_off()
     return _image(figure)
