@@ -42,7 +42,7 @@ def test_a_terminal_shows_what_is_left() -> None:
     assert quote.seen(output) == "Trained\nOn\n\nEnd"
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 def test_the_student_sees_a_collapse_and_its_cure(tmp_path: Path) -> None:
     _, _, minimax, saturating, _, _, balance, page, drawn = quote.walked("student", tmp_path / "w")
     assert re.search(r"Modes +[0-3] of 10 classes covered.*missing: ", minimax)

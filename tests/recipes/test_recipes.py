@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from resuming_recipes import representatives
 
 import lightning_gan
 from lightning_gan.checkpoints.parts import describe
@@ -21,6 +22,10 @@ from lightning_gan.training.schedule import PLAYERS, PerBatch
 from scripts.recipe_table import assembled
 
 NAMES = recipe_names()
+WHOLE = {*representatives(), *(name for name in NAMES if not name.endswith("_cifar10"))}
+MOST_DAILY = [
+    pytest.param(name, marks=() if name in WHOLE else pytest.mark.weekly) for name in NAMES
+]
 
 # Recipes train at full size, but for those that would take some 6 seconds or more of one core:
 # these have narrower layers, and nothing else changed. Their full size is built without numbers in
@@ -80,7 +85,7 @@ def options_of(name: str) -> dict[str, str]:
     return options
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MOST_DAILY)
 def test_a_recipe_trains_and_comes_back_from_its_checkpoint(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

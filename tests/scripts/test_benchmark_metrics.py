@@ -19,7 +19,7 @@ def test_what_is_known_of_a_case_is_right_and_ours_errs_less(
     assert found["ratio"]["n"] == 2
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 @pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is asked of Linux")
 def test_memory_does_not_grow_with_the_number_of_samples() -> None:
     few, many = (memory(200, count)["mb"] for count in (1_000, 20_000))

@@ -165,7 +165,7 @@ def test_a_side_that_fails_ends_the_benchmark_with_its_last_lines() -> None:
     side.close()
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 def test_a_whole_benchmark_runs_in_processes_of_their_own(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -141,7 +141,7 @@ def test_generators_are_what_they_are_called() -> None:
     assert torch.equal(made["no 8"], d.other.images[missing][:SAMPLES])
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 def test_some_generators_measured_anew_have_the_values_of_the_table() -> None:
     root = genuine()
     known, names = finished(RESULTS), ["test digits", "half of the 8s missing", "half copies"]

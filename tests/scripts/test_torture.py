@@ -31,7 +31,7 @@ def torture(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     del sys.modules["torture"]
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch is built without it")
 def test_killed_runs_leave_what_the_undisturbed_ones_leave(tmp_path: Path) -> None:
     """One of points, one of digits by the Trainer's own schedule, in short."""
