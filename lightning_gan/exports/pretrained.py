@@ -10,8 +10,7 @@ def pretrained(name: str, map_location: str | torch.device = "cpu") -> GAN:
     """A trained model that comes with the package.
 
     Args:
-        name: Its recipe, such as ``dcgan_digits``; ``lightning-gan recipes`` marks those that have
-            weights.
+        name: Its recipe: ``dcgan_digits`` or ``mlp_ring``.
         map_location: Device to put it on.
 
     Returns:
@@ -19,6 +18,7 @@ def pretrained(name: str, map_location: str | torch.device = "cpu") -> GAN:
 
     Raises:
         ConfigurationError: If there is none of that name.
+        WeightsError: If its file is missing or damaged.
 
     Example:
         >>> gan = pretrained("dcgan_digits")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,45 @@ def test_predict_draws_from_a_model_by_its_name(
     assert {path.name for path in folder.glob("0*.png")} == {f"{i:06d}.png" for i in range(3)}
 
 
+def test_both_ways_to_name_a_model_draw_to_the_same_folder_and_none_into_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = shutil.copytree(FOLDER, tmp_path / "package")
+    monkeypatch.setattr("lightning_gan.checkpoints.pretrained.FOLDER", package)
+    monkeypatch.chdir(tmp_path)
+    before = sorted(package.rglob("*"))
+    assert program.run(["predict", "--ckpt_path", "pretrained:mlp_ring", "--n", "3"]) == 0
+    assert sorted(package.rglob("*")) == before
+    record = Path("predict", "mlp_ring", "seed_0", "predict.json")
+    drawn = json.loads(record.read_text(encoding="utf-8"))
+    assert program.run(["predict", "--pretrained", "mlp_ring", "--n", "3"]) == 0
+    again = json.loads(record.read_text(encoding="utf-8"))
+    assert again["checkpoint"] == drawn["checkpoint"] == "pretrained:mlp_ring"
+
+
+@pytest.mark.parametrize("damaged", ["index.json", "mlp_ring/model.safetensors"])
+@pytest.mark.parametrize("how", ["gone", "cut short", "a folder"])
+def test_a_package_that_is_not_whole_is_to_be_installed_again(
+    damaged: str,
+    how: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    package = shutil.copytree(FOLDER, tmp_path / "package")
+    monkeypatch.setattr("lightning_gan.checkpoints.pretrained.FOLDER", package)
+    monkeypatch.chdir(tmp_path)
+    content = (package / damaged).read_bytes()
+    (package / damaged).unlink()
+    if how == "cut short":
+        (package / damaged).write_bytes(content[: len(content) // 2])
+    elif how == "a folder":
+        (package / damaged).mkdir()
+    said = refused(capsys, "predict", "--pretrained", "mlp_ring", "--n", "1")
+    assert damaged in said
+    assert "install lightning-gan again" in said
+
+
 def test_either_a_checkpoint_or_a_model(capsys: pytest.CaptureFixture[str]) -> None:
     both = "--ckpt_path FILE or --pretrained NAME"
     assert both in refused(capsys, "predict")
@@ -116,13 +156,15 @@ def test_an_unknown_model_is_named_with_those_that_there_are(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     said = refused(capsys, *words)
-    assert "no pretrained dcgan" in said
+    assert "no pretrained model 'dcgan'" in said
     assert "dcgan_digits" in said
 
 
 def test_python_names_them_too() -> None:
-    with pytest.raises(ConfigurationError, match="no pretrained nothing"):
+    with pytest.raises(ConfigurationError, match="no pretrained model 'nothing'"):
         lightning_gan.pretrained("nothing")
+    with pytest.raises(ConfigurationError, match="no pretrained model ''"):
+        lightning_gan.pretrained("")
 
 
 def test_a_training_begins_with_the_players_of_a_model(tmp_path: Path) -> None:

@@ -88,8 +88,7 @@ def predict(
         "versions": versions(),
     }
     blocks = _finite(sampling.first(gan.generator_ema, gan.prior, n, labels), checkpoint)
-    run = _run_of(checkpoint) / FOLDER if ckpt_path else Path(FOLDER) / str(pretrained)
-    folder = output or run / _drawn_by(sampling, _class_name(gan, number))
+    folder = output or _place(place, checkpoint) / _drawn_by(sampling, _class_name(gan, number))
     if gan.generator.image_size == 0:
         write, files = _write_points, Files(0, (POINTS, GRID))
     elif gan.generator.channels in (1, 3, 4):
@@ -102,10 +101,12 @@ def predict(
     sys.stdout.write(f"Pictures    {printable(str(folder / GRID))}\n")
 
 
-def _run_of(checkpoint: Path) -> Path:
-    """The folder of a checkpoint's run."""
+def _place(asked: str | Path, checkpoint: Path) -> Path:
+    """Where samples go: into the run of a checkpoint, but never into the package."""
+    if str(asked).startswith(PREFIX):
+        return Path(FOLDER) / str(asked).removeprefix(PREFIX)
     in_run = checkpoint.parent.name == "checkpoints"
-    return checkpoint.parent.parent if in_run else checkpoint.parent
+    return (checkpoint.parent.parent if in_run else checkpoint.parent) / FOLDER
 
 
 def _drawn_by(sampling: Sampling, label: str | None) -> str:
