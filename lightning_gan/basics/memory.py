@@ -6,8 +6,10 @@ import sys
 
 TRIM, MAPPED = -1, -3
 """``M_TRIM_THRESHOLD`` and ``M_MMAP_THRESHOLD`` of GNU's malloc.h."""
-NEVER, LARGEST = -1, 1 << 30
-"""How much may be free before it is given back, and from how many bytes a block is mapped alone."""
+NEVER = -1
+"""How much may be free before it is given back."""
+LARGEST = 1 << 30, 1 << 25
+"""From how many bytes a block is mapped alone; older GNU C libraries take the second at most."""
 SETTINGS = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")
 """How the variables begin by which a user sets malloc, or takes another one."""
 
@@ -22,10 +24,15 @@ def keep_freed_memory() -> bool:
 
     Nothing is changed where the user has set anything of malloc.
     """
-    if sys.platform != "linux" or any(name.startswith(SETTINGS) for name in os.environ):
+    if sys.platform != "linux" or _set_by_user():
         return False
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # another C library
         return False
-    return bool(mallopt(TRIM, NEVER) and mallopt(MAPPED, LARGEST))
+    # First what may be refused: once anything is set, malloc raises its thresholds no more.
+    return any(mallopt(MAPPED, size) for size in LARGEST) and bool(mallopt(TRIM, NEVER))
+
+
+def _set_by_user() -> bool:
+    return any(value and name.startswith(SETTINGS) for name, value in os.environ.items())

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+
+from lightning_gan.basics import memory
 
 ALLOCATES = """
 import resource, sys
@@ -52,3 +55,40 @@ def test_pages_are_mapped_once_where_memory_is_kept() -> None:
 def test_what_a_user_has_set_of_malloc_is_left_alone() -> None:
     assert not faults("keep", MALLOC_ARENA_MAX="2")[0]
     assert not faults("keep", GLIBC_TUNABLES="glibc.malloc.tcache_count=7")[0]
+
+
+@needs_gnu
+def test_a_variable_that_is_empty_sets_nothing() -> None:
+    assert faults("keep", LD_PRELOAD="", MALLOC_ARENA_MAX="")[0]
+
+
+def tried(most: int, monkeypatch: pytest.MonkeyPatch) -> tuple[bool, dict[int, int]]:
+    """Whether memory is kept by a malloc that maps blocks of so many bytes at most, and its state.
+
+    Whatever is set of a malloc, it no longer finds its thresholds by itself.
+    """
+    state: dict[int, int] = {}
+
+    def mallopt(setting: int, value: int) -> int:
+        if setting == memory.MAPPED and value > most:
+            return 0
+        state[setting] = value
+        return 1
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in [name for name in os.environ if name.startswith(memory.SETTINGS)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=mallopt))
+    return memory.keep_freed_memory(), state
+
+
+def test_a_malloc_of_lower_limits_is_set_as_far_as_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, state = tried(1 << 25, monkeypatch)  # as older ones of GNU's
+    assert kept
+    assert state == {memory.TRIM: -1, memory.MAPPED: 1 << 25}
+
+
+def test_a_malloc_that_maps_blocks_all_the_same_is_left_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert tried(0, monkeypatch) == (False, {})
