@@ -68,8 +68,12 @@ def skip_capture_check(optimizer: Optimizer) -> None:
 def drop_gradients(optimizer: Optimizer) -> None:
     """Forgets the gradients of the weights that an optimizer moves.
 
-    As ``zero_grad``, without its note for the profiler, which takes longer than it does.
+    As ``zero_grad``, without its note for the profiler, which takes longer than it does; one that
+    a class of optimizers has of its own is called.
     """
+    if type(optimizer).zero_grad is not Optimizer.zero_grad:
+        optimizer.zero_grad()
+        return
     for group in optimizer.param_groups:
         for weight in group["params"]:
             weight.grad = None
