@@ -379,7 +379,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
 
     def on_fit_start(self) -> None:
         """Gives a run that has seen nothing yet the players of another one, where asked for."""
-        if self.warm_start and self.progress.batches == 0:
+        if self.warm_start is not None and self.progress.batches == 0:
             players = {name: getattr(self, name) for name in (*PLAYERS, "generator_ema")}
             self.average.images_before = warm_start(players, self.warm_start)
 

@@ -32,6 +32,7 @@ from lightning_gan.callbacks.recorder import Recorder, title_of
 from lightning_gan.callbacks.summary import LABELS, measured, write_reports
 from lightning_gan.checkpoints.files import newest_checkpoint, read_checkpoint
 from lightning_gan.checkpoints.identity import changes, identity_of, setting_of
+from lightning_gan.checkpoints.pretrained import PREFIX
 from lightning_gan.checkpoints.record import own_state
 from lightning_gan.cli import configuration, named_parts
 from lightning_gan.cli.arguments import given, names_seed, run_name
@@ -375,7 +376,9 @@ class CLI(LightningCLI):
         return checkpoint.parents[1 if inside else 0]
 
     def before_validate(self) -> None:
-        """Looks up which run is measured."""
+        """Looks up which run is measured; that of a model of the package is not here."""
+        if str(self.config_init[self.subcommand].ckpt_path).startswith(PREFIX):
+            return
         with contextlib.suppress(ConfigurationError):
             measurements(self.trainer).record = RunRecord.read(self._measured_run())
 

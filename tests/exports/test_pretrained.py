@@ -186,3 +186,22 @@ def test_no_training_goes_on_from_a_model(
     words = ["fit", "--config", "dcgan_digits", "--ckpt_path", "pretrained:dcgan_digits"]
     said = refused(capsys, *words, "--trainer.default_root_dir", str(tmp_path))
     assert "model.warm_start" in said
+
+
+def test_a_test_of_a_model_is_not_told_of_a_run_that_lies_where_it_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = ["--model.max_images", "32", "--trainer.limit_val_batches", "0"]
+    root = ["--trainer.default_root_dir", str(tmp_path)]
+    assert program.run(["fit", "--config", "mlp_ring", *quick, *root]) == 0
+    monkeypatch.chdir(tmp_path / "version_0")
+    words = ["--config", "mlp_ring", "--ckpt_path", "pretrained:mlp_ring"]
+    assert program.run(["test", *words]) == 0
+    (path,) = Path().glob("test-*.json")
+    run = json.loads(Path("run.json").read_text(encoding="utf-8"))
+    assert run["id"] not in path.read_text(encoding="utf-8")
+
+
+def test_an_empty_place_to_begin_from_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["fit", "--config", "mlp_ring", "--model.warm_start", "", "--trainer.logger", "false"]
+    assert "no last.ckpt" in refused(capsys, *words)
