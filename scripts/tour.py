@@ -36,6 +36,8 @@ FIRST_PART = 4
 CODE = re.compile(r"```(bash|python)\n(?P<source>(?s:.*?))```\n(\n```text\n(?s:.*?)```\n)?")
 """Commands or a program, and what was printed."""
 SHOWN = re.compile(r"^!\[(?P<caption>[^]]*)\]\(pictures/tour/(?P<name>\w+)\.png\)$", re.MULTILINE)
+NAMED = re.compile(r"--(?:trainer\.default_root_dir|samples) (\S+)")
+"""What a command fills or judges."""
 SETTING = re.compile(r'^(\w+)="([^"]*)"$', re.MULTILINE)
 BUDGET = re.compile(
     r"(--model\.(?:max_images|validate_every|learning_rate\.images) "
@@ -86,13 +88,14 @@ class Shell:
         self.names: dict[str, object] = {"__name__": "tour"}
 
     def run(self, block: Block) -> str:
-        """What the block prints.
+        """What the block prints; of several commands each below the folder that it is about.
 
         Raises:
             RuntimeError: If a command fails.
         """
         if block.kind == "bash":
-            return "".join(self.command(line) for line in block.lines)
+            several = len(NAMED.findall(block.source)) > 1
+            return "".join(_title(line) * several + self.command(line) for line in block.lines)
         with _captured() as output:
             exec(compile(block.source, "tour", "exec"), self.names)
         return output.getvalue()
@@ -117,6 +120,12 @@ class Shell:
         if code:
             raise RuntimeError(f"{line} ends with {code}:\n{output.getvalue()}")
         return output.getvalue()
+
+
+def _title(line: str) -> str:
+    """The line above what a command prints."""
+    found = NAMED.search(line)
+    return f"{found[1]}:\n" if found else ""
 
 
 @contextlib.contextmanager

@@ -22,6 +22,10 @@ LARGEST = 60_000
 BLUE, ORANGE, GREEN, GREY = "#1f5ac8", "#d9480f", "#2b8a3e", "0.75"
 POINTS = 1500
 """Points that are drawn of a ring."""
+GAP = 6
+"""Pixels between two pairs of rows."""
+FRAME, HALF = (46, 10, 502, 476), 1.35
+"""Where a run's pictures of points have their axes, in pixels, and how far these reach."""
 
 
 def picture(name: str, folder: Path = Path()) -> Image.Image:
@@ -76,7 +80,7 @@ def _grids(run: Path) -> list[Path]:
     return sorted(path for path in (run / "samples").glob("*.png") if path.stem.isdigit())
 
 
-def _curves(axis: Axes, run: Path, lines: dict[str, tuple[str, str]]) -> None:
+def _curves(axis: Axes, run: Path, lines: dict[str, tuple[str, str]], unit: str = "images") -> None:
     """Series of a run by their names: a label and a colour each."""
     curves = read_curves(run)
     for name, (label, colour) in lines.items():
@@ -84,16 +88,16 @@ def _curves(axis: Axes, run: Path, lines: dict[str, tuple[str, str]]) -> None:
             found = curves[name]
             marker = "." if len(found.images) < 12 else ""
             axis.plot(found.images, found.values, marker=marker, label=label, color=colour)
-    axis.set_xlabel("images seen", fontsize=9)
+    axis.set_xlabel(f"{unit} seen", fontsize=9)
     axis.xaxis.set_major_formatter("{x:,.0f}")
     axis.tick_params(labelsize=8)
     axis.grid(alpha=0.3)
 
 
-def _balance(axis: Axes, run: Path, title: str, stage: str = "gan") -> None:
+def _balance(axis: Axes, run: Path, title: str, stage: str = "gan", unit: str = "images") -> None:
     """D(x) and D(G(z)), of training or of held-out data."""
     names = {f"{stage}/d_real": ("D(x)", BLUE), f"{stage}/d_fake": ("D(G(z))", ORANGE)}
-    _curves(axis, run, names)
+    _curves(axis, run, names, unit)
     axis.axhline(0.5, color="grey", linestyle=":", linewidth=1)
     axis.set(ylim=(0, 1))
     axis.set_title(title, fontsize=10)
@@ -109,7 +113,7 @@ def _points(axis: Axes, points: Tensor, title: str) -> None:
     axis.scatter(*data.means.T, s=130, facecolors="none", edgecolors=GREY, linewidths=1.2)
     axis.scatter(*points[:POINTS].T, s=3, color=BLUE, linewidths=0, alpha=0.5)
     axis.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6), aspect="equal", xticks=[], yticks=[])
-    share = f"{found.covered:.0f} of 8, {found.high_quality:.0%} near one"
+    share = f"{found.covered:.0f} of 8, {found.high_quality:.0%} near a heap"
     axis.set_title(f"{title}\n{share}", fontsize=9)
 
 
@@ -131,7 +135,7 @@ def first(folder: Path) -> Image.Image:
     run = run_in(folder, "first")
     before, *_, after = _grids(run)
     figure, axes = _figure(3, height=2.9)
-    shown = {"real": run / "reals.png", "G before training": before, "G after it": after}
+    shown = {"real": run / "reals.png", "G before training: all grey": before, "G after it": after}
     for axis, (title, path) in zip(axes, shown.items(), strict=True):
         _show(axis, path, title)
     return _image(figure)
@@ -160,7 +164,7 @@ def losses(folder: Path) -> Image.Image:
 
 def saturation(folder: Path) -> Image.Image:
     """The minimax and the non-saturating loss."""
-    return _compared(folder, {"minimax": "minimax", "saturating": "non-saturating"})
+    return _compared(folder, {"minimax": "minimax", "nonsaturating": "non-saturating"})
 
 
 def _compared(folder: Path, runs: dict[str, str]) -> Image.Image:
@@ -173,11 +177,21 @@ def _compared(folder: Path, runs: dict[str, str]) -> Image.Image:
         _curves(gradient, run, {"gradient_norm/generator": ("", GREEN)})
         gradient.set_yscale("log")
         gradient.set_title("size of G's gradient", fontsize=10)
-        _show(samples, _grids(run)[-1], "samples at the end")
-    limits = [axes[place].get_ylim() for place in (1, 4)]
-    for place in (1, 4):
-        axes[place].set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+        end = _grids(run)[-1]
+        _show(samples, end, f"samples after {int(end.stem):,} images")
+    _same_ranges(axes[0], axes[3])
+    _same_ranges(axes[1], axes[4])
     return _image(figure)
+
+
+def _same_ranges(*axes: Axes) -> None:
+    """Gives axes one range of images seen, and one of values."""
+    (lefts, rights), (lows, highs) = (
+        zip(*limits, strict=True)
+        for limits in ([axis.get_xlim() for axis in axes], [axis.get_ylim() for axis in axes])
+    )
+    for axis in axes:
+        axis.set(xlim=(min(lefts), max(rights)), ylim=(min(lows), max(highs)))
 
 
 def objectives(folder: Path) -> Image.Image:
@@ -196,12 +210,13 @@ def balance(folder: Path) -> Image.Image:
     run = run_in(folder, "first")
     _balance(training, run, "in training")
     _balance(held_out, run, "on held-out digits", "val")
+    _same_ranges(training, held_out)
     return _image(figure)
 
 
 def survival(folder: Path) -> Image.Image:
     """The minimax loss alone and with R1."""
-    return _compared(folder, {"minimax": "minimax", "slowed": "minimax with R1"})
+    return _compared(folder, {"minimax": "minimax", "slowed": "with R1, no batch norm"})
 
 
 def wandering(folder: Path) -> Image.Image:
@@ -211,10 +226,12 @@ def wandering(folder: Path) -> Image.Image:
     figure, axes = _figure(3, rows=2)
     for axis, path in zip(axes[:5], grids[-5:], strict=False):
         with Image.open(path) as image:
-            axis.imshow(image.convert("RGB"))
+            extent = (-HALF, HALF, -HALF, HALF)
+            axis.imshow(image.convert("RGB").crop(FRAME), extent=extent, aspect="equal")
         axis.set_title(f"after {int(path.stem):,} points", fontsize=9)
-        axis.set_axis_off()
-    _balance(axes[5], run, "what D says")
+        axis.set(xticks=(-1, 0, 1), yticks=(-1, 0, 1))
+        axis.tick_params(labelsize=8)
+    _balance(axes[5], run, "what D says", unit="points")
     return _image(figure)
 
 
@@ -222,7 +239,7 @@ def missing(folder: Path) -> Image.Image:
     """What D says of the run that loses heaps, and its points."""
     run = run_in(folder, "missing")
     figure, (players, points) = _figure(2, height=3.4)
-    _balance(players, run, "what D says")
+    _balance(players, run, "what D says", unit="points")
     _points(points, _sampled(run), "its points")
     return _image(figure)
 
@@ -232,7 +249,7 @@ def cures(folder: Path) -> Image.Image:
     runs = {
         "larger": "no cure",
         "packed": "packing",
-        "minibatch": "minibatch statistics",
+        "minibatch": "minibatch discrimination",
         "penalties": "R1 and R2",
     }
     return _rings(folder, runs)
@@ -249,13 +266,18 @@ def memorised(folder: Path) -> Image.Image:
     gap.axhline(0, color="grey", linestyle=":", linewidth=1)
     gap.set_title("mean logit of training digits minus held-out", fontsize=10)
     gap.legend(fontsize=8, frameon=False)
-    samples.imshow(_nearest(folder).numpy(), cmap="gray", vmin=-1, vmax=1)
+    rows = _nearest(folder)
+    samples.imshow(_stacked(rows).numpy(), cmap="gray", vmin=-1, vmax=1)
     samples.set_title("samples, each over its nearest training digit", fontsize=10)
-    samples.set_axis_off()
+    side = rows[0].shape[0]
+    middles = [side // 2 + row * side + row // 2 * GAP for row in range(len(rows))]
+    samples.set_yticks(middles, ("sample", "nearest") * (len(rows) // 2), fontsize=8)
+    samples.set(xticks=[], frame_on=False)
+    samples.tick_params(length=0)
     return _image(figure)
 
 
-def _nearest(folder: Path, count: int = 8) -> Tensor:
+def _nearest(folder: Path, count: int = 8) -> list[Tensor]:
     """Samples of the run on few digits in two rows, each over the training digits nearest to it."""
     data = ArrayFile(str(folder / "few.npz"), batch_size=32, val_fraction=0.25, test_fraction=0.25)
     data.prepare_data()
@@ -263,12 +285,18 @@ def _nearest(folder: Path, count: int = 8) -> Tensor:
     reals = torch.cat([images for images, _ in data.some("train", 200)])
     fakes = _sampled(run_in(folder, "few"), 2 * count)
     nearest = reals[torch.cdist(fakes.flatten(1), reals.flatten(1)).argmin(1)]
-    rows = [
-        part
+    return [
+        torch.cat([*part[:, 0]], dim=1)
         for fake, real in zip(fakes.split(count), nearest.split(count), strict=True)
         for part in (fake, real)
     ]
-    return torch.cat([torch.cat([*row[:, 0]], dim=1) for row in rows])
+
+
+def _stacked(rows: list[Tensor]) -> Tensor:
+    """The rows one below the other, with a white gap after each second one."""
+    gap = torch.ones(GAP, rows[0].shape[1])
+    pairs = [torch.cat([*pair]) for pair in zip(rows[::2], rows[1::2], strict=True)]
+    return torch.cat([part for pair in pairs for part in (pair, gap)][:-1])
 
 
 FUNCTIONS = (

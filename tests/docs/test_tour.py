@@ -53,6 +53,24 @@ def test_every_training_has_printed_its_end() -> None:
         assert (found[3] or "").count("Trained on") == fits, found["source"]
 
 
+def test_of_several_commands_each_has_its_folder_above_what_it_printed() -> None:
+    for found in tour.CODE.finditer(ENGLISH):
+        folders = tour.NAMED.findall(found["source"])
+        above = re.findall(r"^(\S+):$", found[3] or "", flags=re.MULTILINE)
+        assert above == (folders if len(folders) > 1 else []), found["source"]
+
+
+def test_the_shell_writes_the_folder_above_what_each_of_several_commands_prints(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tour, "main", lambda words: print(words[0]))
+    one = "lightning-gan evaluate --samples copies\n"
+    assert tour.Shell().run(tour.Block("bash", one)) == "evaluate\n"
+    both = f"{one}lightning-gan fit --trainer.default_root_dir runs/first\n"
+    printed = "copies:\nevaluate\nruns/first:\nfit\n"
+    assert tour.Shell().run(tour.Block("bash", both)) == printed
+
+
 def test_the_notebook_is_made_of_the_first_part() -> None:
     assert tour.NOTEBOOK.read_text(encoding="utf-8") == tour.notebook(ENGLISH)
     cells = json.loads(tour.notebook(ENGLISH))["cells"]
