@@ -83,7 +83,10 @@ def run(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.weekly)],
+)
 def test_a_stopped_run_leaves_a_checkpoint_and_goes_on(
     run: Path, number: signal.Signals, code: int
 ) -> None:
@@ -105,8 +108,11 @@ def test_a_stopped_run_leaves_a_checkpoint_and_goes_on(
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch is built without it")
 @pytest.mark.parametrize(
     ("number", "group", "code"),
-    [(signal.SIGTERM, False, 143), (signal.SIGTERM, True, 143), (signal.SIGINT, True, 130)],
-    ids=["kill", "kill the group", "ctrl-c"],
+    [
+        pytest.param(signal.SIGTERM, False, 143, id="kill", marks=pytest.mark.weekly),
+        pytest.param(signal.SIGTERM, True, 143, id="kill the group", marks=pytest.mark.weekly),
+        pytest.param(signal.SIGINT, True, 130, id="ctrl-c"),
+    ],
 )
 def test_two_processes_stop_together_within_half_a_minute(
     run: Path, number: signal.Signals, group: bool, code: int

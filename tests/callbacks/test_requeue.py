@@ -74,6 +74,7 @@ def check_the_same_end(run: Path, undisturbed: Path) -> None:
     assert sum(ours != theirs for ours, theirs in rows) <= 1
 
 
+@pytest.mark.weekly
 def test_a_job_of_one_task_goes_on_after_a_requeue_as_if_nothing_had_been(tmp_path: Path) -> None:
     environment = slurm(tmp_path, 1)
     command = options(600 * 32)

@@ -28,7 +28,7 @@ def fuzz(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     del sys.modules["fuzz"]
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 def test_wrong_inputs_end_in_a_sentence(tmp_path: Path) -> None:
     table = tmp_path / "table.md"
     seed = os.environ.get("LIGHTNING_GAN_FUZZ_SEED", "5000")

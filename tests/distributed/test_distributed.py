@@ -220,7 +220,10 @@ def is_left(group: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize(("how", "within"), [("SIGKILL", 20), ("SIGSTOP", 60), ("exception", 20)])
+@pytest.mark.parametrize(
+    ("how", "within"),
+    [("SIGKILL", 20), pytest.param("SIGSTOP", 60, marks=pytest.mark.weekly), ("exception", 20)],
+)
 def test_a_process_that_is_lost_ends_the_run_with_one_sentence(
     how: str, within: float, tmp_path: Path
 ) -> None:

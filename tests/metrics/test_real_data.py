@@ -80,6 +80,7 @@ def test_mnist_cnn_reads_the_test_set(extractor: FeatureExtractor, mnist_test: L
     assert found == pytest.approx(float(record_of("mnist_cnn")["accuracy"]), abs=2e-4)
 
 
+@pytest.mark.weekly
 def test_cifar10_cnn_reads_the_test_set() -> None:
     datasets = pytest.importorskip("torchvision.datasets")
     if not (DATA / "cifar-10-batches-py").is_dir():
@@ -95,7 +96,7 @@ def test_cifar10_cnn_reads_the_test_set() -> None:
     ("kind", "name", "expected"),
     [
         (MNIST, "mnist_cnn", 0.022),
-        pytest.param(CIFAR10, "cifar10_cnn", 0.122, marks=pytest.mark.slow),
+        pytest.param(CIFAR10, "cifar10_cnn", 0.122, marks=pytest.mark.weekly),
     ],
 )
 def test_unseen_images_score_what_the_documentation_says(

@@ -143,7 +143,7 @@ def test_no_part_makes_the_host_wait(name: str, monkeypatch: pytest.MonkeyPatch)
     assert watch.waits() == of_moves(gan)
 
 
-@pytest.mark.slow
+@pytest.mark.weekly
 @pytest.mark.usefixtures("_no_files")
 @pytest.mark.parametrize("name", RECIPES)
 def test_no_recipe_makes_the_host_wait(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
