@@ -262,7 +262,7 @@ def test_a_module_that_cannot_be_imported_is_answered(
         ("evaluate --data Digits --root here", "no option --root; did you mean --data.root?"),
         ("evaluate --data Digits --measures fid", "a list of frechet, kernel, neighbours, vendi"),
         ("evaluate --data Digits --measures frechet", "write --measures '[frechet]'"),
-        ("predict", "--ckpt_path is missing: give it, as in lightning-gan predict --ckpt_path"),
+        ("predict", "give either --ckpt_path FILE or --pretrained NAME"),
         ("predict runs/ring", "runs/ring stands by itself; did you mean --ckpt_path runs/ring?"),
         ("predict --ckpt_path . --samples 3", "no option --samples; did you mean --n?"),
         ("runs --format yaml", "--format takes text, markdown, csv, or json, not yaml."),

@@ -136,7 +136,7 @@ def test_a_checkpoint_that_is_not_there_is_refused(
 ) -> None:
     assert "no checkpoint at missing.ckpt" in refused(capsys, "--ckpt_path", "missing.ckpt")
     assert "no last.ckpt below" in refused(capsys, "--ckpt_path", str(tmp_path))
-    assert "--ckpt_path is missing" in refused(capsys)
+    assert "give either --ckpt_path FILE or --pretrained NAME" in refused(capsys)
 
 
 def test_an_output_that_is_a_file_is_refused(
