@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lightning_gan.basics.precision import outside_autocast
 from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.errors import ConfigurationError, name_of
 from lightning_gan.training.schedule import Value, is_positive
@@ -82,7 +83,7 @@ def augmented(
     if not is_positive(p):
         return samples
     # Positions and colours in bfloat16 would be off by pixels and shades.
-    with torch.autocast(samples.device.type, enabled=False):
+    with outside_autocast(samples.device):
         sampler = OperationSampler(random, p, like=samples)
         images = samples.to(sampler.dtype)
         for stage in stages:

@@ -18,9 +18,9 @@ def keep_freed_memory() -> bool:
     """Lets this process keep what it frees, where GNU's malloc is in use; whether it does.
 
     By default malloc gives large blocks back to the system and asks for them anew, several times in
-    each step; the kernel then has to clear and to map every page of them. On a CPU that can take a
-    third of a step. What has been freed is used again as before: the process is as large as it is
-    at its peak, and some percent larger where blocks of many sizes do not fit into each other.
+    each step; the kernel then has to clear and to map every page of them. What has been freed is
+    used again as before: the process is as large as it is at its peak, and somewhat larger where
+    blocks of many sizes do not fit into each other.
 
     Nothing is changed where the user has set anything of malloc.
     """

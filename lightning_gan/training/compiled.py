@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch._dynamo.exc import TorchDynamoException
 from torch.optim import Optimizer
 
+from lightning_gan.basics.precision import outside_autocast
 from lightning_gan.basics.randomness import Law, RandomStream
 from lightning_gan.errors import ConfigurationError, said
 from lightning_gan.training.composition import Composition
@@ -222,7 +223,7 @@ class CompiledGame(Game):
             stream = RandomStream(lambda law, shape: next(drawn), shard, dtype)
             step, loss, output = play(real, labels, stream, value_of)
             # Outside autocast, under which second derivatives of penalties would lose bits.
-            with torch.autocast(real.device.type, enabled=False):
+            with outside_autocast(real.device):
                 gradients = torch.autograd.grad(loss, weights, allow_unused=True)
             seen = [t.detach() for t in (step.real, step.fake, step.z, step.drawn_z)]
             return loss.detach(), gradients, output, seen

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lightning_gan.basics.precision import outside_autocast
 from lightning_gan.errors import ConfigurationError
 
 OUT_OF_RANGE = 1e-4  # what rounding may add beyond [-1, 1] without being counted
@@ -29,7 +30,7 @@ def exact_float32(device: torch.device) -> Iterator[None]:
             torch.set_float32_matmul_precision("highest")
         with (
             torch.no_grad(),
-            torch.autocast(device.type, enabled=False),
+            outside_autocast(device),
             torch.backends.cudnn.flags(
                 enabled=True, benchmark=False, deterministic=True, allow_tf32=False
             ),
