@@ -63,6 +63,8 @@ USUAL_SPEED = 400.0
 """Images a second of a recipe whose speed has not been measured, for the order of runs alone."""
 
 NOT_PARTS_OF_A_CURVE = ("_floor", "_debiased", "_std", "/d_gap_train_val")
+MENDABLE = 2
+"""The exit code of a command that was refused, and of one whose training diverged."""
 POLL_SECONDS = 5.0
 Values = dict[str, Any]
 
@@ -84,6 +86,11 @@ class Run(NamedTuple):
     def name(self) -> str:
         """As files are called."""
         return f"{self.recipe}-seed{self.seed}"
+
+    @property
+    def folder(self) -> str:
+        """Where it is made: a run of a recipe that has changed since is another one."""
+        return f"{self.name}-{settings_hash(self.recipe)}"
 
 
 class Place(NamedTuple):
@@ -214,7 +221,7 @@ def cpu_seconds(process: int) -> float:
 
 def carry_out(run: Run, place: Place, stop: threading.Event) -> Values | None:
     """Trains and measures one run, or goes on with it; None if it was stopped before the end."""
-    folder = place.runs / run.name
+    folder = place.runs / run.folder
     folder.mkdir(parents=True, exist_ok=True)
     process = Process(folder, stop, place.niceness)
     fit = ["fit", "--config", run.recipe, "--seed_everything", str(run.seed)]
@@ -230,7 +237,8 @@ def carry_out(run: Run, place: Place, stop: threading.Event) -> Values | None:
     if stop.is_set():
         return None
     found = sorted((folder / "run").glob("version_*"))
-    if not found or not (found[-1] / "checkpoints" / "last.ckpt").exists():
+    saved = found and (found[-1] / "checkpoints" / "last.ckpt").exists()
+    if not saved or (code == MENDABLE and record_of(found[-1])["state"] != "diverged"):
         raise RuntimeError(f"{run.name} ended with {code}; {folder / 'log.txt'} says why.")
     version, training_seconds = found[-1], process.seconds
     measured: dict[str, Values | None] = {"averaged": None, "raw": None}
@@ -245,6 +253,11 @@ def carry_out(run: Run, place: Place, stop: threading.Event) -> Values | None:
             return None
         measured[kind] = None if failed else json.loads(output.read_text(encoding="utf-8"))
     return line_of(run, version, code, training_seconds, measured)
+
+
+def record_of(version: Path) -> Values:
+    """What a run says of itself."""
+    return dict(json.loads((version / "run.json").read_text(encoding="utf-8")))
 
 
 def limit_of(run: Run) -> float | None:
@@ -283,7 +296,7 @@ def line_of(
         measured: What was measured of the averaged and of the raw generator after it; None where
             that failed.
     """
-    record = json.loads((version / "run.json").read_text(encoding="utf-8"))
+    record = record_of(version)
     budget = yaml.safe_load(Recipe.read(run.recipe).settings)["model"]["init_args"]["max_images"]
     evaluations = lines_of(version / "evaluations.jsonl")
     return {
@@ -370,7 +383,7 @@ def work(
             print(f"{run.name} failed: {failure}", flush=True)
             continue
         if line is not None:
-            version = sorted((place.runs / run.name / "run").glob("version_*"))[-1]
+            version = sorted((place.runs / run.folder / "run").glob("version_*"))[-1]
             with writing:
                 keep(line, version, place.results)
             share = line["images"] / line["budget"]

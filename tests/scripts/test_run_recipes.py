@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from lightning_gan.recipes import expected_file, recipe_file, recipe_names
-from scripts import mixtures, results
+from scripts import mixtures, results, run_recipes
 from scripts.results import Row
 from scripts.run_recipes import (
     Place,
+    Process,
     Run,
     carry_out,
     is_done,
@@ -73,6 +74,29 @@ def test_a_run_is_made_again_only_if_its_recipe_has_changed(tmp_path: Path) -> N
     assert not is_done(run, tmp_path)
 
 
+@pytest.mark.parametrize(("code", "saved"), [(2, True), (0, False)])
+def test_a_run_that_was_refused_or_saved_nothing_leaves_no_line(
+    code: int, saved: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run("mlp_ring", 0)
+    place = Place(tmp_path / "data", tmp_path / "runs", tmp_path / "results", niceness=0)
+    version = place.runs / run.folder / "run" / "version_0"
+    (version / "checkpoints").mkdir(parents=True)
+    (version / "run.json").write_text('{"state": "stopped"}')
+    if saved:
+        (version / "checkpoints" / "last.ckpt").touch()
+    monkeypatch.setattr(Process, "run", lambda *_: code)
+    with pytest.raises(RuntimeError, match=rf"ended with {code}"):
+        carry_out(run, place, threading.Event())
+
+
+def test_a_run_of_a_recipe_that_has_changed_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run("mlp_ring", 0)
+    before = run.folder
+    monkeypatch.setattr(run_recipes, "settings_hash", lambda _: "of another day")
+    assert run.folder != before
+
+
 @pytest.mark.weekly
 def test_a_run_is_stopped_after_its_minutes_and_measured(tmp_path: Path) -> None:
     run = Run("mlp_ring", 0, minutes=0.2)
@@ -83,7 +107,7 @@ def test_a_run_is_stopped_after_its_minutes_and_measured(tmp_path: Path) -> None
     assert made["averaged"]["values"]["modes/ring8/covered"] <= 8
     assert made["averaged"]["stamp"]["samples"]["weights"] == "averaged"
     assert made["raw"] is None
-    (version,) = (place.runs / run.name / "run").iterdir()
+    (version,) = (place.runs / run.folder / "run").iterdir()
     keep(made, version, place.results)
     assert lines_of(place.results / "mlp_ring.jsonl") == [json.loads(json.dumps(made))]
     curve = (place.results / "curves" / "mlp_ring-seed0.csv").read_text().splitlines()
