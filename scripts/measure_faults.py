@@ -343,6 +343,8 @@ def command_line(
     if arguments.command == "run":
         torch.set_num_threads(arguments.threads)
         run(arguments.root, arguments.results)
+    elif not arguments.results.exists():
+        parser.error(f"no results in '{arguments.results}' yet; 'run' makes them")
     elif arguments.into:
         put(table(arguments.results), arguments.into, marks)
     else:

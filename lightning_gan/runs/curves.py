@@ -51,7 +51,7 @@ def read_curves(folder: Path) -> dict[str, Series]:
         The series by their names in the logs; none where nothing has been logged yet.
 
     Raises:
-        ConfigurationError: If there is a ``metrics.csv`` that cannot be read.
+        ConfigurationError: If there is no such folder, or a ``metrics.csv`` that cannot be read.
     """
     path = folder / NAME
     found: dict[str, list[tuple[float, float]]] = {}
@@ -65,6 +65,8 @@ def read_curves(folder: Path) -> dict[str, Series]:
             for name, value in row.items():
                 found.setdefault(name, []).append((images, value))
     except FileNotFoundError:
+        if not folder.is_dir():
+            raise ConfigurationError(f"There is no run in {folder}: give a run's folder.") from None
         return {}
     except (OSError, csv.Error) as error:
         raise ConfigurationError(

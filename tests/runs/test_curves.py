@@ -60,6 +60,8 @@ def test_a_file_that_cannot_be_read_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "a" / "metrics.csv").mkdir(parents=True)
     with pytest.raises(ConfigurationError, match=r"metrics\.csv cannot be read"):
         read_curves(tmp_path / "a")
+    with pytest.raises(ConfigurationError, match=r"There is no run in .*/b"):
+        read_curves(tmp_path / "b")
     with pytest.raises(ConfigurationError, match="field larger than field limit"):
         read_curves(write(tmp_path, "a\n" + "9" * 200_000))
 
