@@ -215,6 +215,7 @@ SMALL = {
     "BEGAN": "width=4",
     "BigGAN": "width=2",
     "BigGANDeep": "width=4",
+    "Conv": "width=4",
     "DCGAN": "width=4",
     "FastGAN": "width=4",
     "MLP": "width=8",

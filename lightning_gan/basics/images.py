@@ -64,6 +64,11 @@ def grid(images: Tensor, columns: int, smallest: int = 64) -> Tensor:
     return make_grid(pictures, columns, padding=2, pad_value=255)
 
 
+def beside(left: Tensor, right: Tensor, gap: int = 32) -> Tensor:
+    """Two pictures (3, H, W) of one height side by side, with white between them."""
+    return torch.cat([left, left.new_full((3, left.shape[1], gap), 255), right], dim=2)
+
+
 def save_png(picture: Tensor, path: Path, caption: str = "") -> None:
     """Writes a picture (3 or 4, H, W), uint8, whole or not at all, making folders as needed.
 

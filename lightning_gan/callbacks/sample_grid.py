@@ -8,13 +8,13 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
-from lightning_gan.basics.images import from_uint8, grid, save_png
+from lightning_gan.basics.images import beside, from_uint8, grid, save_png
 from lightning_gan.callbacks.base import GANCallback, data_of, is_dry_run, run_folder
 from lightning_gan.errors import ConfigurationError, at_least, check_range
 from lightning_gan.evaluation.panel import EvaluationData, Samples
 from lightning_gan.gan import GAN
 from lightning_gan.runs.drawing import scatter
-from lightning_gan.runs.pictures import REALS
+from lightning_gan.runs.pictures import BESIDE_REALS, REALS
 from lightning_gan.training.sampling import Sampling
 
 WAYS = 4
@@ -27,7 +27,8 @@ class SampleGrid(GANCallback):
     A conditional generator shows one class in each row; points in the plane are drawn over the
     training points. Of images there are two pictures more: ``samples/interpolation_...``, in each
     row the way from one latent to another, and, once, ``reals.png``, training images laid out as
-    the samples are. Nothing is drawn from the random numbers of the training.
+    the samples are; in the end ``beside_reals.png`` has the samples, and these to the right of
+    them. Nothing is drawn from the random numbers of the training.
 
     Args:
         rows: Rows of the grid.
@@ -57,6 +58,18 @@ class SampleGrid(GANCallback):
             classes = self._classes(trainer, gan, self.rows)
             save_png(picture, path, classes)
             _log(trainer, "samples/reals", picture, _sentence("training images", classes), 0)
+
+    def on_train_end(self, trainer: Trainer, gan: GAN) -> None:
+        """Draws the last samples beside real images."""
+        data = data_of(trainer)
+        if is_dry_run(trainer) or data is None or not gan.generator.image_size:
+            return
+        if trainer.is_global_zero:
+            reals = grid(self.reals(gan, data.split("train")), self.columns)
+            picture = beside(self.draw(trainer, gan), reals)
+            said = f"left: after {gan.progress.images:,} images; right: training images"
+            caption = _sentence(said, self._classes(trainer, gan, self.rows))
+            save_png(picture, run_folder(trainer) / f"{BESIDE_REALS}.png", caption)
 
     def on_validation_epoch_end(self, trainer: Trainer, gan: GAN) -> None:
         """Draws the generator as it is."""

@@ -16,7 +16,7 @@ from lightning_gan.metrics.modes import ModesResult
 from lightning_gan.runs.curves import read_curves
 from lightning_gan.runs.drawing import PICTURE as CURVES
 from lightning_gan.runs.expected import expected_in, verdict
-from lightning_gan.runs.pictures import REALS
+from lightning_gan.runs.pictures import BESIDE_REALS
 from lightning_gan.runs.record import NAME as RECORD
 
 LABELS = 12
@@ -31,7 +31,7 @@ def summary(trainer: Trainer, gan: GAN) -> str:
     lines += _expected(folder)
     written = {
         "Pictures": folder / "samples",
-        "Reals": folder / f"{REALS}.png",
+        "And reals": folder / f"{BESIDE_REALS}.png",
         "Curves": folder / CURVES,
         "Metrics": folder / "metrics.csv",
     }

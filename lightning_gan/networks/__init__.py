@@ -11,6 +11,8 @@ from lightning_gan.networks.biggan import BigGANDiscriminator as BigGANDiscrimin
 from lightning_gan.networks.biggan import BigGANGenerator as BigGANGenerator
 from lightning_gan.networks.biggan_deep import BigGANDeepDiscriminator as BigGANDeepDiscriminator
 from lightning_gan.networks.biggan_deep import BigGANDeepGenerator as BigGANDeepGenerator
+from lightning_gan.networks.conv import ConvDiscriminator as ConvDiscriminator
+from lightning_gan.networks.conv import ConvGenerator as ConvGenerator
 from lightning_gan.networks.dcgan import DCGANDiscriminator as DCGANDiscriminator
 from lightning_gan.networks.dcgan import DCGANGenerator as DCGANGenerator
 from lightning_gan.networks.fastgan import FastGANDiscriminator as FastGANDiscriminator

@@ -25,6 +25,7 @@ GRID = re.compile(r"\d+")
 OF_KIND = re.compile(r"(?P<kind>.*?)_?(?P<when>\d+|val|test)?")
 """Names of files without the ending: what they show, after how many images or in which stage."""
 REALS = "reals"
+BESIDE_REALS = "beside_reals"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -58,6 +59,17 @@ def test_reals_are_laid_out_as_the_samples_are(tmp_path: Path) -> None:
     (tmp_path / "reals.png").write_bytes(b"mine")
     fit(picture_gan(), tmp_path, SampleGrid(2, 3))
     assert (tmp_path / "reals.png").read_bytes() == b"mine" != before
+
+
+def test_the_last_samples_lie_beside_reals(tmp_path: Path) -> None:
+    fit(picture_gan(), tmp_path, SampleGrid(2, 3))
+    names = ("samples/0000000016.png", "reals.png", "beside_reals.png")
+    samples, reals, both = (np.asarray(Image.open(tmp_path / name)) for name in names)
+    width = samples.shape[1]
+    assert np.array_equal(both[:, :width], samples)
+    assert np.array_equal(both[:, -width:], reals)
+    assert (both[:, width:-width] == 255).all()
+    assert described(tmp_path / names[2]) == "left: after 16 images; right: training images"
 
 
 def test_reals_are_mixed_and_follow_from_the_seed_alone() -> None:
