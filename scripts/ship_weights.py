@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from checkout import ROOT
-from run_recipes import data_words, lines_of, settings_hash
+from run_recipes import Run, data_words, lines_of, settings_hash
 
 from lightning_gan.checkpoints.pretrained import FOLDER, INDEX, PREFIX
 from lightning_gan.exports.export import CARD, CONFIG, NAME, export
@@ -50,7 +50,7 @@ def best(recipe: str, runs: Path, results: Path) -> Line:
 
 def run_of(line: Line, runs: Path) -> Path | None:
     """The folder of a line's run; None where it is not there."""
-    folder = runs / f"{line['recipe']}-seed{line['seed']}" / "run"
+    folder = runs / Run(line["recipe"], line["seed"]).folder / "run"
     return max(folder.glob("version_*"), default=None)
 
 
