@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from checkout import ROOT
 
+RESULTS = ("results", "docs/performance", "docs/performance.md")
+"""Written by the scripts that measure."""
+
 
 def provenance() -> dict[str, Any]:
     """Commit, version of torch, machine and threads."""
@@ -24,7 +27,8 @@ def provenance() -> dict[str, Any]:
 def commit() -> str:
     """The commit of the working tree, marked where more than results was changed since."""
     name = _git("describe", "--always", "--exclude=*")
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
+    ours = [f":!{path}" for path in RESULTS]
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *ours)
     return f"{name}-dirty" if changed else name or "unknown"
 
 
