@@ -1,7 +1,5 @@
 """How fast a training on several threads is beside other busy programs, by how threads wait.
 
-    python scripts/benchmarks/contention.py --repeats 5 --seconds 5
-
 Every way to wait has a training in a process of its own, under the Trainer with all the usual
 callbacks. They take turns, one at a time, alone and beside each kind of neighbour; those whose turn
 it is not sleep. What the program itself would choose beside each neighbour is asked as well.
@@ -12,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -24,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[2]
 ONE = "one thread"
@@ -165,7 +163,7 @@ def load() -> dict[str, Any]:
     return {"load": [round(x, 2) for x in os.getloadavg()], "running": running}
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
+def measure(options: argparse.Namespace, rounds: int) -> dict[str, Any]:
     """Images a second of every way beside every neighbour, in each round."""
     found: dict[str, dict[str, list[float]]] = {
         way: {name: [] for name in options.neighbours} for way in options.ways
@@ -179,9 +177,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             trainings[way] = Training(options.recipe, settings, f"{folder}/{len(trainings)}")
             stack.callback(trainings[way].end)
         neighbour = trainings.pop(TRAINING)
-        for number in range(options.repeats):
+        for _ in tqdm(range(rounds)):
             loads.append(load())
-            print(f"round {number + 1} of {options.repeats}, {loads[-1]}", file=sys.stderr)
             for name in options.neighbours:
                 with beside(name, neighbour, 3.0):
                     time.sleep(0.5)
@@ -200,21 +197,20 @@ def asked() -> str:
     return done.stdout.strip()
 
 
-def table(measured: dict[str, Any]) -> str:
-    """Medians with the least and the most, and ratios to spinning alone and one thread beside."""
-    rates: dict[str, dict[str, list[float]]] = measured["rates"]
+def table(result: dict[str, Any]) -> str:
+    """Medians with the least and the most, what the program chooses, and whether that is enough."""
+    from benchmarks.measure import markdown, shown, spread
+
+    rates: dict[str, dict[str, list[float]]] = result["rates"]
     names = [*next(iter(rates.values()))]
-    lines = [f"{'images/s: median (least to most)':32}" + "".join(f"{name:>26}" for name in names)]
-    for way, by_name in rates.items():
-        cells = [
-            f"{statistics.median(each):,.0f} ({min(each):,.0f} to {max(each):,.0f})"
-            for each in by_name.values()
-        ]
-        lines.append(f"{way:32}" + "".join(f"{cell:>26}" for cell in cells))
-    lines += [
-        f"The program chooses {name}: {choice}" for name, choice in measured["chosen"].items()
+    rows = [
+        [way, *(shown(spread(each), ",.0f") for each in by_name.values())]
+        for way, by_name in rates.items()
     ]
-    return "\n".join([*lines, *aims(rates)])
+    chosen = [f"* Chosen {name}: {choice}." for name, choice in result["chosen"].items()]
+    judged = [f"* {line}." for line in aims(rates)]
+    whole = markdown(("threads wait: images/s", *names), rows)
+    return "\n".join([whole, "", *chosen, *judged])
 
 
 def aims(rates: dict[str, dict[str, list[float]]]) -> Iterator[str]:
@@ -229,27 +225,24 @@ def aims(rates: dict[str, dict[str, list[float]]]) -> Iterator[str]:
 
 
 def main(arguments: list[str]) -> None:
-    """Reads the command line, measures, prints the table and writes the JSON."""
-    parser = argparse.ArgumentParser(
-        prog="contention", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--recipe", default="dcgan_digits", help="what is trained")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of torch")
-    parser.add_argument("--repeats", type=int, default=5, help="turns of each way and neighbour")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each turn, that count")
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=[*WAYS])
-    parser.add_argument("--neighbours", nargs="+", choices=NEIGHBOURS, default=[*NEIGHBOURS])
-    parser.add_argument("--output", type=Path, default=Path("contention.json"), help="the JSON")
-    parser.add_argument("--train", nargs=2, help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
-    if options.train:
-        train(*options.train)
+    """Measures; takes about ten minutes."""
+    from benchmarks.measure import circumstances, finish, parser
+
+    options = parser(__doc__, rounds=5)
+    options.add_argument("--recipe", default="dcgan_digits", help="what is trained")
+    options.add_argument("--seconds", type=float, default=5.0, help="of each turn, that count")
+    options.add_argument("--ways", nargs="+", choices=WAYS, default=[*WAYS])
+    options.add_argument("--neighbours", nargs="+", choices=NEIGHBOURS, default=[*NEIGHBOURS])
+    options.add_argument("--train", nargs=2, help=argparse.SUPPRESS)
+    options.set_defaults(threads=os.cpu_count())
+    asked = options.parse_args(arguments)
+    if asked.train:
+        train(*asked.train)
         return
-    measured = measure(options)
-    about = {"recipe": options.recipe, "threads": options.threads, "seconds": options.seconds}
-    about |= {"machine": platform.machine(), "cores": os.cpu_count()}
-    options.output.write_text(json.dumps(about | measured, indent=1) + "\n", encoding="utf-8")
-    print(f"{about}, written to {options.output}\n{table(measured)}")
+    with circumstances(asked.threads) as how:
+        how["quick"] = asked.quick
+        measured = measure(asked, 2 if asked.quick else asked.rounds)
+    finish("contention", {"circumstances": how, "recipe": asked.recipe, **measured}, asked.record)
 
 
 if __name__ == "__main__":

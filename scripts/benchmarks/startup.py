@@ -1,17 +1,13 @@
 """How long the program takes until it says or does something: every help, and the first batch.
 
-    python scripts/benchmarks/startup.py --repeats 7
-
 Seconds of the processor, since the machine may be shared, and by the clock. The first batch is
 counted from after the imports of torch and Lightning, which are told by themselves.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -21,8 +17,10 @@ import time
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Callback
+from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = (
@@ -95,7 +93,7 @@ def first_batch(recipe: str, data: str | None, folder: str) -> dict[str, float]:
     return dict(zip(PARTS, json.loads(line.removeprefix("spent ")), strict=True))
 
 
-def measure(options: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
+def measure(rounds: int, recipes: list[str], data: str | None) -> dict[str, dict[str, list[float]]]:
     """Seconds by what is asked or trained; all take turns."""
     found: dict[str, dict[str, list[float]]] = {}
 
@@ -104,44 +102,46 @@ def measure(options: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
             found.setdefault(name, {}).setdefault(part, []).append(spent)
 
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(options.repeats):
-            print(f"round {number + 1}, load {os.getloadavg()}", file=sys.stderr)
+        for _ in tqdm(range(rounds)):
             for question in QUESTIONS:
                 cpu, wall, _ = run(["-m", "lightning_gan", *question], folder)
                 add(" ".join(question), processor=cpu, clock=wall)
-            for recipe in options.recipes:
-                add(f"fit --config {recipe}", **first_batch(recipe, options.data, folder))
+            for recipe in recipes:
+                add(f"fit --config {recipe}", **first_batch(recipe, data, folder))
     return found
 
 
-def table(found: dict[str, dict[str, list[float]]]) -> str:
-    """Medians, and the most."""
-    lines = []
-    for name, parts in found.items():
-        cells = [f"{part} {statistics.median(x):.2f} ({max(x):.2f})" for part, x in parts.items()]
-        spent = statistics.median(parts.get("processor", [0.0]))
-        late = spent > ANSWER
+def table(result: dict[str, Any]) -> str:
+    """The tables of a result: of the answers, and of the first batch."""
+    from benchmarks.measure import markdown, shown, spread
+
+    asked, trained = [], []
+    for name, parts in result["seconds"].items():
+        cells = [f"`{name}`", *(shown(spread(seconds)) for seconds in parts.values())]
         if PARTS[0] in parts:
-            late = sum(statistics.median(parts[part]) for part in PARTS[2:]) > FIRST
-        lines.append(f"{name:32}{', '.join(cells)}{'  TOO LONG' if late else ''}")
-    return "\n".join(lines)
+            spent = sum(statistics.median(parts[part]) for part in PARTS[2:])
+            trained.append([*cells, verdict(spent, FIRST)])
+        else:
+            asked.append([*cells, verdict(statistics.median(parts["processor"]), ANSWER)])
+    answers = markdown(("question", "processor, s", "clock, s", f"aim {ANSWER:g} s"), asked)
+    aim = f"aim {FIRST:g} s after the imports"
+    return f"{answers}\n\n{markdown(('training', *(f'{p}, s' for p in PARTS), aim), trained)}"
+
+
+def verdict(seconds: float, most: float) -> str:
+    """Whether it is quick enough."""
+    return "too long" if seconds > most else "reached"
 
 
 def main(arguments: list[str]) -> None:
-    """Reads the command line, measures, prints the table and writes the JSON."""
-    parser = argparse.ArgumentParser(
-        prog="startup", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--repeats", type=int, default=7, help="of everything")
-    parser.add_argument("--recipes", nargs="*", default=["dcgan_digits", "mlp_ring"])
-    parser.add_argument("--data", help="folder of the recipes' data")
-    parser.add_argument("--output", type=Path, default=Path("startup.json"), help="the JSON")
-    options = parser.parse_args(arguments)
-    found = measure(options)
-    about = {"machine": platform.machine(), "cores": os.cpu_count(), "load": os.getloadavg()}
-    options.output.write_text(json.dumps(about | found, indent=1) + "\n", encoding="utf-8")
-    print(f"{about}, written to {options.output}\nseconds: median (most)\n{table(found)}")
+    """Measures; takes about six minutes."""
+    from benchmarks.measure import circumstances, finish, parser
 
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+    options = parser(__doc__)
+    options.add_argument("--recipes", nargs="+", default=["dcgan_digits", "mlp_ring"])
+    options.add_argument("--data", help="folder of the recipes' data")
+    asked = options.parse_args(arguments)
+    with circumstances(asked.threads) as how:
+        how["quick"] = asked.quick
+        found = measure(2 if asked.quick else asked.rounds, asked.recipes, asked.data)
+    finish("startup", {"circumstances": how, "seconds": found}, asked.record)
