@@ -124,7 +124,7 @@ def test_quickstart_makes_an_environment_and_starts_the_recipe(machine: Machine)
     done = machine.run("quickstart.sh", "--trainer.max_steps=2", "--name=a b")
     assert done.returncode == 0, done.stderr
     assert (
-        done.stdout == "lightning-gan fit --config dcgan_digits --trainer.max_steps=2 --name=a b\n"
+        done.stdout == "lightning-gan fit --config rpgan_digits --trainer.max_steps=2 --name=a b\n"
     )
     assert f"--editable {machine.root}\n" in machine.log.read_text(encoding="utf-8")
 
