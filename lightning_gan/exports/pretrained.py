@@ -21,7 +21,7 @@ def pretrained(name: str, map_location: str | torch.device = "cpu") -> GAN:
         WeightsError: If its file is missing or damaged.
 
     Example:
-        >>> gan = pretrained("dcgan_digits")
+        >>> gan = pretrained("rpgan_digits")
         >>> gan.sample(4, seed=0).shape
         torch.Size([4, 1, 28, 28])
     """

@@ -94,4 +94,4 @@ def test_other_commands_read_the_safetensors_form(
     few = ["--model.max_images", "32", "--trainer.limit_val_batches", "0"]
     for words in drawn, measured, [*begun, *few]:
         assert main(words) == 0, capsys.readouterr().err
-    assert len([*Path("predict/dcgan_digits").glob("*/0*.png")]) == 16
+    assert len([*Path("predict/rpgan_digits").glob("*/0*.png")]) == 16
