@@ -44,7 +44,7 @@ BUDGET = re.compile(
     r"|--trainer\.log_every_n_steps |\bsteps = )([\d_]+)"
 )
 UNSEEN = re.compile(
-    r"(Writing to|Time|Batches of|Pictures|Reals|Curves|Metrics|Page|Checkpoint|Draw more|Best"
+    r"(Writing to|Time|Batches of|Pictures|And reals|Curves|Metrics|Page|Checkpoint|Draw more|Best"
     r"|Expected|Measured|images:|measuring:|writing:|lightning-gan: Reading) .*|-{20,}|"
     r"|(eval|is|kid|nn1|density|modes/\w+/(kl|tv)|dup/\w+_min_pair_ratio|fid/\w+_debiased)\b.*"
 )
