@@ -109,7 +109,7 @@ def test_the_python_of_the_readme_draws(tmp_path: Path, monkeypatch: pytest.Monk
     gan.max_images = 128
     trainer = quiet_trainer(tmp_path)
     trainer.fit(gan, Digits())
-    trainer.save_checkpoint("runs/cgan_mnist/version_0/checkpoints/last.ckpt")
+    trainer.save_checkpoint("runs/crpgan_mnist/version_0/checkpoints/last.ckpt")
     names = run_python(PYTHON[0])
     images, sevens, digits = (names[name] for name in ("images", "sevens", "digits"))
     assert isinstance(images, Tensor)
