@@ -100,7 +100,7 @@ class Training:
 
     def __init__(self, recipe: str, settings: dict[str, str], folder: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, __file__, "--train", recipe, folder],
+            [sys.executable, __file__, recipe, folder],
             env=without_openmp() | settings,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -233,17 +233,13 @@ def main(arguments: list[str]) -> None:
     options.add_argument("--seconds", type=float, default=5.0, help="of each turn, that count")
     options.add_argument("--ways", nargs="+", choices=WAYS, default=[*WAYS])
     options.add_argument("--neighbours", nargs="+", choices=NEIGHBOURS, default=[*NEIGHBOURS])
-    options.add_argument("--train", nargs=2, help=argparse.SUPPRESS)
     options.set_defaults(threads=os.cpu_count())
     asked = options.parse_args(arguments)
-    if asked.train:
-        train(*asked.train)
-        return
     with circumstances(asked.threads) as how:
         how["quick"] = asked.quick
         measured = measure(asked, 2 if asked.quick else asked.rounds)
     finish("contention", {"circumstances": how, "recipe": asked.recipe, **measured}, asked.record)
 
 
-if __name__ == "__main__":
-    main(sys.argv[1:])
+if __name__ == "__main__":  # a process that trains in turns
+    train(*sys.argv[1:])
