@@ -1,4 +1,4 @@
-"""Plain convolutions without normalisation: the small networks that learn most in a minute."""
+"""Plain convolutions without normalisation, for small pictures and small machines."""
 
 from torch import nn
 
