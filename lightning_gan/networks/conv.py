@@ -1,5 +1,8 @@
 """Plain convolutions without normalisation, for small pictures and small machines."""
 
+from collections.abc import Callable
+from functools import partial
+
 from torch import nn
 
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
@@ -42,12 +45,12 @@ class ConvGenerator(Generator):
             nn.Unflatten(1, (self.input_dim, 1, 1)),
             nn.ConvTranspose2d(self.input_dim, maps, start),
             nn.ReLU(),
-            *_convolutions(maps, depth, nn.ReLU()),
+            *_convolutions(maps, depth, nn.ReLU),
         ]
         for _ in range(steps - 1):
             layers += [nn.ConvTranspose2d(maps, maps // 2, 4, stride=2, padding=1), nn.ReLU()]
             maps //= 2
-            layers += _convolutions(maps, depth, nn.ReLU())
+            layers += _convolutions(maps, depth, nn.ReLU)
         layers += [nn.ConvTranspose2d(width, self.channels, 4, stride=2, padding=1), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
         _initialise(self.layers, slope=0)
@@ -81,7 +84,7 @@ class ConvDiscriminator(Discriminator):
         inputs, maps = self.channels, width
         for _ in range(steps):
             layers += [nn.Conv2d(inputs, maps, 4, stride=2, padding=1), nn.LeakyReLU(_SLOPE)]
-            layers += _convolutions(maps, depth, nn.LeakyReLU(_SLOPE))
+            layers += _convolutions(maps, depth, partial(nn.LeakyReLU, _SLOPE))
             inputs, maps = maps, maps * 2
         layers += [nn.Conv2d(inputs, maps, 3, stride=2, padding=1), nn.LeakyReLU(_SLOPE)]
         self.layers = nn.Sequential(*layers, nn.Flatten())
@@ -89,9 +92,9 @@ class ConvDiscriminator(Discriminator):
         _initialise(self.layers, _SLOPE)
 
 
-def _convolutions(maps: int, depth: int, activation: nn.Module) -> list[nn.Module]:
+def _convolutions(maps: int, depth: int, activation: Callable[[], nn.Module]) -> list[nn.Module]:
     """3x3 convolutions that keep the size and the number of maps."""
-    pairs = [[nn.Conv2d(maps, maps, 3, padding=1), activation] for _ in range(depth)]
+    pairs = [(nn.Conv2d(maps, maps, 3, padding=1), activation()) for _ in range(depth)]
     return [layer for pair in pairs for layer in pair]
 
 
