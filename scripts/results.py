@@ -59,12 +59,15 @@ class Row(NamedTuple):
         return min(1.0, self.runs[0]["images"] / self.runs[0]["budget"])
 
     def values(self, *ending: str, of: str = "averaged") -> list[float]:
-        """What was measured of the averaged or of the raw generator, a value for each seed."""
+        """What was measured of the averaged or of the raw generator, a value for each seed.
+
+        A seed is left out where nothing was to be measured, as the width of modes without a point.
+        """
         found = []
         for run in self.runs:
             values = (run[of] or {}).get("values", {})
             found += [value for name, value in values.items() if name.endswith(ending)][:1]
-        return found
+        return [value for value in found if value is not None]
 
     @property
     def distance(self) -> str:

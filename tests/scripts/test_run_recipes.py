@@ -126,6 +126,16 @@ def test_a_row_has_mean_and_deviation_of_its_seeds() -> None:
     assert results.raw(row) == "-"
 
 
+def test_a_row_leaves_out_what_could_not_be_measured() -> None:
+    lines = [line("collapse_ring", seed) for seed in SEEDS]
+    for run, width in zip(lines, (None, 1.5, 2.5), strict=True):
+        run["averaged"] = {"values": {"modes/ring8/std_ratio": width, "modes/ring8/kl": None}}
+    row = Row("collapse_ring", lines)
+    assert row.values("/std_ratio") == [1.5, 2.5]
+    shown = " ".join(results.tables([row]))
+    assert "| 2.00 ± 0.71 | - |" in shown
+
+
 def test_a_row_says_how_much_of_the_budget_was_run_and_what_diverged() -> None:
     part = Row("sngan_cifar10", [line("sngan_cifar10", images=4_000, state="stopped")])
     assert not part.whole
