@@ -71,19 +71,25 @@ class DecayCurve(Curve):
         images: Images between two multiplications, for instance those of an epoch.
         end: Where it stays.
         start: Where it begins.
+        delay: Images before the first span of ``images``, in which the value is ``start``.
 
     Raises:
-        ConfigurationError: If the factor or the images are out of range.
+        ConfigurationError: If the factor, the images or the delay are out of range.
     """
 
-    def __init__(self, factor: float, images: int, end: float = 0.0, start: float = 1.0) -> None:
+    def __init__(
+        self, factor: float, images: int, end: float = 0.0, start: float = 1.0, delay: int = 0
+    ) -> None:
         check_range(self, above(0), at_most(1), factor=factor)
         check_range(self, above(0), images=images)
+        check_range(self, at_least(0), delay=delay)
         self.factor, self.images, self.end, self.start = factor, images, end, start
+        self.delay = delay
 
     def __call__(self, images: int) -> float:
         """The value after ``images`` images."""
-        return max(self.start * self.factor ** (images // self.images), self.end)
+        spans = max(images - self.delay, 0) // self.images
+        return max(self.start * self.factor**spans, self.end)
 
 
 Moving = float | Callable[[int], float]

@@ -70,7 +70,8 @@ def test_parts_are_built_from_names_descriptions_and_lists() -> None:
         },
     }
     assert repr(built([setting], 3, 32)) == (
-        "[TopK(objective=Hinge(), share=DecayCurve(factor=0.9, images=10, end=0.0, start=1.0))]"
+        "[TopK(objective=Hinge(), "
+        "share=DecayCurve(factor=0.9, images=10, end=0.0, start=1.0, delay=0))]"
     )
     packed = {"class_path": "Packed", "init_args": {"pack": 3, "discriminator": "MLPDiscriminator"}}
     network = built(packed, 2, 0)

@@ -70,10 +70,19 @@ def test_a_decay_is_multiplied_once_an_epoch_down_to_its_end() -> None:
     assert share(10**9) == 0.5
 
 
-@pytest.mark.parametrize(("factor", "images"), [(0.0, 10), (1.1, 10), (0.9, 0)])
-def test_a_decay_that_is_none_is_refused(factor: float, images: int) -> None:
+def test_a_decay_waits_for_its_delay() -> None:
+    gamma = DecayCurve(0.5, images=10, end=0.1, start=0.8, delay=100)
+    assert [gamma(images) for images in (0, 100, 109, 110, 120, 999)] == pytest.approx(
+        [0.8, 0.8, 0.8, 0.4, 0.2, 0.1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("factor", "images", "delay"), [(0.0, 10, 0), (1.1, 10, 0), (0.9, 0, 0), (0.9, 10, -1)]
+)
+def test_a_decay_that_is_none_is_refused(factor: float, images: int, delay: int) -> None:
     with pytest.raises(ConfigurationError, match="DecayCurve"):
-        DecayCurve(factor, images)
+        DecayCurve(factor, images, delay=delay)
 
 
 # ------------------------------------------------------------------- optimizers that follow curves
