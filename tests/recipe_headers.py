@@ -278,6 +278,7 @@ FACTS: list[tuple[str, Expected]] = [
     (f"temperature {NUMBER}", named("temperature")),
     (f"margin (?:is )?{NUMBER}", named("margin")),
     (f"gamma from {NUMBER} to {NUMBER}", _curve("weight")),
+    (f"after the first {NUMBER} points", named("delay")),
     (f"halved every {NUMBER} points", lambda r: r.all("images", within=r.model["regularizers"])),
     (
         f"(?:augmentation rises|have p/2,) to {NUMBER}",
