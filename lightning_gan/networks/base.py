@@ -104,7 +104,9 @@ class Generator(Network, base=True):
         image_size: As there.
         num_classes: As there.
         embed: Whether the embedding of the label joins the latent where there are classes (cGAN,
-            Mirza & Osindero 2014); off for generators that use it elsewhere.
+            Mirza & Osindero 2014); off for generators that use it elsewhere. It starts with the
+            power of a one-hot label, which ACGAN joins to its latents (Odena et al. 2017): as
+            strong as the latent it makes a generator that draws one picture of each class.
         counts: As there.
 
     Raises:
@@ -130,6 +132,8 @@ class Generator(Network, base=True):
         joins = embed and num_classes > 0
         self.input_dim = latent_dim * (2 if joins else 1)
         self.embedding = nn.Embedding(num_classes, latent_dim) if joins else None
+        if self.embedding is not None:
+            nn.init.normal_(self.embedding.weight, 0.0, latent_dim**-0.5)
 
     def __call__(
         self, z: Tensor, labels: Tensor | None = None, *noise: RandomStream | None

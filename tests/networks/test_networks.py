@@ -65,6 +65,22 @@ def test_a_generator_makes_images_of_the_size_it_was_given(
     assert torch.isfinite(images).all()
 
 
+@pytest.mark.parametrize("kind", GENERATORS)
+def test_a_label_does_not_drown_the_latent(kind: type[Generator]) -> None:
+    """As strong as the latent it makes a generator that draws one picture of each class."""
+    sizes = {**SMALL[kind], "latent_dim": 64}
+    generator = kind(channels=1, image_size=8, num_classes=10, **sizes).eval()
+    if generator.embedding is None:
+        pytest.skip("the label goes elsewhere")
+    power = generator.embedding.weight.detach().square().sum(1).mean()
+    assert power < 0.15 * 64
+    z, labels = torch.randn(32, 64), torch.arange(10)
+    with torch.no_grad():
+        of_latents = generator(z, labels[:1].expand(32)).std(0).mean()
+        of_labels = generator(z[:1].expand(10, -1), labels).std(0).mean()
+    assert of_latents > 2 * of_labels
+
+
 def stream(shard: Shard, like: Tensor) -> RandomStream:
     return Seeds(0).stream("layers", 0, shard, like)
 
