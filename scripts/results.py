@@ -3,8 +3,8 @@
     python scripts/results.py
 
 Those are the tables and pictures of docs/results.md, the tables of docs/mixtures.md, the last
-sentence of each recipe's header, the bands of expected curves, and the README's count of recipes
-that have been run.
+sentence of each recipe's header, the bands of expected curves, and the README's table of the best
+known recipes and its count of those that have been run.
 A test holds them against the lines. What stands above and below the tables is written by hand.
 """
 
@@ -31,6 +31,20 @@ SHEETS = ROOT / "docs" / "pictures"
 BEGIN, END = "<!-- tables: made by scripts/results.py -->", "<!-- end of the tables -->"
 NEVER_RUN = "No full run yet."
 PAPERS_FID = re.compile(r"FID (?:of|is) (\d+(?:\.\d+)?)")
+README_HEAD = "| recipe | loss | distance (floor) | digits | seeds | images | CPU minutes |\n"
+BEST_KNOWN = {
+    "minimax_mnist": "minimax, Goodfellow et al. 2014",
+    "ns_mnist": "non-saturating, Goodfellow et al. 2014",
+    "cgan_mnist": "of a class, Mirza and Osindero 2014",
+    "lsgan_mnist": "least squares, Mao et al. 2017",
+    "acgan_mnist": "auxiliary classifier, Odena et al. 2017",
+    "hinge_mnist": "hinge, Lim and Ye 2017",
+    "pacgan2_mnist": "packs of two, Lin et al. 2018",
+    "rasgan_mnist": "relativistic average, Jolicoeur-Martineau 2018",
+    "rpgan_mnist": "relativistic pairing, Huang et al. 2024",
+    "crpgan_mnist": "relativistic pairing, of a class",
+}
+"""The recipes of the README's table, all on MNIST, with what is known of each."""
 Values = dict[str, Any]
 
 
@@ -335,11 +349,18 @@ def expected(row: Row) -> str | None:
     )
 
 
-def readme() -> str:
-    """The README with today's count."""
+def readme(found: list[Row]) -> str:
+    """The README with today's count and table."""
     headers = (" ".join(Recipe.read(name).header) for name in recipe_names())
     count = sum(NEVER_RUN.lower() not in header.lower() for header in headers)
-    return re.sub(r"of which \d+ have", f"of which {count} have", README.read_text("utf-8"))
+    text = re.sub(r"of which \d+ have", f"of which {count} have", README.read_text("utf-8"))
+    before, _, rest = text.partition(README_HEAD)
+    table, blank, after = rest.partition("\n\n")
+    lines = [table.splitlines()[0]]
+    for row in sorted((row for row in found if row.recipe in BEST_KNOWN), key=order):
+        cells = (distance(row), covered(row), seeds(row), images(row), minutes(row))
+        lines.append(f"| `{row.recipe}` | {BEST_KNOWN[row.recipe]} | {' | '.join(cells)} |")
+    return before + README_HEAD + "\n".join(lines) + blank + after
 
 
 def main() -> None:
@@ -358,7 +379,7 @@ def main() -> None:
         recipe_file(row.recipe).write_text(header(row), encoding="utf-8")
     PAGE.write_text(page(found), encoding="utf-8")
     mixtures.PAGE.write_text(mixtures.page(found), encoding="utf-8")
-    README.write_text(readme(), encoding="utf-8")
+    README.write_text(readme(found), encoding="utf-8")
 
 
 if __name__ == "__main__":

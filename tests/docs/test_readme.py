@@ -47,7 +47,7 @@ def test_the_everyday_options_of_the_readme_are_understood(
     words = " ".join(options).split()
     assert main(["fit", "--config", "dcgan_mnist", *words, "--print_config"]) == 0
     printed = yaml.safe_load(capsys.readouterr().out)
-    assert printed["trainer"]["default_root_dir"] == "/scratch/me/dcgan_mnist"
+    assert printed["trainer"]["default_root_dir"] == "/scratch/me/ring"
     assert printed["model"]["init_args"]["max_images"] == 300_000
     assert printed["model"]["init_args"]["generator_optimizer"]["init_args"]["lr"] == 1e-3
 
@@ -118,7 +118,6 @@ def test_the_python_of_the_readme_draws(tmp_path: Path, monkeypatch: pytest.Monk
     assert images.shape == sevens.shape == (64, 1, 28, 28)
     assert torch.equal(sevens, gan.sample(64, 7))
     assert digits.shape == (10, 1, 28, 28)
-    assert Path("sevens.png").is_file()
 
 
 def test_the_python_of_the_readme_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,6 +161,7 @@ def test_pages_and_headers_are_those_of_the_lines() -> None:
     found = results.rows()
     assert results.page(found) == results.PAGE.read_text(encoding="utf-8")
     assert mixtures.page(found) == mixtures.PAGE.read_text(encoding="utf-8")
+    assert results.readme(found) == results.README.read_text(encoding="utf-8")
     for row in found:
         assert results.header(row) == recipe_file(row.recipe).read_text(encoding="utf-8")
         if (text := results.expected(row)) is not None:
