@@ -8,6 +8,7 @@ from typing import Any
 
 from lightning_gan.callbacks.measurements import Measurements
 from lightning_gan.evaluation.panel import Measured
+from lightning_gan.metrics.modes import ALIKE
 
 MIN_ACCURACY, MAX_GRADIENT = 0.99, 0.01
 """Accuracies from which on, and share of the largest gradient below which, a game is over."""
@@ -44,6 +45,7 @@ class Health:
         coverage: Coverage of the reals.
         modes: Number of modes that are covered, by the stricter rule where there are two.
         num_modes: Number of modes there are; 0 if that is not known.
+        within: Share of the variance of the pictures that lies within the classes.
         n: Number of samples that these are of; with None nothing is chance.
         acc_real: Share of held-out reals that the discriminator is right about.
         acc_fake: Share of fakes that it is right about.
@@ -56,6 +58,7 @@ class Health:
     coverage: float | None = None
     modes: float | None = None
     num_modes: int = 0
+    within: float | None = None
     n: float | None = None
     acc_real: float | None = None
     acc_fake: float | None = None
@@ -74,6 +77,7 @@ class Health:
             coverage=neighbours and neighbours.coverage,
             modes=modes and modes.strictly_covered,
             num_modes=modes.total if modes else 0,
+            within=modes and modes.within_classes,
             n=samples.n,
             acc_real=val and val.acc_real,
             acc_fake=val and val.acc_fake,
@@ -84,7 +88,7 @@ class Health:
         """The best values of both; what is not finite is none."""
         before = self._comparable(before)
         best: dict[str, Any] = {}
-        for name in ("frechet", "coverage", "modes", "gradient"):
+        for name in ("frechet", "coverage", "modes", "within", "gradient"):
             values = (getattr(before, name), getattr(self, name))
             finite = [x for x in values if x is not None and math.isfinite(x)]
             better = min if name == "frechet" else max
@@ -127,6 +131,7 @@ class Health:
         # From the limits, the value now and the best before to a clause.
         checks: dict[str, tuple[Callable[..., str], float | None, float | None]] = {
             "modes": (partial(self._lost_modes, missing), self.modes, best.modes),
+            "alike": (self._alike, self.within, best.within),
             "coverage": (self._lost_coverage, self.coverage, best.coverage),
             "frechet": (self._risen_distance, self.frechet, best.frechet),
             "saturated": (self._saturation, None if unjudged else self.gradient, best.gradient),
@@ -145,6 +150,11 @@ class Health:
         more = f" and {len(missing) - MAX_NAMES} more" if len(missing) > MAX_NAMES else ""
         which = f" (missing: {names}{more})" if names else ""
         return f"{before - now:.0f} of the {before:.0f} modes that were covered are lost{which}"
+
+    def _alike(self, limits: Limits, now: float, before: float) -> str:
+        if not now < ALIKE:
+            return ""
+        return f"each class is nearly one picture: {now:.0%} of the variance lies within classes"
 
     def _lost_coverage(self, limits: Limits, now: float, before: float) -> str:
         spread = now * (1 - now) + before * (1 - before)

@@ -43,6 +43,8 @@ class CollapseGuard(GANCallback):
 
     * ``collapse/modes``: more than ``margin`` of the modes that were covered at best are lost, once
       these were half of all;
+    * ``collapse/alike``: less than a fifth of the pictures' variance lies within the classes, so
+      that each is nearly one picture;
     * ``collapse/coverage``: the coverage of the reals lies below its best by more than ``margin``
       and ``deviations`` times :math:`\sqrt{c(1-c)/n}`, for both values;
     * ``collapse/frechet``: the Frechet distance is above ``factor`` times its best and ten

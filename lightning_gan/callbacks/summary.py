@@ -143,4 +143,5 @@ def _modes(modes: ModesResult) -> str:
         )
     missing = f"; missing: {', '.join(modes.missing)}" if modes.missing else ""
     share = f"the smallest with {modes.min_share:.1%} of the samples"
-    return f"{covered}classes covered, {share}{missing}"
+    alike = "; nearly one picture of each class" if modes.alike else ""
+    return f"{covered}classes covered, {share}{missing}{alike}"

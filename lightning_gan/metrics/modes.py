@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.base import SampleMetric
@@ -18,6 +19,9 @@ ROBUST_PART = 20  # a mode is robustly covered from one 20th of its expected sha
 MIN_POINTS = 5  # ... and from so many points on
 STEP = 2.0**-18  # sigmas: offsets are rounded to it, so that the order of their sums changes no bit
 BLOCK = 10_000  # points whose distances are held at once
+SMALL = 8  # pixels of the small grey pictures whose variance is divided among and within classes
+GREY = 2.0**-12  # their values are rounded to it, for the same reason
+ALIKE = 0.2  # below this part of the variance within classes each class is nearly one picture
 
 
 def divergence(histogram: Tensor, prior: Tensor) -> Tensor:
@@ -66,6 +70,7 @@ class ModesResult(NamedTuple):
         kl_floor: What a perfect sampler scores.
         std_ratio: Standard deviation within a mode over the true one.
         unclassifiable: Share of the pictures that the classifier is not certain of.
+        within_classes: Share of the variance of small grey pictures that lies within the classes.
     """
 
     data: str
@@ -81,6 +86,12 @@ class ModesResult(NamedTuple):
     kl_floor: float | None = None
     std_ratio: float | None = None
     unclassifiable: float | None = None
+    within_classes: float | None = None
+
+    @property
+    def alike(self) -> bool:
+        """Whether each class is nearly one picture, although all classes may be covered."""
+        return self.within_classes is not None and self.within_classes < ALIKE
 
     @property
     def strictly_covered(self) -> float:
@@ -127,7 +138,10 @@ class ClassCoverage(CoverageMetric):
     the number of classes whose share is at least a tenth of their share in the data (the errors of
     the classifier hit every class now and then, so "at least one" would mean nothing);
     ``min_share``, the smallest share; ``tv``, the total variation to the data's shares; ``kl``,
-    KL(histogram || prior). Count at least 1000 images.
+    KL(histogram || prior); ``within_classes``, the share of the variance of the pictures, made grey
+    and 8 x 8 pixels small, that lies within the classes: 0 for a generator that draws one picture
+    of each class, which none of the others sees, 0.70 for the training images of MNIST, 0.92 for
+    those of CIFAR-10. Count at least 1000 images.
 
     Args:
         classifier: An extractor with as many classes as the data has.
@@ -147,6 +161,8 @@ class ClassCoverage(CoverageMetric):
     """
 
     histogram: Tensor
+    sums: Tensor
+    squares: Tensor
     classifier: FeatureExtractor
 
     def __init__(
@@ -169,13 +185,30 @@ class ClassCoverage(CoverageMetric):
         self.class_names = names
         histogram = torch.zeros(len(prior), dtype=torch.int64)
         self.add_state("histogram", histogram, dist_reduce_fx="sum")
+        pixels = torch.zeros(len(prior), SMALL**2, dtype=torch.float64)
+        self.add_state("sums", pixels, dist_reduce_fx="sum")
+        self.add_state("squares", pixels.clone(), dist_reduce_fx="sum")
 
     @torch.no_grad()
     def update(self, images: Tensor | SampleBatch) -> None:
         """Counts generated images (N, C, H, W) in [-1, 1]; N may be 0."""
         batch = self.clean(images)
         if len(batch.kept):
-            self.add_counts(self.histogram[None], batch.logits(self.classifier).argmax(1))
+            classes = batch.logits(self.classifier).argmax(1)
+            self.add_counts(self.histogram[None], classes)
+            grey = adaptive_avg_pool2d(batch.kept.mean(1, keepdim=True), SMALL).flatten(1)
+            small = (grey.to(self.sums.device).double() / GREY).round() * GREY
+            classes = classes.to(self.sums.device)
+            self.sums.index_add_(0, classes, small)
+            self.squares.index_add_(0, classes, small.square())
+
+    def _within_classes(self) -> float:
+        """Of the sum of squared deviations from the mean, the part from the means of classes."""
+        counts = self.histogram[:, None].double()
+        square = self.squares.sum(0)
+        whole = square - self.sums.sum(0).square() / counts.sum()
+        within = square - (self.sums.square() / counts.clamp(min=1)).sum(0)
+        return float(within.sum() / whole.sum()) if whole.sum() > 0 else math.nan
 
     def compute(self) -> ModesResult:
         """The result; NaN without images."""
@@ -190,6 +223,7 @@ class ClassCoverage(CoverageMetric):
             min_share=share[expected].min(),
             tv=total_variation(share, self.prior),
             kl=divergence(share, self.prior),
+            within_classes=self._within_classes(),
         )
 
 

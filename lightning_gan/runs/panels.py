@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 ALARMS = {
     "collapse/modes": "Modes were lost",
+    "collapse/alike": "Each class was nearly one picture",
     "collapse/coverage": "The coverage fell",
     "collapse/frechet": "The Frechet distance rose",
     "collapse/saturated": "The discriminator was right about everything, the gradient nearly gone",

@@ -69,6 +69,16 @@ def test_coverage_falls_beyond_margin_and_chance(value: float, n: float, fell: b
     assert said(Health(coverage=value, n=n), Health()) == {"coverage": ""}
 
 
+def test_classes_of_one_picture_each_are_named() -> None:
+    best = Health(within=0.5)
+    assert said(Health(within=0.19), best)["alike"] == (
+        "each class is nearly one picture: 19% of the variance lies within classes"
+    )
+    for within in (0.21, math.nan):
+        assert said(Health(within=within), best) == {"alike": ""}
+    assert said(Health(within=0.01), Health()) == {"alike": ""}
+
+
 @pytest.mark.parametrize(
     ("distance", "rose"), [(0.59, False), (0.61, True), (math.nan, True), (0.05, False)]
 )

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics import ClassCoverage, FeatureExtractor, MixtureCoverage
@@ -60,13 +61,35 @@ def test_shares_equal_to_the_prior_are_covered_without_distance() -> None:
         metric.update(part)
     found = metric.compute()
     assert set(found.logged()) == {
-        f"modes/animals/{key}" for key in ("covered", "min_share", "tv", "kl")
+        f"modes/animals/{key}" for key in ("covered", "min_share", "tv", "kl", "within_classes")
     }
     assert (found.covered, found.missing, found.total) == (4, [], 4)
     assert found.min_share == pytest.approx(0.1)
     assert found.tv == pytest.approx(0, abs=1e-12)
     assert found.kl == pytest.approx(0, abs=1e-12)
     assert metric.histogram.dtype == torch.int64
+
+
+def test_classes_of_one_picture_each_are_told_although_all_are_covered() -> None:
+    images = pictures([25, 25, 25, 25]).repeat(1, 1, 8, 8)  # 16 x 16 pixels
+    images[:, :, 2:] = 2 * torch.rand(100, 1, 1, 1) - 1
+    classes = FirstPixel().logits(images).argmax(1)
+    small = adaptive_avg_pool2d(images.double().mean(1, keepdim=True), 8).flatten(1)
+    of_classes = torch.stack([small[classes == k].mean(0) for k in range(4)])[classes]
+    expected = (small - of_classes).square().sum() / (small - small.mean(0)).square().sum()
+    metric = ClassCoverage(FirstPixel(), [0.25] * 4, "animals")
+    for part in torch.split(images, 7):
+        metric.update(part)
+    found = metric.compute()
+    assert found.within_classes == pytest.approx(float(expected), abs=1e-3)
+    assert not found.alike
+    metric.reset()
+    metric.update(pictures([25, 25, 25, 25]))
+    assert metric.compute().within_classes == pytest.approx(0, abs=1e-9)
+    assert metric.compute().alike
+    metric.reset()
+    metric.update(pictures([9, 0, 0, 0]))  # no variance: nothing to divide
+    assert not metric.compute().alike
 
 
 def test_a_dropped_class_is_missing_by_name_although_the_classifier_errs_now_and_then() -> None:
