@@ -166,7 +166,6 @@ def test_pages_and_headers_are_those_of_the_lines() -> None:
         assert results.header(row) == recipe_file(row.recipe).read_text(encoding="utf-8")
         if (text := results.expected(row)) is not None:
             assert text == expected_file(row.recipe).read_text(encoding="utf-8")
-    assert results.readme() == results.README.read_text(encoding="utf-8")
 
 
 def test_trials_stand_below_those_of_papers_with_their_standard_errors() -> None:
