@@ -31,7 +31,7 @@ SHEETS = ROOT / "docs" / "pictures"
 BEGIN, END = "<!-- tables: made by scripts/results.py -->", "<!-- end of the tables -->"
 NEVER_RUN = "No full run yet."
 PAPERS_FID = re.compile(r"FID (?:of|is) (\d+(?:\.\d+)?)")
-README_HEAD = "| recipe | loss | distance (floor) | digits | seeds | images | CPU minutes |\n"
+README_HEAD = "| recipe | loss | distance | digits | seeds | CPU minutes |\n"
 BEST_KNOWN = {
     "minimax_mnist": "minimax, Goodfellow et al. 2014",
     "ns_mnist": "non-saturating, Goodfellow et al. 2014",
@@ -358,7 +358,8 @@ def readme(found: list[Row]) -> str:
     table, blank, after = rest.partition("\n\n")
     lines = [table.splitlines()[0]]
     for row in sorted((row for row in found if row.recipe in BEST_KNOWN), key=order):
-        cells = (distance(row), covered(row), seeds(row), images(row), minutes(row))
+        value = spread(row.values(row.distance), ".2f")
+        cells = (value, covered(row), seeds(row), minutes(row))
         lines.append(f"| `{row.recipe}` | {BEST_KNOWN[row.recipe]} | {' | '.join(cells)} |")
     return before + README_HEAD + "\n".join(lines) + blank + after
 
