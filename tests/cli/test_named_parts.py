@@ -90,7 +90,7 @@ def test_curves_and_parts_inside_others_are_reached(capsys: pytest.CaptureFixtur
     assert curve["init_args"]["start"] == 1.0
     assert model["objective"]["init_args"]["objective"]["init_args"]["real_label"] == 0.9
     assert model["generator_optimizer"]["init_args"]["lr"] == 0.5
-    assert model["discriminator_optimizer"]["init_args"]["lr"] == 0.003
+    assert model["discriminator_optimizer"]["init_args"]["lr"] == 0.006
 
 
 def test_a_usual_callback_needs_not_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

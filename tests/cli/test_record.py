@@ -80,7 +80,7 @@ def test_a_change_that_is_allowed_applies_and_stands_in_the_record(
     assert [segment.images for segment in record.segments] == [0, 64]
     assert record.segments[1].changes == {
         "model.generator_optimizer.lr": [0.001, 0.25],
-        "model.discriminator_optimizer.lr": [0.003, 0.25],
+        "model.discriminator_optimizer.lr": [0.006, 0.25],
     }
     assert "config.yaml" in files()
     assert record.segments[1].config == "config-2.yaml"
