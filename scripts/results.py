@@ -35,14 +35,14 @@ README_HEAD = "| recipe | loss | distance | digits | seeds | CPU minutes |\n"
 BEST_KNOWN = {
     "minimax_mnist": "minimax, Goodfellow et al. 2014",
     "ns_mnist": "non-saturating, Goodfellow et al. 2014",
-    "cgan_mnist": "of a class, Mirza and Osindero 2014",
+    "cgan_mnist": "conditional GAN, Mirza and Osindero 2014",
     "lsgan_mnist": "least squares, Mao et al. 2017",
     "acgan_mnist": "auxiliary classifier, Odena et al. 2017",
     "hinge_mnist": "hinge, Lim and Ye 2017",
     "pacgan2_mnist": "packs of two, Lin et al. 2018",
     "rasgan_mnist": "relativistic average, Jolicoeur-Martineau 2018",
     "rpgan_mnist": "relativistic pairing, Huang et al. 2024",
-    "crpgan_mnist": "relativistic pairing, of a class",
+    "crpgan_mnist": "relativistic pairing, class-conditional",
 }
 """The recipes of the README's table, all on MNIST, with what is known of each."""
 Values = dict[str, Any]
