@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 
 class LightningGANError(Exception):
@@ -100,6 +100,32 @@ def check_range(part: object, /, *bounds: Bound, **numbers: Number) -> None:
         if not all(bound.holds(number) for bound in bounds):
             words = " and ".join(bound.words for bound in bounds)
             raise ConfigurationError(f"{name_of(part)}: {name}={number} must be {words}.")
+
+
+@overload
+def whole(part: object, name: str, number: float) -> int: ...
+
+
+@overload
+def whole(part: object, name: str, number: None) -> None: ...
+
+
+def whole(part: object, name: str, number: float | None) -> int | None:
+    """A whole number as an int, also of a float like 1e5 or a number of NumPy; None passes.
+
+    Args:
+        part: Whose argument it is: a part, or a name.
+        name: The argument's.
+        number: Its value.
+
+    Raises:
+        ConfigurationError: If it is not whole.
+    """
+    if number is None:
+        return None
+    if not math.isfinite(number) or number != int(number):
+        raise ConfigurationError(f"{name_of(part)}: {name}={number} must be a whole number.")
+    return int(number)
 
 
 def name_of(part: object) -> str:

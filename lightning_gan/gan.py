@@ -21,7 +21,7 @@ from lightning_gan.checkpoints.plugin import write_whole_files
 from lightning_gan.checkpoints.warm_start import warm_start
 from lightning_gan.distributed import processes
 from lightning_gan.distributed.strategy import GANStrategy, check_strategy
-from lightning_gan.errors import above, at_least, check_range
+from lightning_gan.errors import above, at_least, check_range, whole
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.networks.layout import lay_out
 from lightning_gan.objectives import Objective
@@ -134,6 +134,9 @@ class GAN(CompiledInPlace, Part, LightningModule):
         check_range("GAN", at_least(1), accumulate=accumulate, max_images=max_images)
         check_range("GAN", at_least(0), ema_half_life=ema_half_life, ema_rampup=ema_rampup)
         check_range("GAN", at_least(0), validate_every=validate_every)
+        max_images = whole("GAN", "max_images", max_images)
+        validate_every = whole("GAN", "validate_every", validate_every)
+        accumulate, seed = whole("GAN", "accumulate", accumulate), whole("GAN", "seed", seed)
         check_range("GAN", above(0), gradient_clip=gradient_clip)
         check_range("GAN", above(0), generator_clip=generator_clip)
         check_range("GAN", above(0), discriminator_clip=discriminator_clip)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from lightning_gan import errors
@@ -16,6 +17,7 @@ from lightning_gan.errors import (
     below,
     check_range,
     one_of,
+    whole,
 )
 
 
@@ -60,3 +62,17 @@ def test_numbers_that_32_bits_do_not_hold_are_refused(number: float) -> None:
     with pytest.raises(ConfigurationError, match=r"Some: share=.* is larger than any number of 32"):
         check_range(Some(), at_least(-math.inf), share=number)
     check_range(Some(), at_least(0), share=math.inf, images=10**40)
+
+
+@pytest.mark.parametrize("number", [1000, 1e3, np.int64(1000), np.float32(1000)])
+def test_whole_numbers_of_any_type_become_ints(number: float) -> None:
+    found = whole("GAN", "max_images", number)
+    assert found == 1000
+    assert type(found) is int
+    assert whole("GAN", "max_images", None) is None
+
+
+@pytest.mark.parametrize("number", [0.5, math.inf, math.nan])
+def test_what_is_not_whole_is_refused(number: float) -> None:
+    with pytest.raises(ConfigurationError, match=f"GAN: max_images={number} must be a whole numb"):
+        whole("GAN", "max_images", number)

@@ -1,6 +1,5 @@
 """A training from Python with all that the command line gives it: record, samples, summary."""
 
-import contextlib
 import logging
 import shutil
 import sys
@@ -33,12 +32,12 @@ from lightning_gan.callbacks.sample_grid import SampleGrid
 from lightning_gan.callbacks.summary import LABELS, summary
 from lightning_gan.checkpoints.files import newest_checkpoint
 from lightning_gan.checkpoints.parts import public_path
-from lightning_gan.errors import ConfigurationError, at_least, check_range
+from lightning_gan.errors import ConfigurationError, at_least, check_range, whole
 from lightning_gan.evaluation.loaders import LoaderData, NothingHeldOut
 from lightning_gan.evaluation.panel import MEASURES, EvaluationData, extractor_for
 from lightning_gan.gan import GAN
 from lightning_gan.runs.lock import hold, release
-from lightning_gan.runs.record import RunRecord
+from lightning_gan.runs.record import NAME, RunRecord
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_epochs": -1,
@@ -173,8 +172,9 @@ def fit(
         >>> trainer = fit(gan, Ring(), "runs/ring")  # doctest: +SKIP
     """
     options = TRAINER_DEFAULTS | options
-    endless = options["max_epochs"] in (None, -1) and not options.get("max_time")
-    if gan.max_images is None and endless:
+    ends = options["max_epochs"] not in (None, -1) or options.get("max_steps", -1) != -1
+    ends = ends or bool(options.get("max_time") or options.get("fast_dev_run"))
+    if gan.max_images is None and not ends:
         raise ConfigurationError("There is no budget: give the GAN max_images, or fit max_epochs.")
     silence_lightning()
     keep_freed_memory()
@@ -194,7 +194,7 @@ def fit(
         data if knows_splits else LoaderData(gan.generator, data),
         callbacks,
         bar=options.get("enable_progress_bar") is not False,
-        checkpoints=options.pop("enable_checkpointing", True),
+        checkpoints=options.get("enable_checkpointing") is not False,
         validating=options.get("limit_val_batches") != 0,
     )
     others = [logger for logger in loggers if isinstance(logger, Logger)]
@@ -213,6 +213,7 @@ def fit(
 def loader_of(data: Any, batch_size: int, gan: GAN) -> Any:  # noqa: ANN401 (as fit's)
     """Shuffled, whole batches of a data set or of tensors; anything else as it is."""
     check_range("fit", at_least(1), batch_size=batch_size)
+    batch_size = whole("fit", "batch_size", batch_size)
     if isinstance(data, Tensor):
         data = TensorDataset(data)
     elif isinstance(data, (tuple, list)) and all(isinstance(part, Tensor) for part in data):
@@ -258,11 +259,14 @@ def finish(trainer: Trainer, gan: GAN, data: Any) -> None:  # noqa: ANN401 (as f
 
 
 def forget_if_unused(curve: CSVCurve) -> None:
-    """Removes the new folder of a run that has ended before its first record."""
+    """Removes the new folder of a run that has ended before its first update."""
     folder = Path(curve.log_dir)
     is_first = getattr(rank_zero_only, "rank", 0) == 0
-    with contextlib.suppress(ConfigurationError):
-        record = RunRecord.read(folder)
+    if (folder / NAME).exists():
+        try:
+            record = RunRecord.read(folder)
+        except ConfigurationError:
+            return  # whatever it is, somebody wrote it
         if record.images or record.state != "failed":
             return
     if curve.is_new and is_first:

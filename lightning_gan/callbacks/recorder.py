@@ -32,6 +32,7 @@ from lightning_gan.runs import scores
 from lightning_gan.runs.curves import NAME as CURVES
 from lightning_gan.runs.drawing import draw_curves
 from lightning_gan.runs.record import EVALUATIONS, NAME, RunRecord, Segment, State, utc_now
+from lightning_gan.training.batches import batch_size_of
 from lightning_gan.training.schedule import PLAYERS
 
 
@@ -176,7 +177,7 @@ class Recorder(GANCallback):
             started=utc_now(),
             images=gan.progress.images,
             processes=trainer.world_size,
-            batch_size=getattr(data, "batch_size", None),
+            batch_size=batch_size_of(data),
             device=device,
             threads=environment()["threads"],
             versions=environment()["versions"],

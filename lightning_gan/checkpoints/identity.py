@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from lightning_gan.basics.version import versions
 from lightning_gan.checkpoints.parts import Plain, describe, flat, public_path
 from lightning_gan.errors import AnotherRunError
+from lightning_gan.training.batches import batch_size_of
 from lightning_gan.training.schedule import PLAYERS
 
 FREE = {"max_images", "validate_every", "warm_start", "accumulate", "channels_last", "compile"}
@@ -34,7 +35,7 @@ def setting_of(trainer: Trainer) -> dict[str, Plain]:
     such as MNIST's, have no hash.
     """
     data = getattr(trainer, "datamodule", None)
-    size = getattr(data, "batch_size", None)
+    size = batch_size_of(data)
     content = getattr(data, "content", None)
     return ({} if content is None else {"samples": content}) | {
         "data": None if data is None else _describe_data(data),

@@ -1,6 +1,7 @@
 """What loaders of any kind give: samples and labels of each batch, and a look at the first one."""
 
 from collections.abc import Iterator
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -13,6 +14,12 @@ Batch = tuple[Tensor, Tensor]
 
 TOLERANCE = 1e-3
 """How far beyond [-1, 1] rounding may take an image."""
+
+
+def batch_size_of(data: object) -> int | None:
+    """Samples a batch and process, of anybody's data module; None where it tells no number."""
+    size = getattr(data, "batch_size", None)
+    return int(size) if isinstance(size, Integral) else None
 
 
 class Batches:

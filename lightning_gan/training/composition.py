@@ -21,6 +21,7 @@ from lightning_gan.networks.layers import has_batch_norm, has_spectral_norm
 from lightning_gan.networks.minibatch import MinibatchStd
 from lightning_gan.objectives import Objective
 from lightning_gan.regularizers import AuxiliaryTask, Constraint, Penalty, Regularizer
+from lightning_gan.training.batches import batch_size_of
 from lightning_gan.training.latents import Prior
 
 TRACES_GRADIENTS = "2.14"
@@ -101,6 +102,7 @@ class Composition:
         _refuse(_data(self.generator, data))
         _refuse(_batch(self.discriminator, data, self.accumulate))
         _refuse(_pieces(self, data))
+        _refuse(_single(self, data))
         _refuse(_precision(precision, self.penalties))
 
     def check_training(self, precision: object) -> None:
@@ -303,7 +305,7 @@ def _data(generator: Generator, data: object) -> Iterator[str]:
 
 def _batch(discriminator: Discriminator, data: object, accumulate: int) -> Iterator[str]:
     """Batches that cannot be packed, or grouped by minibatch standard deviation."""
-    size = getattr(data, "batch_size", None)
+    size = batch_size_of(data)
     groups = [part.group for part in discriminator.modules() if isinstance(part, MinibatchStd)]
     unit = discriminator.pack * math.lcm(*groups)
     if unit == 1 or size is None or size % (unit * accumulate) == 0:
@@ -324,7 +326,7 @@ def _across(parts: Composition) -> list[str]:
 
 def _pieces(parts: Composition, data: object) -> Iterator[str]:
     """Pieces that several processes would not have together as one has them."""
-    size, pieces = getattr(data, "batch_size", None), parts.accumulate
+    size, pieces = batch_size_of(data), parts.accumulate
     if processes.world_size() == 1 or size is None or size % pieces == 0:
         return
     across = [name for name in _across(parts) if parts.sync_batch_norm or name != BATCH_NORM]
@@ -332,6 +334,21 @@ def _pieces(parts: Composition, data: object) -> Iterator[str]:
         sees = f"{across[0]} looks across the batch, and {pieces} pieces of {size} samples on each"
         near = -(-size // pieces) * pieces
         yield f"{sees} process are not those of one process: set --data.batch_size to {near}."
+
+
+def _single(parts: Composition, data: object) -> Iterator[str]:
+    """Pieces of one vector, which has no variance to be divided by."""
+    size, networks = batch_size_of(data), (parts.generator, parts.discriminator)
+    together = processes.world_size() if parts.sync_batch_norm else 1
+    normed = [
+        _name(network)
+        for network in networks
+        if any(isinstance(layer, nn.BatchNorm1d) for layer in network.modules())
+    ]
+    if size is not None and normed and size // min(parts.accumulate, size) * together < 2:
+        pieces = f" in {parts.accumulate} pieces" if parts.accumulate > 1 else ""
+        needs = f"Batch norm in {normed[0]} needs two samples at a time, and batches of {size}"
+        yield f"{needs}{pieces} have one: set --data.batch_size to {2 * parts.accumulate} or more."
 
 
 def _precision(precision: object, penalties: Sequence[Penalty]) -> Iterator[str]:

@@ -3,9 +3,11 @@
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from lightning import LightningDataModule
 from lightning.fabric.utilities.rank_zero import rank_zero_info
 from lightning.pytorch.callbacks import ModelCheckpoint
 from tiny import Points, points_gan
@@ -13,11 +15,21 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import lightning_gan
 from lightning_gan.callbacks import Balance, CollapseGuard, Evaluation, default_callbacks, recorder
-from lightning_gan.callbacks.fitting import silence_lightning
+from lightning_gan.callbacks.fitting import curve_of, forget_if_unused, silence_lightning
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.runs.record import RunRecord
+from lightning_gan.training.batches import batch_size_of
 
 QUIET = {"accelerator": "cpu", "enable_progress_bar": False}
+
+
+class MyData(LightningDataModule):
+    """Anybody's data, which calls a batch as it likes."""
+
+    batch_size = "a few"
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(TensorDataset(torch.randn(16, 2)), 8)
 
 
 class MyBalance(Balance):
@@ -131,3 +143,47 @@ def test_lightnings_hint_at_tf32_names_our_option(caplog: pytest.LogCaptureFixtu
     (said,) = caplog.messages
     assert "--matmul_precision high" in said
     assert "medium" not in said
+
+
+def test_whole_numbers_may_be_floats_and_the_run_is_kept(tmp_path: Path) -> None:
+    data = Points(8.0)  # type: ignore[arg-type]
+    few = [Evaluation(num_samples=100)]
+    lightning_gan.fit(points_gan(max_images=64.0), data, tmp_path, callbacks=few, **QUIET)
+    record = RunRecord.read(tmp_path / "version_0")
+    assert (record.max_images, record.segments[0].batch_size) == (64, 8)
+    assert (tmp_path / "version_0" / "checkpoints" / "last.ckpt").is_file()
+    with pytest.raises(ConfigurationError, match=r"GAN: max_images=0\.5 must be"):
+        points_gan(max_images=0.5)
+
+
+def test_a_folder_is_kept_whatever_its_record_looks_like(tmp_path: Path) -> None:
+    curve = curve_of(tmp_path, None)
+    folder = Path(curve.log_dir)
+    (folder / "run.json").write_text("{")
+    forget_if_unused(curve)
+    assert folder.is_dir()
+    (folder / "run.json").unlink()
+    forget_if_unused(curve)
+    assert not folder.exists()
+
+
+@pytest.mark.filterwarnings("ignore:Evaluation will measure nothing")
+def test_data_of_ones_own_may_tell_a_batch_size_of_any_type(tmp_path: Path) -> None:
+    assert batch_size_of(MyData()) is None
+    lightning_gan.fit(points_gan(max_images=16), MyData(), tmp_path, **QUIET)
+    assert RunRecord.read(tmp_path / "version_0").segments[0].batch_size is None
+
+
+def test_checkpoints_that_are_not_wanted_are_not_written(tmp_path: Path) -> None:
+    few = [Evaluation(num_samples=100)]
+    options = QUIET | {"enable_checkpointing": False}
+    gan = points_gan(max_images=64, validate_every=16)
+    lightning_gan.fit(gan, Points(8), tmp_path, callbacks=few, **options)
+    assert not [*tmp_path.rglob("*.ckpt")]
+    assert RunRecord.read(tmp_path / "version_0").state == "finished"
+
+
+@pytest.mark.parametrize("options", [{"max_steps": 4}, {"fast_dev_run": True}])
+def test_whatever_ends_a_training_is_a_budget(options: dict[str, Any], tmp_path: Path) -> None:
+    trainer = lightning_gan.fit(points_gan(), Points(8), tmp_path, **QUIET, **options)
+    assert 0 < trainer.lightning_module.progress.images <= 32

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from lightning_gan.__main__ import main
-from lightning_gan.basics.images import save_png
+from lightning_gan.basics.images import from_uint8, save_png
 from lightning_gan.datamodules import Digits
 from lightning_gan.evaluation.stamped_values import StampedValues
 
@@ -108,6 +108,29 @@ def test_real_pictures_are_near_the_reals_and_a_blank_is_far(tmp_path: Path) -> 
     assert far.values["modes/digits/covered"] == 1
 
 
+@pytest.mark.parametrize("kind", ["zip", "npy", "npy of uint8", "npz, channels last", "pt"])
+def test_samples_in_files_are_measured_like_those_in_a_folder(kind: str, tmp_path: Path) -> None:
+    images = digits(tmp_path / "real", 60)
+    measures = ["--data", "Digits", "--measures", "[frechet, modes]"]
+    folder = evaluated("--samples", "real", *measures)
+    place = f"samples.{kind[:3].strip(',').strip()}"
+    if kind == "zip":
+        shutil.make_archive("samples", "zip", "real")
+    elif kind == "npy":
+        np.save(place, from_uint8(images).numpy())
+    elif kind == "pt":
+        torch.save(images, place)
+    elif kind.startswith("npz"):
+        np.savez(place, arr_0=images.movedim(1, -1).numpy())
+    else:
+        np.save(place, images.numpy())
+    assert main(["evaluate", "--samples", place, *measures, "--output", "file.json"]) == 0
+    found = StampedValues.read(Path("file.json"))
+    assert found.stamp["samples"]["quantisation"] == ("none" if kind == "npy" else "uint8")
+    for name, value in folder.values.items():
+        assert name == "eval/seconds" or found.values[name] == pytest.approx(value, abs=1e-4)
+
+
 def test_names_and_folders_of_pictures_change_no_value(tmp_path: Path) -> None:
     """A folder for each class, sorted: neighbours and splits of the score see all classes."""
     data = Digits()
@@ -143,9 +166,18 @@ def test_classes_that_are_missing_are_named(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([], "give either --ckpt_path FILE or --samples FOLDER"),
+        ([], "give either --ckpt_path FILE or --samples PLACE"),
         (["--samples", "a", "--ckpt_path", "b"], "give either --ckpt_path FILE"),
-        (["--samples", "nowhere"], "nowhere"),
+        (["--samples", "nowhere"], "--samples nowhere: give a folder, a zip file of pictures, or "),
+        (["--samples", "readme.md"], "--samples readme.md: give a folder"),
+        (["--samples", "torn.npy"], "cannot be read"),
+        (
+            ["--samples", "flat.npy"],
+            "has the shape (3, 784), but samples of digits are images of 1",
+        ),
+        (["--samples", "loud.npy"], "has values from 0 to 255, but samples lie in [-1, 1]: scale"),
+        (["--samples", "words.npy"], "holds <U1: give an array of real numbers"),
+        (["--samples", "torn.zip"], "torn.zip"),
         (["--ckpt_path", "nowhere.ckpt"], "no checkpoint at nowhere.ckpt"),
         (["--samples", "few"], "give at least 2"),
         (["--samples", "large"], "has 32 x 32 pixels, but digits has 28 x 28"),
@@ -167,6 +199,11 @@ def test_what_cannot_be_measured_is_refused_in_a_sentence(
         save_png(torch.zeros(3, 32, 32, dtype=torch.uint8), tmp_path / "large" / f"{number}.png")
     digits(tmp_path / "torn", 2)
     (tmp_path / "torn" / "000.png").write_bytes(b"no picture")
+    for name in ("torn.npy", "torn.zip", "readme.md"):
+        Path(name).write_bytes(b"no array")
+    np.save("flat.npy", np.zeros((3, 784), np.float32))
+    np.save("loud.npy", np.linspace(0, 255, 3 * 784, dtype=np.float32).reshape(3, 1, 28, 28))
+    np.save("words.npy", np.full((3, 1, 28, 28), "a"))
     assert expected in complaint(capsys, "evaluate", "--data", "Digits", *arguments)
     assert not Path("evaluation.json").exists()
 

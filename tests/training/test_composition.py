@@ -575,3 +575,19 @@ def test_pieces_of_processes_that_one_would_not_have_are_refused(
     assert refused(data, **(parts | {"sync_batch_norm": False})) == ""  # each has its own anyway
     looking = {"objective": RelativisticAverage(), "accumulate": 2}
     assert refused(data, **looking).startswith("RelativisticAverage looks across the batch")
+
+
+def test_batch_norm_of_vectors_over_one_sample_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    normed: dict[str, Any] = {"generator": MLPGenerator(2, 0, width=4, batch_norm=True)}
+    one, four = SimpleNamespace(batch_size=1), SimpleNamespace(batch_size=4)
+    assert refused(one) == ""
+    assert refused(four, **normed) == ""
+    assert refused(one, **normed) == (
+        "Batch norm in MLPGenerator needs two samples at a time, and batches of 1 have one: set "
+        "--data.batch_size to 2 or more."
+    )
+    assert refused(four, **normed, accumulate=3).endswith(
+        "batches of 4 in 3 pieces have one: set --data.batch_size to 6 or more."
+    )
+    monkeypatch.setattr(composition_module.processes, "world_size", lambda: 2)
+    assert refused(one, **normed, sync_batch_norm=True) == ""

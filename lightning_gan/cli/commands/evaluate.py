@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -30,7 +31,7 @@ from lightning_gan.datamodules.pictures import (
     refuse_damaged,
     size_of,
 )
-from lightning_gan.datamodules.tables import open_table
+from lightning_gan.datamodules.tables import ENDINGS, open_table
 from lightning_gan.errors import ConfigurationError, DataError, WeightsError
 from lightning_gan.evaluation.panel import Measure, Panel, default_num_samples
 from lightning_gan.evaluation.sampling import MeasuredSamples
@@ -70,7 +71,7 @@ def evaluate(
         data: What to compare with.
         ckpt_path: A checkpoint, or a run's folder; or else samples must be given.
         samples: A folder or zip file of pictures of the data's size, a folder with the points.csv
-            of predict, or a samples.npy of values in [-1, 1].
+            or samples.npy of predict, or a .npy, .npz or .pt file with uint8 or values in [-1, 1].
         measures: Some of frechet, kernel, neighbours, vendi, score, memorisation, duplicates and
             modes; all that fit if left out.
         extractor: The data's own if left out.
@@ -91,11 +92,12 @@ def evaluate(
         WeightsError: If the checkpoint cannot be read.
     """
     if (ckpt_path is None) == (samples is None):
-        raise ConfigurationError("evaluate: give either --ckpt_path FILE or --samples FOLDER.")
+        raise ConfigurationError("evaluate: give either --ckpt_path FILE or --samples PLACE.")
     if output.is_dir():
         raise ConfigurationError(f"--output {output} is a folder: give a file.")
-    if samples is not None and not samples.is_dir():
-        raise ConfigurationError(f"--samples {samples} is no folder: give one with pictures.")
+    if samples is not None and not (samples.is_dir() or _is_readable_file(samples)):
+        files = f"a zip file of pictures, or {' '.join(ENDINGS)} with an array"
+        raise ConfigurationError(f"--samples {samples}: give a folder, {files}.")
     if ckpt_path is not None and not checkpoint_in(ckpt_path).is_file():
         raise WeightsError(f"There is no checkpoint at {ckpt_path}: check --ckpt_path.")
     started = time.perf_counter()
@@ -172,10 +174,10 @@ def _of_files(place: Path, data: RealData, device: torch.device) -> _Samples:
         DataError: If there are less than two, or some cannot be read or are of another size.
     """
     rows: Callable[[Tensor], Tensor]
-    if place.suffix == ".npy" or (place / ARRAY).is_file():
-        array = read_array(place if place.suffix == ".npy" else place / ARRAY, data)
+    if place.suffix.lower() in ENDINGS or (place / ARRAY).is_file():
+        array, quantisation = read_array(place / ARRAY if place.is_dir() else place, data)
         array = array[picture_hashes(array).argsort(stable=True)]
-        count, rows, quantisation = len(array), array.__getitem__, "none"
+        count, rows = len(array), array.__getitem__
     elif data.image_size == 0:
         points = read_points(place / POINTS, data.channels)
         points = points[picture_hashes(points).argsort(stable=True)]
@@ -253,21 +255,53 @@ def _content(open_file: OpenFile) -> bytes:
     return hashlib.blake2b(content).digest()
 
 
-def read_array(path: Path, data: RealData) -> Tensor:
-    """Samples (N, C, H, W) or points (N, D) in [-1, 1], as they stand in a file, float32.
+def read_array(path: Path, data: RealData) -> tuple[Tensor, str]:
+    """Samples (N, C, H, W) or points (N, D) of a file, float32, and how they were quantised.
+
+    Images may be (N, H, W, C), too, and uint8, of which x / 127.5 - 1 is taken; other values are
+    taken as they are.
 
     Raises:
-        DataError: If the file is damaged, or they have not the shape of the data.
+        DataError: If the file is damaged, or they have not the shape of the data, or images plainly
+            another range than [-1, 1].
     """
-    values = torch.from_numpy(np.array(open_table(path).values, dtype=np.float32))
-    size = data.image_size
+    raw = open_table(path).values
+    values = raw if isinstance(raw, Tensor) else torch.from_numpy(_native(np.array(raw), path))
+    channels, size = data.channels, data.image_size
     sides = size if isinstance(size, tuple) else (size, size) if size else ()
-    if values.shape[1:] != (data.channels, *sides):
+    if size and values.shape[1:] == (*sides, channels) != (channels, *sides):
+        values = values.movedim(-1, 1)
+    if values.shape[1:] != (channels, *sides):
         raise DataError(
             f"'{path}' has the shape {tuple(values.shape)}, but samples of {data.name} are "
-            f"{_size(data.channels, size)}: give samples of that size."
+            f"{_size(channels, size)}: give samples of that size."
         )
-    return values
+    if size and values.dtype == torch.uint8:
+        return from_uint8(values), "uint8"
+    values = values.float()
+    finite = values[values.isfinite()]
+    low, high = finite.aminmax() if finite.numel() else (values.new_zeros(()),) * 2
+    if size and low >= 0 and high > 1.001:
+        raise DataError(
+            f"'{path}' has values from {low:g} to {high:g}, but samples lie in [-1, 1]: scale "
+            "them, or give uint8."
+        )
+    return values, "none"
+
+
+def _native(values: NDArray[Any], path: Path) -> NDArray[Any]:
+    """Numbers of a type that torch has.
+
+    Raises:
+        DataError: If they are none.
+    """
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"'{path}' holds {values.dtype}: give an array of real numbers.")
+    return values if values.dtype == np.uint8 else values.astype(np.float32)
+
+
+def _is_readable_file(place: Path) -> bool:
+    return place.is_file() and place.suffix.lower() in (".zip", *ENDINGS)
 
 
 def read_points(path: Path, dimensions: int) -> Tensor:
