@@ -131,7 +131,7 @@ class Health:
         # From the limits, the value now and the best before to a clause.
         checks: dict[str, tuple[Callable[..., str], float | None, float | None]] = {
             "modes": (partial(self._lost_modes, missing), self.modes, best.modes),
-            "alike": (self._alike, self.within, best.within),
+            "alike": (self._alike, self.within, self.within),  # whatever was before
             "coverage": (self._lost_coverage, self.coverage, best.coverage),
             "frechet": (self._risen_distance, self.frechet, best.frechet),
             "saturated": (self._saturation, None if unjudged else self.gradient, best.gradient),

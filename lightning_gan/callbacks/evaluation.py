@@ -33,6 +33,8 @@ from lightning_gan.evaluation.stamped_values import StampedValues, circumstances
 from lightning_gan.gan import GAN
 from lightning_gan.training.sampling import BLOCK, Sampling
 
+MIN_REALS = 2
+"""Training samples without which there is no distance."""
 TRAINING_MEASURES: tuple[Measure, ...] = ("frechet", "neighbours", "modes")
 
 
@@ -91,9 +93,19 @@ class Evaluation(GANCallback):
         self._clock: _Clock | None = None
 
     def on_fit_start(self, trainer: Trainer, gan: GAN) -> None:
-        """Starts the clock; says so where nothing will be measured."""
+        """Starts the clock; says so where nothing will be measured.
+
+        Raises:
+            ConfigurationError: If there is one training sample, which nothing compares with.
+        """
         self._clock = _Clock()
         asked = trainer.limit_val_batches and not is_dry_run(trainer)
+        split = getattr(getattr(trainer, "datamodule", None), "split", None)
+        if asked and split is not None and len(split("train").images) < MIN_REALS:
+            raise ConfigurationError(
+                "There is one training sample, and samples are measured against two or more: give "
+                "more, or set --trainer.limit_val_batches to 0."
+            )
         if asked and not trainer.enable_validation:
             rank_zero_warn(
                 "Evaluation will measure nothing, since it does so at validations and there are no "

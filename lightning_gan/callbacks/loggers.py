@@ -31,7 +31,10 @@ SECTIONS = {
 """Where W&B shows values, by the first word of their names; all others are about samples."""
 
 SPEED = "progress/images_per_second"
-"""What rows of training have, and those of validations have not."""
+"""What rows of the usual reports of training have."""
+
+OF_VALIDATIONS = ("val", "eval/", "equilibrium/", "collapse/")
+"""How names begin that rows of validations have, and those of training have not."""
 
 
 FIRST = ("step", AXIS, "epoch")
@@ -69,7 +72,7 @@ class _Rows(ExperimentWriter):
 
         Args:
             images: Images that it goes on from.
-            validated: Those of its last validation: rows of a later one come again.
+            validated: Those of its last validation; the rows of one that is due come again.
         """
         path = Path(self.metrics_file_path)
         if not path.is_file():
@@ -78,10 +81,15 @@ class _Rows(ExperimentWriter):
         kept = []
         for row in rows:
             of = int(float(row.get(AXIS) or 0))
-            if of <= (images if row.get(SPEED) else validated):
+            if of < images or (of == images and (of == validated or not _is_of_validation(row))):
                 kept.append(row)
         _write(path, keys, kept)
         return kept
+
+
+def _is_of_validation(row: Mapping[str, str]) -> bool:
+    """Whether a row of a curve was written by a validation, not in training."""
+    return any(value and name.startswith(OF_VALIDATIONS) for name, value in row.items())
 
 
 def _read(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:

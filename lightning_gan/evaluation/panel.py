@@ -205,8 +205,8 @@ class Panel:
         self.cache_dir, self.device = cache_dir, device
         self.extractor = extractor_for(data, extractor)
         self.classifier = self._find_classifier(classifier)
-        self.measures = self._fitting(measures, default_measures)
         train = data.split("train")  # not kept: stacked digits would take 300 MB
+        self.measures = self._fitting(measures, default_measures, len(train.images))
         self.metrics: dict[str, SampleMetric] = dict(self._build(train))
         self._stamp = self._describe(train)
 
@@ -226,9 +226,13 @@ class Panel:
         return found if fits and found.num_classes else None
 
     def _fitting(
-        self, measures: Sequence[Measure] | None, default: Sequence[Measure]
+        self, measures: Sequence[Measure] | None, default: Sequence[Measure], reals: int
     ) -> tuple[Measure, ...]:
-        unfit: dict[Measure, str] = {}
+        unfit: dict[Measure, str] = {
+            name: f"at least {kind.min_reals} training samples"
+            for name, kind in FEATURE_METRICS.items()
+            if reals < kind.min_reals
+        }
         if self.classifier is None or isinstance(self.data, StackedData):
             unfit["score"] = "an extractor that classifies whole images"
         if self.classifier is None and not isinstance(self.data, MixtureData):

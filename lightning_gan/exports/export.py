@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from lightning_gan.basics.cache import written_whole
 from lightning_gan.basics.version import versions
 from lightning_gan.checkpoints import record
 from lightning_gan.checkpoints.exported import EXPORTED, NAME, exported_bytes
@@ -34,6 +34,11 @@ GRAPHS: dict[str, tuple[str, Callable[[nn.Module, Inputs, Path], None]]] = {
 """The formats that run without this package: how their files end, and what writes them."""
 
 CONFIG, CARD = "config.json", "README.md"
+OWN = [NAME, CONFIG, CARD]
+OWN += [f"{what}{ending}" for what in ("model", "discriminator") for ending, _ in GRAPHS.values()]
+"""What an export may write, and the next one into its folder removes."""
+UNFINISHED = ".export-"
+"""How the folder of an export begins that is not finished, or was killed."""
 
 LICENSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+()-]{0,99}")
 """Identifiers as of SPDX, and those that model hubs have besides."""
@@ -95,13 +100,20 @@ def export(
         network.half()
     _refuse_infinite(generator, half)
     try:
-        file = _write_weights(found, generator, discriminator, folder, to, with_discriminator)
-        about = configuration(found.gan, found.setting, found.run, half, license)
-        about |= {"format": to, "file": file, "discriminator_written": with_discriminator}
-        with written_whole(folder / CONFIG) as path:
-            path.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-        with written_whole(folder / CARD) as path:
-            path.write_text(model_card(about, file, to), encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        # All or nothing, so that no folder holds the parts of two models.
+        with TemporaryDirectory(prefix=UNFINISHED, dir=folder) as name:
+            place = Path(name)
+            file = _write_weights(found, generator, discriminator, place, to, with_discriminator)
+            about = configuration(found.gan, found.setting, found.run, half, license)
+            about |= {"format": to, "file": file, "discriminator_written": with_discriminator}
+            text = json.dumps(about, indent=1) + "\n"
+            (place / CONFIG).write_text(text, encoding="utf-8")
+            (place / CARD).write_text(model_card(about, file, to), encoding="utf-8")
+            for old in OWN:
+                (folder / old).unlink(missing_ok=True)
+            for new in place.iterdir():
+                new.replace(folder / new.name)
     except OSError as error:
         raise ConfigurationError(
             f"export: {folder} cannot be written ({error.strerror}): give another folder."
@@ -121,16 +133,14 @@ def _write_weights(
     if to == "safetensors":
         half = next(generator.parameters()).dtype == torch.float16
         content = _safetensors(found, generator, _others(found.gan, half, with_discriminator))
-        with written_whole(folder / NAME) as path:
-            path.write_bytes(content)
+        (folder / NAME).write_bytes(content)
         return NAME
     ending, write = GRAPHS[to]
-    with written_whole(folder / f"model{ending}") as path:
-        write(Sampler(generator, found.gan.prior), inputs_of(generator), path)
+    model, judge = folder / f"model{ending}", folder / f"discriminator{ending}"
+    write(Sampler(generator, found.gan.prior), inputs_of(generator), model)
     if with_discriminator:
-        with written_whole(folder / f"discriminator{ending}") as path:
-            write(Judge(discriminator), inputs_of(discriminator), path)
-    return f"model{ending}"
+        write(Judge(discriminator), inputs_of(discriminator), judge)
+    return model.name
 
 
 def _refuse_other_files(folder: Path) -> None:
@@ -140,7 +150,7 @@ def _refuse_other_files(folder: Path) -> None:
         ConfigurationError: If it is such a folder, or a file.
     """
     if folder.is_dir():
-        if not [*folder.iterdir()]:
+        if all(path.name.startswith(UNFINISHED) for path in folder.iterdir()):
             return
         with contextlib.suppress(OSError, ValueError):
             if "discriminator_written" in json.loads((folder / CONFIG).read_text(encoding="utf-8")):

@@ -126,6 +126,8 @@ class FeatureMetric(GatheredMetric[R]):
         ConfigurationError: If the reference is from another extractor.
     """
 
+    min_reals = 2
+    """Fewer training samples than these are no reference of its default arguments."""
     extractor: FeatureExtractor
     reference: ReferenceFeatures | None
 

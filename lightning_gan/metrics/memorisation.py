@@ -105,7 +105,7 @@ class Memorisation(FeatureMetric[MemorisationResult]):
         (50.0, [0, 2])
     """
 
-    min_samples = 1
+    min_samples, min_reals = 1, 10
     reference: ReferenceFeatures
 
     def __init__(

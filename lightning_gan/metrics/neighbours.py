@@ -161,6 +161,7 @@ class Neighbours(FeatureMetric[NeighboursResult]):
         (1.0, 0.5)
     """
 
+    min_reals = 6
     reference: ReferenceFeatures
 
     def __init__(

@@ -76,7 +76,7 @@ def test_classes_of_one_picture_each_are_named() -> None:
     )
     for within in (0.21, math.nan):
         assert said(Health(within=within), best) == {"alike": ""}
-    assert said(Health(within=0.01), Health()) == {"alike": ""}
+    assert said(Health(within=0.01), Health())["alike"].startswith("each class is nearly one")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from tiny import Points, points_gan, quiet_trainer
 from lightning_gan.callbacks import Balance, LastCheckpoint
 from lightning_gan.callbacks.loggers import AXIS, CSVCurve
 from lightning_gan.callbacks.recorder import Recorder
+from lightning_gan.gan import GAN
 from lightning_gan.regularizers import R1
 from lightning_gan.runs.record import EVALUATIONS, RunRecord
 
@@ -74,6 +75,33 @@ def test_a_killed_run_ends_with_the_curve_of_one_that_was_not(
     record = RunRecord.read(tmp_path / "killed" / "version_0")
     assert [segment.images for segment in record.segments] == [0, saved * 8]
     assert (record.state, record.images) == ("finished", 320)
+
+
+class Mine(GAN):
+    """A model that logs something of its own in training, and at validations."""
+
+    def training_step(self, batch: object, batch_idx: int) -> None:
+        super().training_step(batch, batch_idx)
+        self.log("mine", float(self.progress.images))
+
+    def on_validation_epoch_end(self) -> None:
+        super().on_validation_epoch_end()
+        self.log("val_mine", float(self.progress.images))
+
+
+@pytest.mark.parametrize(("saved", "killed"), [(17, 19), (13, 14), (12, 14)])
+def test_rows_of_ones_own_come_once_after_a_kill(
+    saved: int, killed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tiny.GAN", Mine)
+    fit(tmp_path / "straight")
+    with pytest.raises(StoppedError):
+        fit(tmp_path / "killed", Save(saved), Kill(killed))
+    path = tmp_path / "killed" / "saved.ckpt"
+    fit(tmp_path / "killed", version="version_0", ckpt_path=path, weights_only=True)
+    rows = rows_of(tmp_path / "straight")
+    assert sum(bool(row["mine"]) for row in rows) >= 13
+    assert rows_of(tmp_path / "killed") == rows
 
 
 def test_every_row_has_the_images_and_they_stand_in_front(tmp_path: Path) -> None:

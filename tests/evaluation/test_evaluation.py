@@ -13,9 +13,10 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
-from tiny import Pictures, Points, fit, latest, picture_gan, points_gan, quiet_trainer
+from tiny import Few, Pictures, Points, fit, latest, picture_gan, points_gan, quiet_trainer
 from torch import Tensor
 
+import lightning_gan
 from lightning_gan.basics.randomness import RandomStream, block_generator, layer_normal
 from lightning_gan.callbacks import Evaluation
 from lightning_gan.callbacks.measurements import TimeSpent, measurements
@@ -184,6 +185,15 @@ def test_an_evaluation_needs_a_data_module() -> None:
     trainer = quiet_trainer(limit_val_batches=1.0, callbacks=[Evaluation()])
     with pytest.raises(ConfigurationError, match="pass datamodule="):
         trainer.validate(points_gan(), loader)
+
+
+def test_one_training_sample_is_refused_before_the_training(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="There is one training sample, and samples are"):
+        lightning_gan.fit(points_gan(max_images=2), Few(1), tmp_path, enable_progress_bar=False)
+    assert not [*tmp_path.iterdir()]
+    gan = points_gan(max_images=2)
+    lightning_gan.fit(gan, Few(1), tmp_path, enable_progress_bar=False, limit_val_batches=0)
+    assert gan.progress.images == 2
 
 
 def test_every_value_can_choose_a_checkpoint(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import Pictures, Points
+from tiny import Few, Pictures, Points
 from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
@@ -115,6 +115,21 @@ def test_what_does_not_fit_is_left_out_where_nothing_is_asked_for() -> None:
     assert panel.measures == tuple(name for name in MEASURES if name not in ("score", "modes"))
     assert "modes" not in panel.metrics
     assert Panel(Points(), default_measures=("modes", "score")).measures == ("modes",)
+
+
+@pytest.mark.parametrize(
+    ("count", "left_out"), [(2, {"neighbours", "memorisation"}), (6, {"memorisation"}), (10, set())]
+)
+def test_few_training_samples_leave_out_what_needs_more(count: int, left_out: set[str]) -> None:
+    data = Few(count)
+    panel = Panel(data)
+    assert set(Panel(Points()).measures) - set(panel.measures) == left_out
+    found = panel.measure([(0, torch.randn(50, 2))])
+    assert found.frechet is not None
+    for measure in left_out:
+        words = f"'{measure}' needs at least .* training samples, which .*: leave it out"
+        with pytest.raises(ConfigurationError, match=words):
+            Panel(data, [measure])  # type: ignore[list-item]
 
 
 def test_data_have_their_usual_extractor_and_number_of_samples() -> None:

@@ -290,6 +290,43 @@ def test_nothing_of_somebody_elses_is_overwritten(run: Path, tmp_path: Path) -> 
         export(run, tmp_path / "new", "tf")  # type: ignore[arg-type]
 
 
+def test_the_next_export_into_a_folder_leaves_nothing_of_the_one_before(
+    run: Path, tmp_path: Path
+) -> None:
+    export(run, tmp_path, with_discriminator=True)
+    export(picture_gan(), tmp_path, "torch", with_discriminator=True)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "config.json",
+        "README.md",
+        "model.pt2",
+        "discriminator.pt2",
+    }
+    export(run, tmp_path)
+    assert not [*tmp_path.glob("*.pt2")]
+    drawn = [lightning_gan.load(place).sample(2).shape for place in (tmp_path, run)]
+    assert drawn[0] == drawn[1]
+
+
+def test_an_export_that_fails_leaves_the_folder_as_it_was(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export(run, tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+
+    def fails(*_: object) -> None:
+        raise ConfigurationError("No graph.")
+
+    monkeypatch.setattr("lightning_gan.exports.export.model_card", fails)
+    for place in ("out", "new"):
+        with pytest.raises(ConfigurationError, match="No graph"):
+            export(run, tmp_path / place, "torch")
+    after = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert after == before
+    (tmp_path / "new" / ".export-killed").mkdir()  # as one that was killed leaves it
+    monkeypatch.undo()
+    assert (export(run, tmp_path / "new") / "config.json").is_file()
+
+
 def test_weights_that_are_not_finite_or_not_in_half_are_refused(tmp_path: Path) -> None:
     gan = points_gan()
     with torch.no_grad():
