@@ -156,15 +156,18 @@ class ArrayFile(OwnData):
         count = len(table.values)
         if table.labels is None:
             return torch.zeros(count, dtype=torch.int64)
-        labels = torch.as_tensor(_numbers(table.labels))
-        whole = labels.shape == (count,) and bool((labels == labels.round()).all())
-        if not whole or not 0 <= float(labels.min()) <= float(labels.max()) < MOST_CLASSES:
-            raise DataError(
-                f"The labels in '{self.root}' have the shape {tuple(labels.shape)} and values from "
-                f"{float(labels.min()):g} to {float(labels.max()):g}: give {count} whole numbers "
-                f"from 0 to at most {MOST_CLASSES - 1:,}."
-            )
-        return labels.to(torch.int64)
+        what = f"are {table.labels.dtype}"
+        if _is_numeric(table.labels) and not _is_complex(table.labels):
+            labels = torch.as_tensor(_numbers(table.labels))
+            low, high = labels.aminmax() if labels.numel() else (labels.new_tensor(-1.0),) * 2
+            whole = labels.shape == (count,) and bool((labels == labels.round()).all())
+            if whole and 0 <= low <= high < MOST_CLASSES:
+                return labels.to(torch.int64)
+            what = f"have the shape {tuple(labels.shape)} and values from {low:g} to {high:g}"
+        raise DataError(
+            f"The labels in '{self.root}' {what}: give {count} whole numbers from 0 to at most "
+            f"{MOST_CLASSES - 1:,}."
+        )
 
     def _range(self, values: Values) -> tuple[float, float]:
         """The smallest and largest value that there can be.

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,8 @@ DEEPEST_DARK = 2**14 - 1
 """The largest value of 14 bits: pictures of 16 that hold no larger one may have a smaller range."""
 QUARTER = 63
 """What remains of it where Pillow cuts 16 bits to 8."""
+SIXTEEN = re.compile(";16[BLN]")
+"""How Pillow calls colours of 16 bits each; "BGR;16" are all three in 16."""
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -79,7 +82,7 @@ def decode(
         with Image.open(file(), formats=_formats()) as image:
             if image.width * image.height > LARGE:
                 image.draft(None, (2 * max(size), 2 * max(size)))  # of a JPEG
-            deep = any("16" in _raw_mode(tile.args) for tile in image.tile)
+            deep = any(SIXTEEN.search(_raw_mode(tile.args)) for tile in image.tile)
             with _room(image.width * image.height), closing(image):  # before the next one comes
                 image.load()
                 if image.mode.startswith(("I", "F")):

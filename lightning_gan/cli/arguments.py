@@ -99,14 +99,32 @@ def run_name(arguments: list[str]) -> str:
     return names[-1].split(".")[-1].lower() if names else "gan"
 
 
+def recipe_of(arguments: list[str]) -> str:
+    """What the record calls the recipe: the run's name, unless that is another recipe's.
+
+    A file of one's own that is called like a recipe of the package keeps its ending.
+    """
+    name, files = run_name(arguments), _files(arguments)
+    own = files and files[-1].stem == name and files[-1].resolve() != recipe_file(name).resolve()
+    return files[-1].name if own and name in recipe_names() else name
+
+
+def options_of(arguments: list[str]) -> dict[str, str]:
+    """The options of a command line with their values, by dotted name without ``init_args``."""
+    return {
+        flag.removeprefix("--").removesuffix("+").replace(".init_args.", "."): value
+        for _, flag, value in _options(arguments)
+        if flag.startswith("--")
+    }
+
+
 def given(arguments: list[str]) -> dict[str, str]:
     """What was asked for besides a recipe that makes the run another one, by dotted name."""
     found = {}
-    for _, flag, value in _options(arguments):
-        name = flag.removeprefix("--").removesuffix("+").replace(".init_args.", ".")
+    for name, value in options_of(arguments).items():
         section, _, option = name.partition(".")
         own = section in ("model", "data") and option not in ("max_images", "validate_every")
-        if flag.startswith("--") and (own or name in IDENTIFYING):
+        if own or name in IDENTIFYING:
             found[name] = value
     if "global_batch_size" in found:  # which rules over the other
         found.pop("data.batch_size", None)

@@ -4,6 +4,7 @@ import inspect
 import os
 import pkgutil
 import re
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -96,9 +97,23 @@ def _class_of(settings: Namespace) -> type[Any]:
     return pkgutil.resolve_name(settings.class_path)
 
 
-def fill_schedule(config: Namespace) -> None:
-    """Lets validations be due by images, unless the Trainer's own schedule was asked for."""
+def fill_schedule(config: Namespace, asked: Collection[str]) -> None:
+    """Lets validations be due by images, unless the Trainer's own schedule was asked for.
+
+    Args:
+        config: Of the command.
+        asked: The options on the command line, by dotted name.
+
+    Raises:
+        ConfigurationError: If both schedules were asked for there.
+    """
     trainer, model = config.trainer, config.model.init_args
+    for option in ("check_val_every_n_epoch", "val_check_interval"):
+        if {"model.validate_every", f"trainer.{option}"} <= {*asked}:
+            raise ConfigurationError(
+                f"--model.validate_every and --trainer.{option} are two schedules of validations: "
+                "give one of them."
+            )
     if trainer.check_val_every_n_epoch is None and trainer.val_check_interval is None:
         model["validate_every"] = model.get("validate_every") or 0
     else:
@@ -114,13 +129,19 @@ def epochs_between_validations(trainer: Namespace) -> int | None:
     return given if isinstance(trainer.val_check_interval, int) else given or 1
 
 
-def fill_rates(config: Namespace) -> None:
-    """Gives both players' optimizers the rate of ``--lr``."""
+def fill_rates(config: Namespace, asked: Collection[str]) -> None:
+    """Gives the players' optimizers the rate of ``--lr``, but for one that was given its own.
+
+    Args:
+        config: Of the command.
+        asked: The options on the command line, by dotted name.
+    """
     if config.lr is not None:
         check_range("fit", above(0), lr=config.lr)
         for player in PLAYERS:
-            optimizer = config.model.init_args[f"{player}_optimizer"]
-            optimizer.init_args["lr"] = config.lr
+            if f"model.{player}_optimizer.lr" not in asked:
+                optimizer = config.model.init_args[f"{player}_optimizer"]
+                optimizer.init_args["lr"] = config.lr
 
 
 def share_batches(config: Namespace) -> None:

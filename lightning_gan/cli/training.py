@@ -35,7 +35,7 @@ from lightning_gan.checkpoints.identity import changes, identity_of, setting_of
 from lightning_gan.checkpoints.pretrained import PREFIX
 from lightning_gan.checkpoints.record import own_state
 from lightning_gan.cli import configuration, named_parts
-from lightning_gan.cli.arguments import given, names_seed, run_name
+from lightning_gan.cli.arguments import given, names_seed, options_of, recipe_of, run_name
 from lightning_gan.cli.choices import unknown
 from lightning_gan.cli.commands import TRAINER_COMMANDS
 from lightning_gan.cli.failures import comes_from_restoring, mendable
@@ -64,7 +64,7 @@ class CLI(LightningCLI):
         self.arguments = [each for each in arguments if not _is_print(each)]
         self.printing = next((each for each in arguments if _is_print(each)), None)
         """The option by which settings are printed and nothing runs; None where it is not given."""
-        self.name = run_name(arguments)
+        self.name, self.recipe = run_name(arguments), recipe_of(arguments)
         self.curves: list[CSVCurve] = []
         """That of a training; where it lies is the folder of the run."""
         try:
@@ -164,8 +164,9 @@ class CLI(LightningCLI):
                 if not names_seed(self.arguments, part):
                     config[part].init_args["seed"] = int(config.seed_everything)
         trainer = config.trainer
-        configuration.fill_schedule(config)
-        configuration.fill_rates(config)
+        asked = options_of(self.arguments)
+        configuration.fill_schedule(config, asked)
+        configuration.fill_rates(config, asked)
         configuration.share_batches(config)
         trainer.default_root_dir = trainer.default_root_dir or f"runs/{self.name}"
         self.resumed = None if self.printing else self._find_checkpoint(config)
@@ -203,7 +204,11 @@ class CLI(LightningCLI):
             )
         if config.get("ckpt_path"):
             read_checkpoint(config.ckpt_path)
-        return Path(config.ckpt_path) if asked == "last" and config.ckpt_path else None
+        if not config.get("ckpt_path") or asked == "best":
+            return None
+        # A run goes on in its own folder; one from elsewhere, in a new folder below this root.
+        path = Path(config.ckpt_path)
+        return path if root.resolve() in path.resolve().parents else None
 
     def instantiate_trainer(self, **kwargs: object) -> Trainer:
         """Adds the default loggers and callbacks to what was asked for.
@@ -270,11 +275,11 @@ class CLI(LightningCLI):
         name = f"config-{earlier + 1}.yaml" if earlier else "config.yaml"
         self.save_config_kwargs["config_filename"] = name
         differs = given(self.arguments)
-        title = title_of(self.name, differs, self.model.hparams["seed"])
+        title = title_of(self.recipe, differs, self.model.hparams["seed"])
         known = None
         with contextlib.suppress(ConfigurationError):
             known = RunRecord.read(folder).id
-        return Recorder(config.run_name or title, self.name, differs, name, known)
+        return Recorder(config.run_name or title, self.recipe, differs, name, known)
 
     def _loggers(self, recorder: Recorder | None) -> list[Logger]:
         """The curve of a training; TensorBoard and W&B where asked for."""
@@ -295,7 +300,7 @@ class CLI(LightningCLI):
                 group=config.wandb_group,
                 tags=config.wandb_tags.split(",") if config.wandb_tags else (),
                 title=recorder.name,
-                recipe=self.name,
+                recipe=self.recipe,
             )
             open_wandb(wandb)
             loggers.append(wandb)

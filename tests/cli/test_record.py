@@ -12,7 +12,10 @@ import torch
 
 from lightning_gan.cli import program
 from lightning_gan.networks import layout
+from lightning_gan.recipes import recipe_file
+from lightning_gan.runs.expected import expected_of
 from lightning_gan.runs.record import RunRecord
+from lightning_gan.training.schedule import PLAYERS
 
 SMALL = "--model.generator.width 8 --model.discriminator.width 8 --data.batch_size 32"
 QUIET = "--trainer.enable_progress_bar false --trainer.accelerator cpu"
@@ -299,3 +302,45 @@ def test_how_float32_is_multiplied_is_an_option_and_stands_in_the_record() -> No
     assert torch.get_float32_matmul_precision() == "high"
     segments = RunRecord.read(RUN).segments
     assert [segment.matmul_precision for segment in segments] == ["highest", "high"]
+
+
+def test_a_rate_of_a_players_own_stands_beside_that_of_both() -> None:
+    own = ["--lr", "1e-4", "--model.discriminator_optimizer.lr", "4e-4"]
+    assert fit("64", *own) == 0
+    model = RunRecord.read(RUN).identity["model"]
+    rates = [model[f"{player}_optimizer"]["init_args"]["lr"] for player in PLAYERS]
+    assert dict(zip(PLAYERS, rates, strict=True)) == {"generator": 1e-4, "discriminator": 4e-4}
+
+
+@pytest.mark.parametrize("option", ["check_val_every_n_epoch", "val_check_interval"])
+def test_two_schedules_of_validations_are_refused(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fit("64", "--model.validate_every", "32", f"--trainer.{option}", "2") == 2
+    words = f"--model.validate_every and --trainer.{option} are two schedules of validations"
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_file_of_ones_own_called_like_a_recipe_is_not_that_recipe(tmp_path: Path) -> None:
+    shutil.copyfile(recipe_file("mlp_ring"), "mlp_ring.yaml")
+    shutil.copyfile(recipe_file("mlp_ring"), "mine.yaml")
+    for file, recipe in {"mlp_ring.yaml": "mlp_ring.yaml", "mine.yaml": "mine"}.items():
+        command = [*FIT, "--trainer.limit_val_batches", "0", "--model.max_images", "64"]
+        command[2] = file
+        assert program.run(command) == 0
+        record = RunRecord.read(Path("runs") / Path(file).stem / "version_0")
+        assert (record.recipe, record.name.split()[0]) == (recipe, recipe)
+        assert expected_of(record) is None
+    assert fit("64") == 0  # the package's own
+    assert RunRecord.read(RUN.with_name("version_1")).recipe == "mlp_ring"
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_run_goes_on_from_a_file_in_its_own_folder(elsewhere: bool) -> None:
+    assert fit("64") == 0
+    more = ["--trainer.default_root_dir", "other"] if elsewhere else []
+    assert fit("128", "--ckpt_path", str(RUN / "checkpoints" / "last.ckpt"), *more) == 0
+    record = RunRecord.read(Path("other/version_0") if elsewhere else RUN)
+    assert (record.images, len(record.segments)) == (128, 1 if elsewhere else 2)
+    assert RunRecord.read(RUN).images == (64 if elsewhere else 128)
+    assert not RUN.with_name("version_1").exists()

@@ -165,7 +165,11 @@ def test_what_cannot_be_trained_on_is_refused(tmp_path: Path, name: str) -> None
 
 
 @pytest.mark.parametrize(
-    "labels", [[0.5] * 40, [-1] * 40, [0] * 39, [[0]] * 40, [10**9] * 40, [float("nan")] * 40]
+    "labels",
+    [
+        *([0.5] * 40, [-1] * 40, [0] * 39, [[0]] * 40, [10**9] * 40, [float("nan")] * 40),
+        *(["cat", "dog"] * 20, [], [1j] * 40, [[]] * 40),
+    ],
 )
 def test_labels_that_do_not_fit_are_refused(tmp_path: Path, labels: list[Any]) -> None:
     np.savez(tmp_path / "a.npz", images=numbered(8, 8), labels=np.array(labels))

@@ -1,6 +1,7 @@
 """A user's own pictures: what is found, how it is decoded, and what is kept."""
 
 import os
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -463,3 +464,14 @@ def test_pixels_in_flight_are_bounded_and_a_larger_picture_waits_until_it_is_alo
         list(pool.map(take, [30, 40, 50, 250, 60, 10, 100, 120] * 5))
     assert inside == [0]
     assert most == [250]
+
+
+def test_a_dark_picture_of_five_or_six_bits_a_colour_is_read(tmp_path: Path) -> None:
+    masks = struct.pack("<III", 0xF800, 0x07E0, 0x001F)
+    pixels = np.full((4, 4), 0x0841, "<u2").tobytes()  # nearly black
+    info = struct.pack("<IiiHHIIiiII", 40, 4, 4, 1, 16, 3, len(pixels), 0, 0, 0, 0)
+    start = 14 + len(info) + len(masks)
+    header = b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start)
+    path = tmp_path / "dark.bmp"
+    path.write_bytes(header + info + masks + pixels)
+    assert decode(path, 4, 3).max() == 8
