@@ -1,18 +1,27 @@
-"""Runs the walks, and rewrites what docs/walks.md quotes of them.
+"""Runs the walks, and rewrites what docs/walks.md and docs/runs.md quote of them.
 
-``python scripts/walks/quote.py [student] [researcher] [cluster]`` takes some minutes.
+``python scripts/walks/quote.py [student] [researcher] [cluster] [seeds]`` takes some minutes.
 """
 
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PAGE = HERE.parents[1] / "docs" / "walks.md"
-WALKS = ("student", "researcher", "cluster")
+ROOT = HERE.parents[1]
+PAGES = {
+    ROOT / "docs" / "walks.md": ("student", "researcher", "cluster"),
+    ROOT / "docs" / "runs.md": ("seeds",),
+}
+"""The walks that a page quotes, in its order."""
+WALKS = tuple(walk for walks in PAGES.values() for walk in walks)
+RECORDS = ROOT / "tests" / "docs" / "ring_runs.jsonl"
+"""Records and last evaluations of the runs of seeds.sh, so that a test can list them again."""
 BLOCK = re.compile(r"```text\n\$ ((?s:.*?))```\n")
 """A command with its output on the page."""
 STEP = re.compile(r"^step '([^']*)'$", re.MULTILINE)
@@ -49,7 +58,7 @@ def walked(walk: str, folder: Path) -> list[str]:
     folder.mkdir()
     environment = os.environ | {
         "PATH": programs(folder / ".programs"),
-        "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         "LIGHTNING_GAN_CACHE": str(folder / ".cache"),
     }
     done = subprocess.run(
@@ -84,9 +93,9 @@ def seen(output: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(shown)).strip("\n")
 
 
-def quoted(page: str, outputs: dict[str, list[str]]) -> str:
-    """The page with the outputs of the walks that were run."""
-    found = iter([(walk, n) for walk in WALKS for n in range(len(commands(walk)))])
+def quoted(page: str, walks: Sequence[str], outputs: dict[str, list[str]]) -> str:
+    """A page that quotes these walks, with the outputs of those that were run."""
+    found = iter([(walk, n) for walk in walks for n in range(len(commands(walk)))])
 
     def block(old: re.Match[str]) -> str:
         walk, number = next(found)
@@ -98,7 +107,22 @@ def quoted(page: str, outputs: dict[str, list[str]]) -> str:
     return BLOCK.sub(block, page)
 
 
+def recorded(folder: Path) -> str:
+    """Records and last evaluations of the runs in the folder of a walk, a line for each."""
+    lines = []
+    for run in sorted(folder.glob("runs/*/version_*")):
+        last = (run / "evaluations.jsonl").read_text(encoding="utf-8").splitlines()[-1]
+        record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+        content = {"folder": str(run.relative_to(folder)), "record": record}
+        lines.append(json.dumps(content | {"evaluation": json.loads(last)}) + "\n")
+    return "".join(lines)
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as root:
         results = {walk: walked(walk, Path(root) / walk) for walk in sys.argv[1:] or WALKS}
-    PAGE.write_text(quoted(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
+        if "seeds" in results:
+            RECORDS.write_text(recorded(Path(root) / "seeds"), encoding="utf-8")
+    for place, walks in PAGES.items():
+        page = place.read_text(encoding="utf-8")
+        place.write_text(quoted(page, walks, results), encoding="utf-8")

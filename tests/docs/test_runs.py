@@ -14,6 +14,7 @@ from lightning_gan.datamodules import Digits
 from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.objectives import NonSaturating
+from lightning_gan.runs.record import RunRecord
 
 HERE = Path(__file__).parent
 TEXT = (HERE.parents[1] / "docs" / "runs.md").read_text(encoding="utf-8")
@@ -30,6 +31,18 @@ def _runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         folder.mkdir(parents=True)
         for name, part in (("run.json", "record"), ("evaluations.jsonl", "evaluation")):
             (folder / name).write_text(json.dumps(content[part]) + "\n", encoding="utf-8")
+
+
+def test_the_runs_are_of_the_recipe_as_it_is_today(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["lightning-gan"])
+    brief = "--model.max_images 256 --trainer.limit_val_batches 0 --trainer.accelerator cpu"
+    assert main(["fit", "--config", "mlp_ring", *brief.split()]) == 0
+    identity = RunRecord.read(Path("runs/mlp_ring/version_0")).identity
+    line = (HERE / "ring_runs.jsonl").read_text(encoding="utf-8").splitlines()[0]
+    assert json.loads(line)["record"]["identity"] == identity  # or: scripts/walks/quote.py seeds
 
 
 def test_every_command_about_many_runs_is_shown() -> None:

@@ -9,25 +9,29 @@ from pathlib import Path
 import pytest
 from walks import quote
 
-PAGE = quote.PAGE.read_text(encoding="utf-8")
-SHOWN = quote.BLOCK.findall(PAGE)
+SHOWN = {page: quote.BLOCK.findall(page.read_text(encoding="utf-8")) for page in quote.PAGES}
 
 
-def test_the_page_shows_every_command_of_every_walk_in_its_order() -> None:
-    every = [command for walk in quote.WALKS for command in quote.commands(walk)]
-    for text, command in zip(SHOWN, every, strict=True):
+def pairs(page: Path) -> list[tuple[str, str]]:
+    """What a page shows, and the commands of its walks."""
+    every = [command for walk in quote.PAGES[page] for command in quote.commands(walk)]
+    return list(zip(SHOWN[page], every, strict=True))
+
+
+@pytest.mark.parametrize("page", quote.PAGES, ids=lambda page: page.name)
+def test_a_page_shows_every_command_of_its_walks_in_their_order(page: Path) -> None:
+    for text, command in pairs(page):
         assert text.startswith(f"{command}\n")
-    assert quote.quoted(PAGE, {}) == PAGE
+    text = page.read_text(encoding="utf-8")
+    assert quote.quoted(text, quote.PAGES[page], {}) == text
 
 
 def test_every_command_has_printed_something_but_settings_and_signals() -> None:
-    silent = [
-        text for text in SHOWN if re.fullmatch(r'(?s:\w+="[^"]*"\n|.*scancel [^\n]*\n)', text)
-    ]
-    assert len(silent) == 4
-    every = [command for walk in quote.WALKS for command in quote.commands(walk)]
-    for text, command in zip(SHOWN, every, strict=True):
-        assert text in silent or text != f"{command}\n"
+    every = [pair for page in quote.PAGES for pair in pairs(page)]
+    silent = re.compile(r'(?s:\w+="[^"]*"\n|.*scancel [^\n]*\n)')
+    assert sum(bool(silent.fullmatch(text)) for text, _ in every) == 4
+    for text, command in every:
+        assert silent.fullmatch(text) or text != f"{command}\n"
 
 
 @pytest.mark.parametrize("walk", quote.WALKS)
