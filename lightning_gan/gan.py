@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lightning_gan.augment import Augmentation
+from lightning_gan.basics.plain import Plain
 from lightning_gan.basics.precision import outside_autocast
 from lightning_gan.basics.randomness import Shard
 from lightning_gan.checkpoints import identity, record, schedule
 from lightning_gan.checkpoints.compiled import CompiledInPlace
 from lightning_gan.checkpoints.loading import build_model
-from lightning_gan.checkpoints.parts import MakeOptimizer, Part, Plain, describe
+from lightning_gan.checkpoints.parts import MakeOptimizer, Part, describe
 from lightning_gan.checkpoints.plugin import write_whole_files
 from lightning_gan.checkpoints.warm_start import warm_start
 from lightning_gan.distributed import processes

@@ -24,7 +24,8 @@ from torch.nn.utils import parametrizations
 
 from lightning_gan import datamodules
 from lightning_gan import networks as n
-from lightning_gan.checkpoints.parts import Part, subclasses
+from lightning_gan.basics.classes import subclasses
+from lightning_gan.checkpoints.parts import Part
 from lightning_gan.networks import Discriminator, Generator
 from lightning_gan.recipes import Recipe, recipe_file, recipe_names
 from lightning_gan.training.composition import Composition

@@ -10,7 +10,7 @@ import pytest
 import torch
 from resuming import BATCH, EPOCH, bits, differences
 
-from lightning_gan.cli import program
+from lightning_gan.cli import program, training
 from lightning_gan.datamodules import CIFAR10, MNIST, ImageFolder, RealData, Split
 from lightning_gan.datamodules.mixtures import Mixture
 from lightning_gan.recipes import recipe_names
@@ -105,7 +105,7 @@ def _no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for data in (MNIST, CIFAR10, ImageFolder, Mixture):
         monkeypatch.setattr(data, "read_splits", made_up)
         monkeypatch.setattr(data, "prepare_data", lambda self: None)
-    monkeypatch.setattr(program.CLI, "after_fit", lambda self: None)
+    monkeypatch.setattr(training.CLI, "after_fit", lambda self: None)
 
 
 def assert_resumes(name: str, accelerator: str, *more_options: str) -> None:

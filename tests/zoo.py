@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from lightning_gan import augment, networks, objectives, regularizers
 from lightning_gan.augment import Augmentation
+from lightning_gan.basics.classes import subclasses
 from lightning_gan.basics.randomness import RandomStream, layer_normal
-from lightning_gan.checkpoints.parts import Part, subclasses
+from lightning_gan.checkpoints.parts import Part
 from lightning_gan.gan import GAN
 from lightning_gan.networks import (
     Discriminator,

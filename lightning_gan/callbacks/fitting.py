@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
+from lightning_gan.basics.classes import public_path
 from lightning_gan.basics.memory import keep_freed_memory
 from lightning_gan.basics.texts import folded
 from lightning_gan.callbacks.balance import Balance
@@ -31,7 +32,6 @@ from lightning_gan.callbacks.recorder import Recorder, draw_curves_of
 from lightning_gan.callbacks.sample_grid import SampleGrid
 from lightning_gan.callbacks.summary import LABELS, summary
 from lightning_gan.checkpoints.files import newest_checkpoint
-from lightning_gan.checkpoints.parts import public_path
 from lightning_gan.errors import ConfigurationError, at_least, check_range, whole
 from lightning_gan.evaluation.loaders import LoaderData, NothingHeldOut
 from lightning_gan.evaluation.panel import MEASURES, EvaluationData, extractor_for

@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
+from lightning_gan.basics.plain import flat
 from lightning_gan.basics.waiting import waiting
 from lightning_gan.callbacks.base import GANCallback, is_dry_run, run_folder
 from lightning_gan.callbacks.dashboards import show_settings
@@ -25,7 +26,6 @@ from lightning_gan.callbacks.loggers import (
 from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.callbacks.preemption import Interrupted
 from lightning_gan.checkpoints.identity import environment, identity_of, setting_of
-from lightning_gan.checkpoints.parts import flat
 from lightning_gan.errors import ConfigurationError, DivergenceError, said
 from lightning_gan.gan import GAN
 from lightning_gan.runs import scores

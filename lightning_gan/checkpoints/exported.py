@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from lightning_gan.checkpoints.parts import Plain
+from lightning_gan.basics.plain import Plain
 from lightning_gan.errors import WeightsError
 
 SUFFIX = ".safetensors"

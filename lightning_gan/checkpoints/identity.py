@@ -9,8 +9,10 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch.optim import Optimizer
 
+from lightning_gan.basics.classes import public_path
+from lightning_gan.basics.plain import Plain, flat
 from lightning_gan.basics.version import versions
-from lightning_gan.checkpoints.parts import Plain, describe, flat, public_path
+from lightning_gan.checkpoints.parts import describe
 from lightning_gan.errors import AnotherRunError
 from lightning_gan.training.batches import batch_size_of
 from lightning_gan.training.schedule import PLAYERS

@@ -7,9 +7,10 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from lightning_gan.basics.plain import Plain
 from lightning_gan.checkpoints.exported import EXPORTED
 from lightning_gan.checkpoints.files import checkpoint_in, read_checkpoint
-from lightning_gan.checkpoints.parts import Plain, build
+from lightning_gan.checkpoints.parts import build
 from lightning_gan.checkpoints.record import ARGUMENTS, own_state
 from lightning_gan.errors import LightningGANError, WeightsError
 

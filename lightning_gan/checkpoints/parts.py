@@ -2,8 +2,7 @@
 
 import functools
 import inspect
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -11,11 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lightning_gan.basics.classes import public_path, subclasses
+from lightning_gan.basics.plain import Plain
 from lightning_gan.checkpoints.compiled import in_place
 from lightning_gan.errors import ConfigurationError, WeightsError, said
-
-Plain = Any
-"""None, booleans, numbers, texts, and lists and dictionaries of them."""
 
 MakeOptimizer = Callable[[Iterable[Tensor]], Optimizer]
 
@@ -66,19 +64,6 @@ def own_arguments(part: Part) -> dict[str, Any]:
     return getattr(part, "_arguments", {})
 
 
-def public_path(kind: type) -> str:
-    """The shortest path that a class can be imported by, such as ``torch.optim.Adam``.
-
-    A file inside a package can move, and what was saved before still names the class.
-    """
-    steps = kind.__module__.split(".")
-    for length in range(1, len(steps)):
-        package = ".".join(steps[:length])
-        if getattr(sys.modules.get(package), kind.__name__, None) is kind:
-            return f"{package}.{kind.__name__}"
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
 def describe(value: object, name: str = "") -> Plain:
     """``value`` in plain form: parts and optimizers by their public paths and arguments.
 
@@ -113,35 +98,6 @@ def _describe_optimizer(make: MakeOptimizer, name: str) -> Plain:
     return {"class_path": public_path(type(optimizer)), "init_args": arguments}
 
 
-def flat(description: Plain, name: str = "") -> dict[str, Plain]:
-    """A description by dotted names, for tables, loggers and comparisons.
-
-    A part is its class under its own name, its arguments below it, and of a list each part has the
-    name of its class: ``{"regularizers": "R1", "regularizers.R1.weight": 0.1}``.
-    """
-    inner = f"{name}." if name else ""
-    if isinstance(description, list) and any(isinstance(item, dict) for item in description):
-        parts = {short_name(item): item for item in description}
-        found = {name: " ".join(parts)}
-        for kind, part in parts.items():
-            found |= {key: x for key, x in flat(part, inner + kind).items() if key != inner + kind}
-        return found
-    if not isinstance(description, dict):
-        return {name: description}
-    found = {}
-    if "class_path" in description:
-        found[name] = short_name(description)
-        description = description["init_args"]
-    for key, value in description.items():
-        found |= flat(value, inner + key)
-    return found
-
-
-def short_name(description: Plain) -> str:
-    """The name of a described part's class."""
-    return str(description["class_path"]).rpartition(".")[2]
-
-
 def build(description: Plain) -> Any:  # noqa: ANN401 (the inverse of describe)
     """Builds what :func:`describe` described, from classes that are imported and no others.
 
@@ -167,10 +123,3 @@ def _known(path: str) -> type[Any]:
         f"The checkpoint needs {path}, which is not known here: import its module first (predict: "
         "--import MODULE)."
     )
-
-
-def subclasses(base: type[Any]) -> Iterator[type[Any]]:
-    """All imported subclasses of ``base``, at any depth."""
-    for kind in base.__subclasses__():
-        yield kind
-        yield from subclasses(kind)

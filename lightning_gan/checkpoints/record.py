@@ -9,9 +9,9 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
+from lightning_gan.basics.plain import Plain
 from lightning_gan.checkpoints.exported import EXPORTED
 from lightning_gan.checkpoints.identity import environment, setting_of
-from lightning_gan.checkpoints.parts import Plain
 from lightning_gan.errors import DivergenceError, WeightsError
 from lightning_gan.training.schedule import PLAYERS, PlayerName, Progress
 

@@ -11,7 +11,6 @@ import yaml
 from lightning_gan.cli.choices import unknown
 from lightning_gan.cli.commands import TRAINER_COMMANDS
 from lightning_gan.cli.files import check_yaml, read_settings
-from lightning_gan.datamodules import Mixture
 from lightning_gan.recipes import recipe_file, recipe_names
 
 CONFIG = ("-c", "--config")
@@ -86,6 +85,8 @@ def with_default_networks(arguments: list[str]) -> list[str]:
     """
     if arguments[0] not in TRAINER_COMMANDS or _names_networks(arguments):
         return arguments
+    from lightning_gan.datamodules import Mixture  # here, since other commands do without torch
+
     name = next((value for _, flag, value in _options(arguments) if flag == "--data"), "")
     points = {kind.__name__ for kind in Mixture.__subclasses__()}
     defaults = "_defaults_points" if name.rpartition(".")[2] in points else "_defaults"

@@ -5,7 +5,7 @@ import inspect
 import typing
 from collections.abc import Iterable, Iterator
 
-from lightning_gan.checkpoints.parts import subclasses
+from lightning_gan.basics.classes import subclasses
 from lightning_gan.errors import ConfigurationError
 
 

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from torch.optim import Optimizer
-
 from lightning_gan.cli.choices import choices_for, is_base
 from lightning_gan.errors import ConfigurationError, said
 
@@ -44,6 +42,8 @@ class Escape(BaseException):
 
 def escaping(kind: type[Any], *args: object, **kwargs: object) -> object:
     """Constructs for jsonargparse; what a constructor raises leaves it as an :class:`Escape`."""
+    from torch.optim import Optimizer  # here, since commands without parts do without torch
+
     is_optimizer = issubclass(kind, Optimizer)  # made later, by the model, which answers for it
     if is_optimizer:
         return kind(*args, **kwargs)

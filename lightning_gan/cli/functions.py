@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import docstring_parser
-import torch
 
 from lightning_gan.basics.texts import folded, printable, shortened
 from lightning_gan.cli.options import KEYWORDS, option_of
 from lightning_gan.cli.parser import Parser
 from lightning_gan.errors import ConfigurationError, said
+
+if typing.TYPE_CHECKING:
+    import torch
 
 REMOTE = re.compile(r"(?:--[\w.]+=)?([A-Za-z][A-Za-z0-9+.-]+://.*)", re.DOTALL)
 """An address that is no path."""
@@ -128,12 +130,14 @@ def import_modules(names: Sequence[str]) -> None:
             ) from error
 
 
-def device_called(name: str | None) -> torch.device:
+def device_called(name: str | None) -> "torch.device":
     """The device of that name; the first GPU, where there is one, for None.
 
     Raises:
         ConfigurationError: If torch cannot use it.
     """
+    import torch  # here, since most of these commands do without
+
     name = name or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)

@@ -7,14 +7,10 @@ from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from torch.optim import Optimizer
-
-from lightning_gan.checkpoints.parts import Part
 from lightning_gan.cli.choices import choices_for, classes_in, nearest
 from lightning_gan.cli.commands import COMMANDS, TRAINER_COMMANDS
 from lightning_gan.cli.documentation import constructor
 from lightning_gan.cli.kinds import in_words, is_list, literals_in, takes_scalars
-from lightning_gan.datamodules import RealData
 from lightning_gan.recipes import recipe_names
 
 CALLED_OTHERWISE = {
@@ -220,8 +216,13 @@ def _options_with_owners(parser: ArgumentParser) -> Iterator[tuple[str, str]]:
 
 def _inside(option: str, hint: object, depth: int) -> Iterator[tuple[str, str]]:
     """The options of the parts that an option takes, with the parts' classes."""
-    if option.startswith("--trainer") or depth == 0:
+    if option.startswith("--trainer") or depth == 0 or not [*classes_in(hint)]:
         return
+    from torch.optim import Optimizer  # here, since commands without parts do without torch
+
+    from lightning_gan.checkpoints.parts import Part
+    from lightning_gan.datamodules import RealData
+
     for base in classes_in(hint):
         if not issubclass(base, (Part, RealData, Optimizer)):
             continue

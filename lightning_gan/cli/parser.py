@@ -3,11 +3,9 @@
 import argparse
 import re
 from collections.abc import Iterator
-from functools import partialmethod
 from typing import Any, NoReturn
 
-from jsonargparse import DefaultHelpFormatter, Namespace
-from lightning.pytorch.cli import LightningArgumentParser
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
 from lightning_gan.cli.choices import classes_in
 from lightning_gan.cli.construction import Escape, escaping
@@ -43,7 +41,7 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
         return f"{text.rstrip('.')}{brackets}." if text else brackets.strip()
 
 
-class Parser(LightningArgumentParser):
+class Parser(ArgumentParser):
     """Says in one sentence what is wrong with an option, with the nearest match.
 
     jsonargparse makes one such parser for every class that is configured, and what an inner one
@@ -53,11 +51,6 @@ class Parser(LightningArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (jsonargparse's own)
         own: dict[str, Any] = {"formatter_class": HelpFormatter, "allow_abbrev": False}
         super().__init__(*args, **own | kwargs)
-
-    # What is missing a recipe may bring, or the program asks for it.
-    add_lightning_class_args = partialmethod(
-        LightningArgumentParser.add_lightning_class_args, required=False
-    )
 
     def instantiate_classes(
         self,

@@ -5,8 +5,6 @@ import sys
 from pathlib import Path
 
 from lightning_gan.basics.texts import folded, printable
-from lightning_gan.callbacks.fitting import silence_lightning
-from lightning_gan.callbacks.preemption import ignore_further_signals
 from lightning_gan.cli.arguments import (
     check_values,
     in_plain_form,
@@ -16,17 +14,13 @@ from lightning_gan.cli.arguments import (
 )
 from lightning_gan.cli.choices import unknown
 from lightning_gan.cli.commands import COMMANDS, FUNCTION_COMMANDS
-from lightning_gan.cli.failures import mendable
 from lightning_gan.cli.functions import run_function
-from lightning_gan.cli.help import help_text
-from lightning_gan.cli.training import CLI
-from lightning_gan.errors import DivergenceError, said
+from lightning_gan.errors import DivergenceError, LightningGANError, said
 from lightning_gan.runs.lock import release
 
 
 def run(arguments: list[str]) -> int:
     """Runs the command line; returns the exit code, 2 where the user can mend something."""
-    silence_lightning()
     if str(Path.cwd()) not in sys.path:  # parts of one's own may lie where the command is given
         sys.path.append(str(Path.cwd()))
     try:
@@ -37,7 +31,7 @@ def run(arguments: list[str]) -> int:
         sys.stderr.write("lightning-gan: Stopped by Ctrl-C; nothing was being trained.\n")
         return 130
     except Exception as error:
-        known = mendable(error)
+        known = _mendable(error)
         if known is None:
             raise
         name = f"{run_name(arguments)}: " if isinstance(known, DivergenceError) else ""
@@ -51,18 +45,44 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
+def _mendable(error: Exception) -> Exception | None:
+    """What a user can mend; None for a defect of ours."""
+    if "lightning" not in sys.modules and isinstance(error, LightningGANError):
+        return error
+    from lightning_gan.cli.failures import mendable  # which knows what torch and Lightning raise
+
+    return mendable(error)
+
+
 def _run(arguments: list[str]) -> None:
+    """Imports what a command needs, and no more: torch and Lightning take seconds."""
     command = arguments[0]
     check_values(arguments)
-    if (text := help_text(arguments)) is not None:
-        sys.stdout.write(text)
-    elif command in FUNCTION_COMMANDS:
+    if any(argument.partition("=")[0].endswith(".help") for argument in arguments):
+        from lightning_gan.cli.help import help_text
+
+        if (text := help_text(arguments)) is not None:
+            sys.stdout.write(text)
+            return
+    if command in FUNCTION_COMMANDS:
         module = importlib.import_module(f"lightning_gan.cli.commands.{command}")
+        if "lightning" in sys.modules:
+            _silence_lightning()
         run_function(getattr(module, command), arguments[1:])
     elif command not in COMMANDS and not command.startswith("-"):
         raise unknown("command", command, COMMANDS)
     else:
+        from lightning_gan.callbacks.preemption import ignore_further_signals
+        from lightning_gan.cli.training import CLI
+
+        _silence_lightning()
         # Lightning starts further processes with sys.argv, so they must see the same.
         sys.argv[1:] = with_default_networks(with_recipes(in_plain_form(arguments)))
         with ignore_further_signals():
             CLI(sys.argv[1:])
+
+
+def _silence_lightning() -> None:
+    from lightning_gan.callbacks.fitting import silence_lightning
+
+    silence_lightning()

@@ -3,6 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Sequence
+from functools import partialmethod
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -57,6 +58,15 @@ FASTER = (
 )
 
 
+class TrainingParser(Parser, LightningArgumentParser):
+    """The same with what LightningCLI asks of a parser."""
+
+    # What is missing a recipe may bring, or the program asks for it.
+    add_lightning_class_args = partialmethod(
+        LightningArgumentParser.add_lightning_class_args, required=False
+    )
+
+
 class CLI(LightningCLI):
     """``lightning-gan fit | validate | test``."""
 
@@ -106,7 +116,7 @@ class CLI(LightningCLI):
             load_from_checkpoint_support=False,
             seed_everything_default=0,
             trainer_defaults=TRAINER_DEFAULTS | {"check_val_every_n_epoch": None},
-            parser_class=Parser,
+            parser_class=TrainingParser,
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: object) -> None:

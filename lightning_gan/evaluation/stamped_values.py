@@ -9,8 +9,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from lightning_gan.errors import ConfigurationError
 
 FORMAT = 1  # of the files
@@ -157,6 +155,8 @@ def _no_measurement(path: Path) -> ConfigurationError:
 
 def circumstances(**more: Any) -> dict[str, Any]:  # noqa: ANN401 (what JSON can hold)
     """Where and when something is measured."""
+    import torch  # here, since lists and tables of what was measured do without
+
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return {"date": now, "machine": platform.machine(), "threads": torch.get_num_threads()} | more
 

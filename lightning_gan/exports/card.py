@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lightning_gan.basics.plain import Plain, flat, short_name
 from lightning_gan.basics.version import versions
-from lightning_gan.checkpoints.parts import Plain, describe, flat, short_name
+from lightning_gan.checkpoints.parts import describe
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.evaluation.stamped_values import StampedValues, history
 from lightning_gan.gan import GAN

@@ -13,12 +13,12 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from lightning_gan.basics.plain import Plain
 from lightning_gan.basics.version import versions
 from lightning_gan.checkpoints import record
 from lightning_gan.checkpoints.exported import EXPORTED, NAME, exported_bytes
 from lightning_gan.checkpoints.files import checkpoint_in, read_checkpoint
 from lightning_gan.checkpoints.identity import setting_of
-from lightning_gan.checkpoints.parts import Plain
 from lightning_gan.errors import ConfigurationError, WeightsError
 from lightning_gan.exports.card import configuration, model_card
 from lightning_gan.exports.graphs import Inputs, Judge, Sampler, inputs_of, write_onnx, write_torch

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
+from lightning_gan.basics.plain import Plain
 from lightning_gan.basics.texts import printable, shortened
-from lightning_gan.checkpoints.parts import Plain
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.evaluation.stamped_values import StampedValues, check_comparable
 from lightning_gan.runs.formats import Column, as_text

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lightning_gan.checkpoints.parts import Plain
+from lightning_gan.basics.plain import Plain
 from lightning_gan.errors import ConfigurationError, said
 from lightning_gan.runs.lock import NAME as LOCK
 from lightning_gan.runs.lock import hold, release

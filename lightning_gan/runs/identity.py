@@ -6,7 +6,7 @@ the command line: ``model.objective`` is a part, ``model.objective.real_label`` 
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from lightning_gan.checkpoints.parts import Plain
+from lightning_gan.basics.plain import Plain
 
 SEEDS = ("model.seed", "data.seed")
 """What runs of one configuration may differ in."""

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 
-from lightning_gan.checkpoints.parts import Plain
+from lightning_gan.basics.plain import Plain
 from lightning_gan.runs.formats import Column
 from lightning_gan.runs.identity import short_names, shown
 from lightning_gan.runs.listing import Distance, Run

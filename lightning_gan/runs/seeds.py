@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightning_gan.checkpoints.parts import Plain
+from lightning_gan.basics.plain import Plain
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.evaluation.stamped_values import (
     StampedValues,

@@ -9,8 +9,8 @@ from math import inf
 import torch
 from torch import Tensor, nn
 
+from lightning_gan.basics.plain import Plain
 from lightning_gan.basics.randomness import Seeds, Shard, block_generator
-from lightning_gan.checkpoints.parts import Plain
 from lightning_gan.errors import ConfigurationError, above, below, check_range
 from lightning_gan.networks.base import Generator
 from lightning_gan.training.latents import Prior, normal_latents

@@ -28,6 +28,7 @@ COMMANDS = (
     *("report", "runs", "table", "compare", "recipes"),
 )
 QUESTIONS = [["--version"], ["--help"], *([command, "--help"] for command in COMMANDS)]
+QUESTIONS += [["recipes"], ["recipes", "mlp_ring"], ["runs", "."]]
 ANSWER = 1.0
 """Seconds of the processor that an answer may take."""
 FIRST = 3.0

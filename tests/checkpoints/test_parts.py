@@ -9,7 +9,8 @@ import torch
 from small_networks import network_of
 
 from lightning_gan.augment import Augmentations, DiffAugment, InstanceNoise
-from lightning_gan.checkpoints.parts import Part, build, describe, own_arguments, subclasses
+from lightning_gan.basics.classes import subclasses
+from lightning_gan.checkpoints.parts import Part, build, describe, own_arguments
 from lightning_gan.errors import WeightsError
 from lightning_gan.gan import GAN
 from lightning_gan.networks import (

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from recorded_runs import record, report, write_run
 
 from lightning_gan import __main__, __version__
 from lightning_gan.callbacks import SampleGrid
@@ -60,6 +61,36 @@ def test_the_first_question_is_answered_without_importing_torch(flag: str) -> No
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert time.perf_counter() - started < 5
     assert ("dcgan_digits" if flag == "--help" else __version__) in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (["recipes"], 0),
+        (["recipes", "mlp_ring"], 0),
+        (["recipes", "mlp_rong"], 2),
+        (["runs", "."], 0),
+        (["runs", ".", "--format", "json"], 0),
+        (["runs", ".", "--no_such"], 2),
+        (["table", "."], 0),
+        (["table", ".", "--format", "latex"], 0),
+        (["compare", "0/version_0", "1/version_0"], 0),
+        (["compare", "0/version_0", "nowhere"], 2),
+        (["tabel"], 2),
+    ],
+)
+def test_what_reads_files_alone_is_answered_without_importing_torch(
+    command: list[str], code: int, tmp_path: Path
+) -> None:
+    for seed in (0, 1):
+        write_run(tmp_path / str(seed) / "version_0", record(seed), [report(0.5 + seed)])
+    script = f"import sys; from lightning_gan.__main__ import main; code = main({command!r}); "
+    script += "heavy = {'torch', 'lightning', 'torchmetrics', 'numpy'} & {*sys.modules}; "
+    script += "print(code, sorted(heavy))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == f"{code} []", done.stderr
 
 
 def test_the_help_of_a_command_shows_how_to_ask_further(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lightning_gan.cli import program
+from lightning_gan.cli import program, training
 from lightning_gan.regularizers import Penalty
 from lightning_gan.training.step import Step
 
@@ -443,7 +443,7 @@ def test_ctrl_c_outside_of_the_training_has_no_traceback(
     def interrupted(*_: Any) -> NoReturn:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(program.CLI, "before_instantiate_classes", interrupted)
+    monkeypatch.setattr(training.CLI, "before_instantiate_classes", interrupted)
     assert program.run(RING) == 130
     assert "Stopped by Ctrl-C" in capsys.readouterr().err
 
@@ -452,6 +452,6 @@ def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> NoReturn:
         raise KeyError("a defect")
 
-    monkeypatch.setattr(program.CLI, "before_instantiate_classes", broken)
+    monkeypatch.setattr(training.CLI, "before_instantiate_classes", broken)
     with pytest.raises(KeyError, match="a defect"):
         program.run(RING)

@@ -21,7 +21,7 @@ from tiny import Points, fit, points_gan, quiet_trainer
 from lightning_gan.callbacks import LastCheckpoint
 from lightning_gan.checkpoints.files import TEMPORARY, read_checkpoint, write_whole
 from lightning_gan.checkpoints.plugin import WholeFiles
-from lightning_gan.cli import program
+from lightning_gan.cli import program, training
 from lightning_gan.cli.failures import comes_from_restoring, mendable
 from lightning_gan.errors import WeightsError
 
@@ -37,7 +37,7 @@ LAST = Path("runs/mlp_ring/version_0/checkpoints/last.ckpt")
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["lightning-gan"])
-    monkeypatch.setattr(program.CLI, "after_fit", lambda self: None)
+    monkeypatch.setattr(training.CLI, "after_fit", lambda self: None)
 
 
 @pytest.fixture
@@ -324,7 +324,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(sys, "argv", ["lightning-gan"])
-        patch.setattr(program.CLI, "after_fit", lambda self: None)
+        patch.setattr(training.CLI, "after_fit", lambda self: None)
         assert program.run([*FIT, "64"]) == 0
     return folder / LAST
 

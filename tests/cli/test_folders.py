@@ -15,7 +15,7 @@ import pytest
 
 from lightning_gan.callbacks.loggers import CSVCurve
 from lightning_gan.checkpoints.files import read_checkpoint
-from lightning_gan.cli import program
+from lightning_gan.cli import program, training
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = "--model.generator.width 8 --model.discriminator.width 8 --data.batch_size 32"
@@ -29,7 +29,7 @@ LAST = Path("runs/mlp_ring/version_0/checkpoints/last.ckpt")
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["lightning-gan"])
-    monkeypatch.setattr(program.CLI, "after_fit", lambda self: None)
+    monkeypatch.setattr(training.CLI, "after_fit", lambda self: None)
 
 
 def images(path: Path) -> int:

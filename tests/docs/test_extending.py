@@ -13,7 +13,7 @@ import torch
 
 from lightning_gan.__main__ import main
 from lightning_gan.callbacks import Evaluation
-from lightning_gan.cli import program
+from lightning_gan.cli import training
 
 TEXT = (Path(__file__).parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
@@ -38,7 +38,7 @@ def test_an_objective_from_outside_is_trained_explained_and_sampled(
 ) -> None:
     Path("exponential.py").write_text(PYTHON[0], encoding="utf-8")
     fit, explain, predict = (shlex.split(line) for line in SHELL.splitlines())
-    monkeypatch.setattr(program.CLI, "after_fit", lambda self: None)
+    monkeypatch.setattr(training.CLI, "after_fit", lambda self: None)
     assert main([*fit[1:], *SHORT.split()]) == 0, capsys.readouterr().err
     config = Path("runs/mlp_ring/version_0/config.yaml").read_text(encoding="utf-8")
     assert "class_path: exponential.Exponential" in config

@@ -14,7 +14,7 @@ from resuming_recipes import representatives
 
 import lightning_gan
 from lightning_gan.checkpoints.parts import describe
-from lightning_gan.cli import program
+from lightning_gan.cli import program, training
 from lightning_gan.cli.usage import program_help
 from lightning_gan.datamodules import CIFAR10, MNIST, ImageFolder, RealData, Split
 from lightning_gan.recipes import recipe_file, recipe_names
@@ -90,7 +90,7 @@ def test_a_recipe_trains_and_comes_back_from_its_checkpoint(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = SimpleNamespace(cli=None)
-    monkeypatch.setattr(program.CLI, "after_fit", lambda self: setattr(kept, "cli", self))
+    monkeypatch.setattr(training.CLI, "after_fit", lambda self: setattr(kept, "cli", self))
     short = "--trainer.limit_train_batches 2 --trainer.max_epochs 1 --trainer.limit_val_batches 0"
     quiet = "--trainer.enable_progress_bar false --trainer.accelerator cpu"
     options = options_of(name) | {"--data.batch_size": str(BATCH)}

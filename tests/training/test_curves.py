@@ -10,7 +10,8 @@ import torch
 from tiny import fit, points_gan
 from torch import nn
 
-from lightning_gan.checkpoints.parts import build, describe, subclasses
+from lightning_gan.basics.classes import subclasses
+from lightning_gan.checkpoints.parts import build, describe
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.training.optimizers import GANAdam, correct_for_laziness, follow_curves
 from lightning_gan.training.schedule import CosineCurve, Curve, DecayCurve, LinearCurve, value_at

@@ -10,9 +10,9 @@ from lightning.pytorch.callbacks import Checkpoint
 from tiny import Points, points_gan, quiet_trainer
 
 from lightning_gan import GAN, GANAdam, callbacks
+from lightning_gan.basics.plain import flat
 from lightning_gan.callbacks.alarms import Health
 from lightning_gan.callbacks.collapse import Kept
-from lightning_gan.checkpoints.parts import flat
 from lightning_gan.errors import AnotherRunError, WeightsError
 from lightning_gan.objectives import Hinge
 from lightning_gan.regularizers import R1, R2, Drift
