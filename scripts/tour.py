@@ -45,7 +45,8 @@ BUDGET = re.compile(
 )
 UNSEEN = re.compile(
     r"(Writing to|Time|Batches of|Pictures|And reals|Curves|Metrics|Page|Checkpoint|Draw more|Best"
-    r"|Expected|Measured|images:|measuring:|writing:|lightning-gan: Reading) .*|-{20,}|"
+    r"|Expected|Measured|This processor|images:|measuring:|writing:|lightning-gan: Reading) .*"
+    r"|-{20,}|"
     r"|(eval|is|kid|nn1|density|modes/\w+/(kl|tv)|dup/\w+_min_pair_ratio|fid/\w+_debiased)\b.*"
 )
 """Lines that the page leaves out: progress, where files lie, and numbers that it does not need."""

@@ -28,7 +28,8 @@ STEP = re.compile(r"^step '([^']*)'$", re.MULTILINE)
 PATIENCE = 1800
 """Seconds that a walk may take; far more than on a quiet machine."""
 UNSEEN = re.compile(
-    r"(images|measuring|writing):? .*|Initializing distributed.*|-{20,}|distributed_backend=.*"
+    r"(images|measuring|writing):? .*|This processor .*|-{20,}|Initializing distributed.*"
+    r"|distributed_backend=.*"
     r"|All distributed processes.*|wandb: (WARNING|Tracking|View) .*|Restor(ed|ing) .* states? .*"
     r"|Restoring states.*"
 )

@@ -15,7 +15,7 @@ step 'lightning-gan fit --model.objective.help ours.Exponential'
 # Baseline and own loss, each with three seeds, on own data with an own generator.
 step 'MOONS="--config mlp_ring --data ours.Moons --model.generator ours.SineGenerator --model.generator.num_classes 2
   --model.discriminator.num_classes 2 --model.regularizers [] --model.max_images 20000
-  --trainer.default_root_dir runs/moons --trainer.enable_progress_bar false"'
+  --lr 1e-3 --trainer.default_root_dir runs/moons --trainer.enable_progress_bar false"'
 step 'for objective in NonSaturating ours.Exponential; do
   for seed in 0 1 2; do
     lightning-gan fit $MOONS --model.objective $objective --seed_everything $seed | grep Frechet
