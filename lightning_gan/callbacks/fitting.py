@@ -176,6 +176,8 @@ def fit(
     ends = ends or bool(options.get("max_time") or options.get("fast_dev_run"))
     if gan.max_images is None and not ends:
         raise ConfigurationError("There is no budget: give the GAN max_images, or fit max_epochs.")
+    if options.get("limit_train_batches") == 0:
+        raise ConfigurationError("fit: limit_train_batches=0 trains nothing: leave it out.")
     silence_lightning()
     keep_freed_memory()
     named = ckpt_path in ("last", "best")

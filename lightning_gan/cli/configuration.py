@@ -279,3 +279,5 @@ def check_budget(trainer: Namespace, max_images: int | None) -> None:
             "There is no budget: give --model.max_images, for instance 1000000, or "
             "--trainer.max_epochs."
         )
+    if trainer.limit_train_batches == 0:
+        raise ConfigurationError("--trainer.limit_train_batches 0 trains nothing: leave it out.")

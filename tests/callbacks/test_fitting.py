@@ -91,6 +91,8 @@ def test_plain_loaders_train_and_their_content_is_not_known(tmp_path: Path) -> N
 def test_a_run_without_a_budget_is_refused_and_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="There is no budget"):
         lightning_gan.fit(points_gan(), Points(8), tmp_path, **QUIET)
+    with pytest.raises(ConfigurationError, match="limit_train_batches=0 trains nothing"):
+        lightning_gan.fit(points_gan(max_images=8), Points(8), tmp_path, limit_train_batches=0)
     assert not [*tmp_path.iterdir()]
 
 

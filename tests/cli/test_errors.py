@@ -191,6 +191,7 @@ def test_a_value_that_an_option_does_not_take_is_answered_with_what_it_takes(
         ("--trainer.val_check_interval 2.0", "must be above 0 and at most 1"),
         ("--trainer.max_time 99999999999:00:00:00", "The Trainer refuses an option of --trainer"),
         ("--trainer.callbacks 3", "--trainer.callbacks"),
+        ("--trainer.limit_train_batches 0", "--trainer.limit_train_batches 0 trains nothing: leav"),
         ("--trainer.limit_train_batches 2.5", "limit_train_batches"),
         ("--trainer 3", "--trainer: "),
         ("--trainer null", "--trainer: "),
