@@ -20,7 +20,7 @@ from lightning_gan.datamodules.decoded import digest_of
 from lightning_gan.datamodules.listing import MOST_CLASSES, in_classes
 from lightning_gan.datamodules.memory import Split
 from lightning_gan.datamodules.own import OwnData
-from lightning_gan.datamodules.tables import Table, Values, open_table
+from lightning_gan.datamodules.tables import Table, Values, are_real_numbers, open_table
 from lightning_gan.errors import ConfigurationError, DataError
 
 VERSION = 1
@@ -137,7 +137,7 @@ class ArrayFile(OwnData):
             DataError: If the array has another shape, or holds no numbers.
         """
         shape = tuple(values.shape)
-        if _is_complex(values) or not _is_numeric(values):
+        if not are_real_numbers(values):
             raise DataError(f"'{self.root}' holds {values.dtype}: give an array of real numbers.")
         wanted = [4] if self.channels_last else [2, 3, 4]
         if len(shape) not in wanted or 0 in shape:
@@ -157,7 +157,7 @@ class ArrayFile(OwnData):
         if table.labels is None:
             return torch.zeros(count, dtype=torch.int64)
         what = f"are {table.labels.dtype}"
-        if _is_numeric(table.labels) and not _is_complex(table.labels):
+        if are_real_numbers(table.labels):
             labels = torch.as_tensor(_numbers(table.labels))
             low, high = labels.aminmax() if labels.numel() else (labels.new_tensor(-1.0),) * 2
             whole = labels.shape == (count,) and bool((labels == labels.round()).all())
@@ -289,16 +289,6 @@ def _image_size(sides: tuple[int, ...]) -> int | tuple[int, int]:
         return 0
     height, width = sides
     return height if height == width else (height, width)
-
-
-def _is_complex(values: Values) -> bool:
-    return values.is_complex() if isinstance(values, Tensor) else values.dtype.kind == "c"
-
-
-def _is_numeric(values: Values) -> bool:
-    if isinstance(values, Tensor):
-        return values.layout == torch.strided and not values.is_quantized
-    return values.dtype.kind in "biuf"
 
 
 def _numbers(values: Values) -> NDArray[np.float64]:

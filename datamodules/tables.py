@@ -57,6 +57,14 @@ def open_table(path: Path, images: str = "", labels: str = "") -> Table:
     )
 
 
+def are_real_numbers(values: Values) -> bool:
+    """Whether an array holds booleans or real numbers, each in its place."""
+    if isinstance(values, Tensor):
+        plain = values.layout == torch.strided and not values.is_quantized
+        return plain and not values.is_complex()
+    return values.dtype.kind in "biuf"
+
+
 def _only(path: Path, arrays: Arrays, labels: str) -> str:
     """The array that is taken for the samples."""
     others = [name for name in arrays if name != labels]

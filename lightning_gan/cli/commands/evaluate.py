@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -31,7 +30,7 @@ from lightning_gan.datamodules.pictures import (
     refuse_damaged,
     size_of,
 )
-from lightning_gan.datamodules.tables import ENDINGS, open_table
+from lightning_gan.datamodules.tables import ENDINGS, are_real_numbers, open_table
 from lightning_gan.errors import ConfigurationError, DataError, WeightsError
 from lightning_gan.evaluation.panel import Measure, Panel, default_num_samples
 from lightning_gan.evaluation.sampling import MeasuredSamples
@@ -262,11 +261,15 @@ def read_array(path: Path, data: RealData) -> tuple[Tensor, str]:
     taken as they are.
 
     Raises:
-        DataError: If the file is damaged, or they have not the shape of the data, or images plainly
-            another range than [-1, 1].
+        DataError: If the file is damaged or holds no numbers, they have not the shape of the data,
+            or images plainly another range than [-1, 1].
     """
     raw = open_table(path).values
-    values = raw if isinstance(raw, Tensor) else torch.from_numpy(_native(np.array(raw), path))
+    if not are_real_numbers(raw):
+        raise DataError(f"'{path}' holds {raw.dtype}: give an array of real numbers.")
+    if not isinstance(raw, Tensor):  # torch has not all of NumPy's numbers
+        raw = torch.from_numpy(np.array(raw, np.uint8 if raw.dtype == np.uint8 else np.float32))
+    values = raw
     channels, size = data.channels, data.image_size
     sides = size if isinstance(size, tuple) else (size, size) if size else ()
     if size and values.shape[1:] == (*sides, channels) != (channels, *sides):
@@ -287,17 +290,6 @@ def read_array(path: Path, data: RealData) -> tuple[Tensor, str]:
             "them, or give uint8."
         )
     return values, "none"
-
-
-def _native(values: NDArray[Any], path: Path) -> NDArray[Any]:
-    """Numbers of a type that torch has.
-
-    Raises:
-        DataError: If they are none.
-    """
-    if values.dtype.kind not in "biuf":
-        raise DataError(f"'{path}' holds {values.dtype}: give an array of real numbers.")
-    return values if values.dtype == np.uint8 else values.astype(np.float32)
 
 
 def _is_readable_file(place: Path) -> bool:
