@@ -10,8 +10,10 @@ NEVER = -1
 """How much may be free before it is given back."""
 LARGEST = 1 << 30, 1 << 25
 """From how many bytes a block is mapped alone; older GNU C libraries take the second at most."""
-SETTINGS = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")
-"""How the variables begin by which a user sets malloc, or takes another one."""
+SETTINGS = ("MALLOC_", "GLIBC_TUNABLES")
+"""How the variables begin by which a user sets malloc. Another one, preloaded, minds none of this."""
+_keeping = False
+"""Whether this process keeps what it frees."""
 
 
 def keep_freed_memory() -> bool:
@@ -20,10 +22,11 @@ def keep_freed_memory() -> bool:
     By default malloc gives large blocks back to the system and asks for them anew, several times in
     each step; the kernel then has to clear and to map every page of them. What has been freed is
     used again as before: the process is as large as it is at its peak, and somewhat larger where
-    blocks of many sizes do not fit into each other.
+    blocks of many sizes do not fit into each other, until :func:`give_back`.
 
     Nothing is changed where the user has set anything of malloc.
     """
+    global _keeping
     if sys.platform != "linux" or _set_by_user():
         return False
     try:
@@ -31,7 +34,14 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):  # another C library
         return False
     # First what may be refused: once anything is set, malloc raises its thresholds no more.
-    return any(mallopt(MAPPED, size) for size in LARGEST) and bool(mallopt(TRIM, NEVER))
+    _keeping = any(mallopt(MAPPED, size) for size in LARGEST) and bool(mallopt(TRIM, NEVER))
+    return _keeping
+
+
+def give_back() -> None:
+    """Gives back what is free now: after an evaluation, which needs far more than a step."""
+    if _keeping:
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _set_by_user() -> bool:

@@ -15,6 +15,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from lightning_gan.basics.images import save_png
+from lightning_gan.basics.memory import give_back
 from lightning_gan.basics.version import versions
 from lightning_gan.callbacks.base import (
     GANCallback,
@@ -173,6 +174,7 @@ class Evaluation(GANCallback):
         )
         latest.stamped = StampedValues(logged, stamp, run)
         self._write(trainer, latest.stamped, latest.pictures)
+        give_back()
 
     def _with_bar(
         self, trainer: Trainer, gan: GAN, samples: MeasuredSamples

@@ -58,8 +58,43 @@ def test_what_a_user_has_set_of_malloc_is_left_alone() -> None:
 
 
 @needs_gnu
-def test_a_variable_that_is_empty_sets_nothing() -> None:
-    assert faults("keep", LD_PRELOAD="", MALLOC_ARENA_MAX="")[0]
+def test_a_variable_that_is_empty_or_of_something_else_sets_nothing() -> None:
+    assert faults("keep", MALLOC_ARENA_MAX="")[0]
+    assert faults("keep", LD_PRELOAD="libm.so.6")[0]
+
+
+HOLDS = """
+from pathlib import Path
+import numpy as np
+from lightning_gan.basics import memory
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+before = resident()
+memory.keep_freed_memory()
+for size in range(1, 20):
+    np.ones(1_000_000 * size)
+after = resident()
+memory.give_back()
+print(before, after, resident())
+"""
+
+
+@needs_gnu
+def test_what_is_kept_can_be_given_back() -> None:
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(memory.SETTINGS)}
+    command = [sys.executable, "-c", HOLDS]
+    done = subprocess.run(command, env=inherited, capture_output=True, text=True, check=True)
+    before, after, given = map(int, done.stdout.split())
+    assert after - before > 20_000  # pages of 4 KiB
+    assert given - before < (after - before) / 10
+
+
+def test_nothing_is_given_back_where_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_keeping", False)
+    monkeypatch.setattr(memory.ctypes, "CDLL", None)
+    memory.give_back()
 
 
 def tried(most: int, monkeypatch: pytest.MonkeyPatch) -> tuple[bool, dict[int, int]]:
@@ -79,6 +114,7 @@ def tried(most: int, monkeypatch: pytest.MonkeyPatch) -> tuple[bool, dict[int, i
     for name in [name for name in os.environ if name.startswith(memory.SETTINGS)]:
         monkeypatch.delenv(name)
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=mallopt))
+    monkeypatch.setattr(memory, "_keeping", False)  # and what it was afterwards
     return memory.keep_freed_memory(), state
 
 
