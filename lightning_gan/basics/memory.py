@@ -11,7 +11,7 @@ NEVER = -1
 LARGEST = 1 << 30, 1 << 25
 """From how many bytes a block is mapped alone; older GNU C libraries take the second at most."""
 SETTINGS = ("MALLOC_", "GLIBC_TUNABLES")
-"""How the variables begin by which a user sets malloc. Another one, preloaded, minds none of this."""
+"""How the variables begin by which a user sets malloc."""
 _keeping = False
 """Whether this process keeps what it frees."""
 
