@@ -1,7 +1,7 @@
 """What every data module promises."""
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from lightning import LightningDataModule
@@ -84,6 +84,12 @@ class RealData(LightningDataModule):
         """Reads the data once, whatever the ``stage``; says so where nothing is held out for it."""
         if not self._splits:
             splits = self.read_splits()
+            for name in get_args(SplitName):
+                if name not in splits:
+                    raise DataError(
+                        f"{type(self).__name__}.read_splits gives no {name!r}: give train, val and "
+                        "test, of which the last two may be empty."
+                    )
             for name, split in splits.items():
                 _check_split(self, name, split)
             self._splits = splits

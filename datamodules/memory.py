@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_gan.basics.images import from_uint8
+from lightning_gan.basics.images import in_range
 from lightning_gan.basics.randomness import data_generator
 from lightning_gan.errors import DataError, at_least, check_range
 
@@ -66,7 +66,7 @@ class Samples:
         if mirrored is not None:
             where = mirrored.to(self.device, non_blocking=True)[:, None, None, None]
             images = torch.where(where, images.flip(-1), images)
-        return (from_uint8(images) if images.dtype == torch.uint8 else images), labels
+        return in_range(images), labels
 
     def _gather(self, tensor: Tensor, rows: Tensor) -> Tensor:
         if self.device.type != "cuda" or tensor.is_cuda:

@@ -33,6 +33,7 @@ class Mixture(RealData):
     """
 
     is_base = True  # no choice on the command line
+    name = "mixture"
     channels = 2
     image_size = 0
 

@@ -28,6 +28,11 @@ def from_uint8(images: Tensor) -> Tensor:
     return images.to(torch.float32, copy=True).div_(half).sub_(1)
 
 
+def in_range(images: Tensor) -> Tensor:
+    """Images as float32 in [-1, 1], of grey levels or as they are."""
+    return from_uint8(images) if images.dtype == torch.uint8 else images
+
+
 def to_uint8(images: Tensor) -> Tensor:
     """Images in [-1, 1] as uint8, rounded; values outside are clamped."""
     return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

@@ -141,7 +141,8 @@ class Balance(GANCallback):
             self._outputs = [_to(output, torch.device("cpu")) for output in outputs]
 
     def _is_due(self, trainer: Trainer, batches: int) -> bool:
-        return batches % (self.every or trainer.log_every_n_steps) == 0  # type: ignore[attr-defined]
+        every = self.every or trainer.log_every_n_steps  # type: ignore[attr-defined]
+        return bool(every) and batches % every == 0  # at 0 nothing is logged
 
     def _report(self, trainer: Trainer, gan: GAN) -> TrainingReport:
         losses = _by_name([{output.player: output.loss} for output in self._outputs])

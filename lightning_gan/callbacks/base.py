@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lightning_gan.checkpoints.record import not_finite
@@ -45,6 +46,11 @@ class GANCallback(Callback):
                 f"{type(pl_module).__name__}: remove the callback or derive the model from GAN."
             )
         super().setup(trainer, pl_module, stage)
+        if stage == "fit" and not pl_module.progress.images:  # a checkpoint is taken up later
+            self.forget()
+
+    def forget(self) -> None:
+        """Forgets what it has seen of another run, before a new one begins."""
 
     def on_test_epoch_end(self, trainer: Trainer, gan: GAN) -> None:
         """Does what is done at the end of a validation."""
@@ -78,12 +84,23 @@ def run_folder(trainer: Trainer) -> Path:
     All processes must ask for it the first time, since rank zero then tells the others.
     """
     if trainer not in _FOLDERS:
-        folder = Path(trainer.log_dir or trainer.default_root_dir)
+        folder = _folder_of(trainer)
         # Before the processes have met, each may have a folder of its own in mind.
         if trainer.world_size > 1 and not torch.distributed.is_initialized():
             return folder
         _FOLDERS[trainer] = folder
     return _FOLDERS[trainer]
+
+
+def _folder_of(trainer: Trainer) -> Path:
+    """The folder of the first logger's run, of which Lightning may know the root alone."""
+    root = Path(trainer.log_dir or trainer.default_root_dir)
+    first = trainer.logger
+    if first is None or isinstance(first, (CSVLogger, TensorBoardLogger)):
+        return root
+    version = first.version
+    version = version if isinstance(version, str) else f"version_{version or 0}"
+    return Path(trainer.strategy.broadcast(str(root / str(first.name or "") / version)))
 
 
 def is_dry_run(trainer: Trainer) -> bool:
@@ -104,10 +121,15 @@ def data_of(trainer: Trainer) -> EvaluationData | None:
     data = getattr(trainer, "datamodule", None)
     if hasattr(data, "split"):
         return cast("EvaluationData", data)
-    if trainer not in _LOADED and trainer.train_dataloader is not None:
+    if trainer.train_dataloader is not None:
         assert isinstance(trainer.lightning_module, GAN)
-        generator, held_out = trainer.lightning_module.generator, trainer.val_dataloaders
-        _LOADED[trainer] = LoaderData(generator, trainer.train_dataloader, held_out)
+        held_out = trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders
+        _LOADED[trainer] = LoaderData.of(
+            trainer.lightning_module.generator,
+            trainer.train_dataloader,
+            held_out,
+            _LOADED.get(trainer),
+        )
     return _LOADED.get(trainer)
 
 

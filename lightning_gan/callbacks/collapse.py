@@ -94,6 +94,10 @@ class CollapseGuard(GANCallback):
         check_range(self, at_least(0), deviations=self.deviations)
         check_range(self, above(0), at_most(1), ease=self.ease)
         self.limits = Limits(self.margin, self.deviations, self.factor)
+        self.forget()
+
+    def forget(self) -> None:
+        """Forgets what was best, and what has been decided."""
         self.rollbacks = 0
         """Returns so far."""
         self._best = Health()

@@ -12,6 +12,9 @@ from lightning_gan.errors import DivergenceError
 from lightning_gan.gan import GAN
 from lightning_gan.training.step import StepOutput
 
+EVERY = 50
+"""Batches between two looks where the Trainer logs nothing."""
+
 
 class StopOnDivergence(GANCallback):
     """Ends the training when a sample or loss is NaN or infinite; the last good checkpoint stays.
@@ -43,7 +46,7 @@ class StopOnDivergence(GANCallback):
             self._samples = total if self._samples is None else self._samples + total
         self._batches += 1
         self._outputs = gan.outputs
-        every = self.every or trainer.log_every_n_steps  # type: ignore[attr-defined]
+        every = self.every or trainer.log_every_n_steps or EVERY  # type: ignore[attr-defined]
         if trainer.should_stop or gan.progress.batches % every == 0:
             self._look(gan)
 

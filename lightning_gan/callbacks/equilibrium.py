@@ -60,6 +60,10 @@ class EquilibriumStopping(GANCallback):
         check_range(self, at_least(1), patience=self.patience)
         check_range(self, at_least(0), deviations=self.deviations, tolerance=self.tolerance)
         check_range(self, at_least(0), nearest_tolerance=self.nearest_tolerance)
+        self.forget()
+
+    def forget(self) -> None:
+        """Forgets the validations so far."""
         self.streak = 0
         """Validations in a row that found the discriminator undecided."""
 

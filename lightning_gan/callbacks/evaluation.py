@@ -91,7 +91,12 @@ class Evaluation(GANCallback):
         self._sampling = Sampling(self.seed, self.truncation, self.psi)
         self._best: BestDistance | None = None
         self._panels: dict[str, Panel] = {}
+        """The last panel of each split."""
         self._clock: _Clock | None = None
+
+    def forget(self) -> None:
+        """Forgets the smallest distance of another run."""
+        self._best = None
 
     def on_fit_start(self, trainer: Trainer, gan: GAN) -> None:
         """Starts the clock; says so where nothing will be measured.
@@ -124,6 +129,8 @@ class Evaluation(GANCallback):
         Raises:
             ConfigurationError: If there are none.
         """
+        if is_dry_run(trainer):
+            return
         if data_of(trainer) is None:
             raise ConfigurationError(
                 "Evaluation compares with the training samples, and there are held-out batches "
@@ -192,9 +199,9 @@ class Evaluation(GANCallback):
             ConfigurationError: If a measure does not fit.
         """
         split: Literal["val", "test"] = "test" if trainer.testing else "val"
-        if split not in self._panels:
-            data = data_of(trainer)
-            assert data is not None  # or the validation was refused
+        data = data_of(trainer)
+        assert data is not None  # or the validation was refused
+        if split not in self._panels or self._panels[split].data is not data:
             default = MEASURES if trainer.testing else TRAINING_MEASURES
             options = (self.extractor, self.classifier, split, self.cache_dir)
             # Rank zero goes ahead, or all would compute what one can leave in the cache for all.

@@ -4,7 +4,7 @@ import logging
 import shutil
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +216,11 @@ def loader_of(data: Any, batch_size: int, gan: GAN) -> Any:  # noqa: ANN401 (as 
     """Shuffled, whole batches of a data set or of tensors; anything else as it is."""
     check_range("fit", at_least(1), batch_size=batch_size)
     batch_size = whole("fit", "batch_size", batch_size)
+    if isinstance(data, Iterator):
+        raise ConfigurationError(
+            "fit: the data are an iterator, which can be read once: give a list, a DataLoader, or "
+            "an object whose __iter__ begins anew."
+        )
     if isinstance(data, Tensor):
         data = TensorDataset(data)
     elif isinstance(data, (tuple, list)) and all(isinstance(part, Tensor) for part in data):

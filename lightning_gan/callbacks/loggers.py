@@ -152,7 +152,8 @@ def put_on_axis(logger: Logger, trainer: Trainer, gan: GAN) -> None:
     Lightning counts batches in some rows and optimizer steps in others. A CSV keeps its column of
     batches; elsewhere the step is the images, since it is what is drawn.
     """
-    log = logger.log_metrics
+    # Of a logger that was on another run's axis, what it did before.
+    log = getattr(logger.log_metrics, "before", logger.log_metrics)
 
     def log_metrics(metrics: dict[str, float], step: int | None = None) -> None:
         images, batches = gan.progress.images, gan.progress.batches
@@ -160,6 +161,7 @@ def put_on_axis(logger: Logger, trainer: Trainer, gan: GAN) -> None:
         row = in_sections(row) if isinstance(logger, WandbLogger) else row
         log(row, batches if isinstance(logger, CSVLogger) else images)
 
+    log_metrics.before = log  # type: ignore[attr-defined]
     logger.log_metrics = log_metrics  # type: ignore[method-assign]
 
 

@@ -8,7 +8,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
-from lightning_gan.basics.images import beside, from_uint8, grid, save_png
+from lightning_gan.basics.images import beside, grid, in_range, save_png
 from lightning_gan.callbacks.base import GANCallback, data_of, is_dry_run, run_folder
 from lightning_gan.errors import ConfigurationError, at_least, check_range
 from lightning_gan.evaluation.panel import EvaluationData, Samples
@@ -93,7 +93,7 @@ class SampleGrid(GANCallback):
             data, real = data_of(trainer), None
             with contextlib.suppress(ConfigurationError):  # of a stream that cannot be read again
                 real = None if data is None else data.split("train").images
-            return scatter(gan.sample(5000, seed=self.seed).cpu(), real)
+            return scatter(gan.sample(5000, seed=self.seed).float().cpu(), real)
         labels = self._labels(gan, self.rows)
         samples = gan.sample(self.rows * self.columns, labels, seed=self.seed)
         return grid(samples.float().cpu(), self.columns)
@@ -114,13 +114,13 @@ class SampleGrid(GANCallback):
         )
         count = self.rows * self.columns
         if not gan.generator.num_classes:
-            return from_uint8(train.images[order[torch.arange(count) % len(order)]])
+            return in_range(train.images[order[torch.arange(count) % len(order)]])
         found = torch.ones(count, *train.images.shape[1:])
         labels, classes = self._labels(gan, self.rows), train.labels[order]
         for label in range(gan.generator.num_classes):
             cells, own = (labels == label).nonzero()[:, 0], order[classes == label]
             if len(own):
-                found[cells] = from_uint8(train.images[own[torch.arange(len(cells)) % len(own)]])
+                found[cells] = in_range(train.images[own[torch.arange(len(cells)) % len(own)]])
         return found
 
     def _labels(self, gan: GAN, rows: int) -> Tensor:

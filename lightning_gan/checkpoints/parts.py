@@ -73,7 +73,8 @@ def describe(value: object, name: str = "") -> Plain:
         name: Of the argument that it is, for errors.
 
     Raises:
-        ConfigurationError: If a function makes no optimizer, since an option is refused.
+        ConfigurationError: If a function makes no optimizer, since an option is refused, or it is
+            in the place of a curve.
     """
     if isinstance(value, Part):
         arguments = {key: describe(item, key) for key, item in own_arguments(value).items()}
@@ -84,11 +85,19 @@ def describe(value: object, name: str = "") -> Plain:
         return type(value).__name__
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return describe(value.item(), name)  # a number of NumPy or torch
     return _describe_optimizer(value, name) if callable(value) else repr(value)
 
 
 def _describe_optimizer(make: MakeOptimizer, name: str) -> Plain:
     """The class and settings of what a function makes, since a function itself has no name."""
+    if not name.endswith("optimizer"):
+        raise ConfigurationError(
+            f"{name or 'An argument'} is a function, which no checkpoint can hold: give a curve, "
+            "such as CosineCurve, where a number is to move, or an object of a class of your own "
+            "that is derived from lightning_gan's."
+        )
     try:
         optimizer = make([nn.Parameter(torch.zeros(1))])
     except (TypeError, ValueError) as error:

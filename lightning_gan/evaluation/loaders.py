@@ -1,5 +1,6 @@
 """Plain loaders as data that samples can be measured against."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
@@ -56,6 +57,20 @@ class LoaderData:
         self._loaders = {"train": train, "val": held_out, "test": held_out}
         self._splits: dict[str, LoadedSplit] = {}
 
+    @classmethod
+    def of(
+        cls, generator: Generator, train: object, held_out: object, known: "LoaderData | None"
+    ) -> "LoaderData":
+        """What was known where the loaders are the same, or else as much of it as is."""
+        found = cls(generator, train, held_out)
+        if known is None or known._loaders["train"] is not train:
+            return found
+        if known._loaders["val"] is held_out or held_out is None:
+            return known
+        if "train" in known._splits:
+            found._splits["train"] = known._splits["train"]
+        return found
+
     def split(self, name: Literal["train", "val", "test"]) -> LoadedSplit:
         """The samples of a split.
 
@@ -93,7 +108,7 @@ def _read(loader: object, generator: Generator) -> LoadedSplit:
     pairs = nothing
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        for batch in [] if loader is None else _in_order(loader):
+        for batch in itertools.chain.from_iterable(map(_in_order, _loaders(loader))):
             samples, labels = batches.pair(batch, "the reference")
             pairs.append((samples.cpu(), labels.cpu()))
             count += len(samples)
@@ -101,6 +116,13 @@ def _read(loader: object, generator: Generator) -> LoadedSplit:
                 break
     samples, labels = (torch.cat(column)[:most] for column in zip(*pairs, strict=True))
     return LoadedSplit(to_uint8(samples) if generator.image_size else samples, labels)
+
+
+def _loaders(loader: object) -> list[object]:
+    """The loaders that the Trainer was given: none, one, or several in a list."""
+    if isinstance(loader, (list, tuple)) and any(isinstance(one, DataLoader) for one in loader):
+        return [*loader]
+    return [] if loader is None else [loader]
 
 
 def _in_order(loader: Any) -> Iterable[object]:  # noqa: ANN401 (whatever the Trainer takes)

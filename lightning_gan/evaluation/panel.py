@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, get_args, runtime_checkable
 import torch
 from torch import Tensor
 
-from lightning_gan.basics.images import from_uint8, grid
+from lightning_gan.basics.images import grid, in_range
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.base import SampleMetric
 from lightning_gan.metrics.extractors.base import FeatureExtractor
@@ -334,8 +334,7 @@ class Panel:
         if measured.duplicates is not None and len(pairs := measured.duplicates.closest):
             found["closest_pairs"] = grid(rows(pairs.flatten()).cpu(), COLUMNS)
         if measured.memorisation is not None and len(copies := measured.memorisation.closest):
-            reals = self.data.split("train").images[copies[:, 1]]
-            reals = from_uint8(reals) if reals.dtype == torch.uint8 else reals
+            reals = in_range(self.data.split("train").images[copies[:, 1]])
             both = torch.stack([rows(copies[:, 0]).cpu(), reals], 1)
             found["nearest_training"] = grid(both.flatten(0, 1), COLUMNS)
         return found

@@ -162,7 +162,10 @@ def authenticity(training: FeatureBank, distances: Tensor, near: Tensor) -> Tens
         distances: Squared distances (N,) of the samples to their nearest training images.
         near: Which those are (N,).
     """
-    known = training.once("own nearest", lambda: distances.new_full((len(training),), torch.nan))
+    with torch.inference_mode(False):  # what is kept must serve others, in that mode or not
+        known = training.once(
+            "own nearest", lambda: distances.new_full((len(training),), torch.nan)
+        )
     hit = torch.zeros_like(known, dtype=torch.bool)
     hit[near] = True
     missing = (hit & known.isnan()).nonzero().flatten()  # what was looked up is known

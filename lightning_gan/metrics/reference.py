@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from lightning_gan.basics.cache import VARIABLE, cache_folder, written_whole
-from lightning_gan.basics.images import from_uint8
+from lightning_gan.basics.images import in_range
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.extractors.base import FeatureExtractor
 from lightning_gan.metrics.extractors.bundled import WEIGHTS_FOLDER
@@ -83,7 +83,7 @@ def feature_batches(
     """Features on the CPU, batch by batch, of images uint8 or float in [-1, 1], or of points."""
     parts = torch.split(images, batch_size)
     for batch in tqdm(parts, "features of the reals", leave=False, delay=2.0, disable=None):
-        batch = from_uint8(batch) if batch.dtype == torch.uint8 else batch
+        batch = in_range(batch)
         yield extractor(batch.to(device)).cpu()
 
 
@@ -132,7 +132,10 @@ class CacheFile:
             unpack: Makes the content from tensors and words.
             build: Makes it anew.
         """
-        if self.path.is_file():
+        there = False
+        with contextlib.suppress(OSError):  # of a folder that may not be looked into
+            there = self.path.is_file()
+        if there:
             try:
                 return unpack(*self._read(self.path))
             except UNREADABLE as error:

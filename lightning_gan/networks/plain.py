@@ -170,7 +170,9 @@ def _generator(
             f"{name} makes samples {shape}, and channels={channels}, image_size={image_size} are "
             "asked for: leave these out."
         )
-    if found.image_size and _ends_in_sigmoid(module):
+    latents = torch.zeros(TRIED, latent_dim)
+    rows = latents[:, :, None, None] if maps else latents
+    if found.image_size and _ends_in_sigmoid(module, rows, num_classes):
         raise ConfigurationError(
             f"{name} ends in a Sigmoid and its images are to be in [-1, 1]: take nn.Tanh."
         )
@@ -182,11 +184,12 @@ def _discriminator(
 ) -> PlainDiscriminator:
     name = type(module).__name__
     found = PlainDiscriminator(module, channels, image_size, num_classes)
-    if _ends_in_sigmoid(module):
+    rows = torch.zeros(TRIED, *found.sample_shape)
+    if _ends_in_sigmoid(module, rows, num_classes):
         raise ConfigurationError(
             f"{name} ends in a Sigmoid and the losses take logits: leave the Sigmoid out."
         )
-    logits = _tried(module, torch.zeros(TRIED, *found.sample_shape), num_classes)
+    logits = _tried(module, rows, num_classes)
     if isinstance(logits, str) or logits.numel() != TRIED:
         did = logits if isinstance(logits, str) else f"gave {tuple(logits.shape)}"
         raise ConfigurationError(
@@ -196,8 +199,17 @@ def _discriminator(
     return found
 
 
-def _ends_in_sigmoid(module: nn.Module) -> bool:
-    return isinstance([*module.modules()][-1], nn.Sigmoid)
+def _ends_in_sigmoid(module: nn.Module, rows: Tensor, num_classes: int) -> bool:
+    """Whether what a module gives is what a Sigmoid in it has given, if in another shape."""
+    watched, given = copy.deepcopy(module), []
+    for layer in watched.modules():
+        if isinstance(layer, nn.Sigmoid):
+            layer.register_forward_hook(lambda _, __, output: given.append(output))
+    found = _tried(watched, rows, num_classes)
+    return isinstance(found, Tensor) and any(
+        found.data_ptr() == output.data_ptr() and found.numel() == output.numel()
+        for output in given
+    )
 
 
 def _samples_of(

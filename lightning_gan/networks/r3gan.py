@@ -34,6 +34,11 @@ class ResidualBlock(nn.Module):
         super().__init__()
         inner = maps * expansion
         groups = max(inner // group_size, 1)
+        if inner % groups:
+            raise ConfigurationError(
+                f"{inner} feature maps inside a block cannot be shared out over groups of "
+                f"{group_size}: take widths whose {expansion}-fold is divisible by it."
+            )
         self.widen = nn.Conv2d(maps, inner, 1)
         self.mix = nn.Conv2d(inner, inner, 3, padding=1, groups=groups)
         self.narrow = nn.Conv2d(inner, maps, 1, bias=False)

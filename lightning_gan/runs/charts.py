@@ -128,14 +128,15 @@ class _Line:
         """The line, over what its groups range over."""
         said = f"{self.run}: {self.label}" if self.run else self.label
         parts = [f"<g class=c{self.colour}><title>{escape(said)}</title>", self._band(x, y)]
-        for stretch in self._stretches():
+        stretches = [*self._stretches(y)]
+        for stretch in stretches:
             places = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in stretch)
             dash = f' stroke-dasharray="{self.dash}"' if self.dash else ""
             parts.append(f'<polyline class=line points="{places}"{dash}/>')
         if self.points.are_few:
             parts += [
                 f'<circle class=dot cx="{x(at):.1f}" cy="{y(value):.1f}" r="2"/>'
-                for stretch in self._stretches()
+                for stretch in stretches
                 for at, value in stretch
             ]
         return "".join([*parts, "</g>"])
@@ -153,11 +154,11 @@ class _Line:
         under = [f"{x(at):.1f},{y(low):.1f}" for at, low, _ in reversed(ranges)]
         return f'<polygon class=band points="{" ".join(over + under)}"/>'
 
-    def _stretches(self) -> Iterator[list[tuple[float, float]]]:
-        """The points between gaps."""
+    def _stretches(self, y: Scale) -> Iterator[list[tuple[float, float]]]:
+        """The points between gaps, which are where a logarithm has no place for a zero as well."""
         stretch: list[tuple[float, float]] = []
         for at, value in zip(self.points.images, self.points.middle, strict=True):
-            if math.isfinite(value):
+            if math.isfinite(value) and (value > 0 or not y.log):
                 stretch.append((at, value))
             elif stretch:
                 yield stretch
@@ -205,21 +206,23 @@ def _expected(band: Band, colour: int, x: Scale, y: Scale) -> str:
 
 
 def _scales(panel: Panel, lines: Sequence[_Line], expected: Sequence[Band]) -> tuple[Scale, Scale]:
-    values = [value for band in expected for value in (*band.low, *band.high)]
-    values += [
+    drawn = [
         value
         for line in lines
         for value in (*line.points.low, *line.points.high)
         if math.isfinite(value)
     ]
+    values = drawn + [value for band in expected for value in (*band.low, *band.high)]
     if panel.level is not None:
         values.append(panel.level)
     if panel.from_zero:
         values.append(0.0)
     low, high = min(values), max(values)
-    if panel.log:  # a band may reach below zero, where no line does
-        low = min((value for value in values if value > SMALLEST), default=low)
-    log = panel.is_logarithmic(low, high)
+    log = panel.log and min(drawn) >= 0
+    if log:  # a band may reach below zero, and a line begin at it
+        positive = min((value for value in values if value > SMALLEST), default=low)
+        log = panel.is_logarithmic(positive, high)
+        low = positive if log else low
     low, high = _with_room(low, high, log)
     end = max(line.points.images[-1] for line in lines if line.points.images)
     return Scale(0.0, end or 1.0, LEFT, RIGHT), Scale(low, high, BOTTOM, TOP, log)

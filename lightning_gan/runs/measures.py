@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection, Iterable
 
 from lightning_gan.errors import ConfigurationError
 
-BESIDE = ("_floor", "_debiased", "_real", "_held_out")
+BESIDE = ("_floor", "_debiased", "_real", "_held_out", "_std")
 """Endings of values that stand beside a measure and read it."""
-SMALLER = ("fid/", "kid/", "dup/", "kl", "kl_all", "tv", "unclassifiable")
+SMALLER = ("fid/", "kid/", "exact", "kl", "kl_all", "tv", "unclassifiable")
 """Measures, and values of modes, that are better the smaller they are."""
 LARGER = (
     *("precision/", "recall/", "density/", "coverage/", "vendi/", "is/"),
@@ -47,6 +47,8 @@ def better(name: str) -> Callable[[Iterable[float]], float] | None:
     None where neither is best, as with a share that should be one half.
     """
     _, _, last = name.rpartition("/")
+    if last.endswith("_std"):
+        return None
     for endings, function in ((SMALLER, min), (LARGER, max)):
         if name.startswith(tuple(end for end in endings if end.endswith("/"))) or last in endings:
             return function

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from torch import Tensor
 
-from lightning_gan.checkpoints.parts import Part, own_arguments
+from lightning_gan.checkpoints.parts import Part
 from lightning_gan.errors import above, at_least, at_most, check_range
 
 PlayerName = Literal["discriminator", "generator"]
@@ -184,7 +184,8 @@ class Phases(Alternation):
     """
 
     def __init__(self, discriminator_epochs: int = 1, generator_epochs: int = 1) -> None:
-        check_range(self, at_least(1), **own_arguments(self))
+        check_range(self, at_least(1), discriminator_epochs=discriminator_epochs)
+        check_range(self, at_least(1), generator_epochs=generator_epochs)
         self.discriminator_epochs = discriminator_epochs
         self.generator_epochs = generator_epochs
 

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from tiny import Pictures, Points, points_gan, quiet_trainer
 
-from lightning_gan.callbacks import Balance, SampleGrid
+from lightning_gan.callbacks import Balance, LastCheckpoint, SampleGrid
 from lightning_gan.callbacks.dashboards import open_wandb, wandb_logger
 from lightning_gan.callbacks.loggers import AXIS, CSVCurve, TensorBoardHistory
 from lightning_gan.callbacks.recorder import Recorder
@@ -208,3 +208,21 @@ def test_tensorboard_of_a_run_that_was_killed_has_each_value_once(
         steps = [step for step, _ in points]
         assert sorted(set(steps)) == steps
     assert "hp_metric" not in history
+
+
+def test_runs_of_a_plain_trainer_have_folders_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for run_id in ("first", "second"):
+        logger = WandbLogger(save_dir="logs", project="mine", version=run_id, offline=True)
+        try:
+            trainer = quiet_trainer(
+                callbacks=[LastCheckpoint()], logger=logger, log_every_n_steps=1
+            )
+            trainer.fit(points_gan(max_images=16), Points(8))
+        finally:
+            wandb.finish()
+            wandb.teardown()
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("last.ckpt")}
+    assert found == {f"logs/mine/{run}/checkpoints/last.ckpt" for run in ("first", "second")}

@@ -1,5 +1,6 @@
 """A training from Python has what the command line gives one."""
 
+import csv
 import json
 import logging
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from lightning import LightningDataModule
 from lightning.fabric.utilities.rank_zero import rank_zero_info
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
 from tiny import Points, points_gan
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -189,3 +191,31 @@ def test_checkpoints_that_are_not_wanted_are_not_written(tmp_path: Path) -> None
 def test_whatever_ends_a_training_is_a_budget(options: dict[str, Any], tmp_path: Path) -> None:
     trainer = lightning_gan.fit(points_gan(), Points(8), tmp_path, **QUIET, **options)
     assert 0 < trainer.lightning_module.progress.images <= 32
+
+
+def test_data_that_can_be_read_once_are_refused(tmp_path: Path) -> None:
+    batches = (torch.randn(8, 2) for _ in range(5))
+    with pytest.raises(ConfigurationError, match="the data are an iterator, which can be read onc"):
+        lightning_gan.fit(points_gan(max_images=8), batches, tmp_path, **QUIET)
+    assert next(batches).shape == (8, 2)
+
+
+def test_a_logger_of_two_runs_has_the_axis_of_each(tmp_path: Path) -> None:
+    logger = CSVLogger(str(tmp_path / "both"))
+    few = [Evaluation(num_samples=100)]
+    for name in ("a", "b"):
+        gan = points_gan(max_images=32)
+        options = QUIET | {"log_every_n_steps": 1}
+        lightning_gan.fit(
+            gan, Points(8), tmp_path / name, callbacks=few, loggers=[logger], **options
+        )
+    text = (Path(logger.log_dir) / "metrics.csv").read_text(encoding="utf-8")
+    rows = [row for row in csv.DictReader(text.splitlines()) if row["loss/generator"]]
+    assert [int(row["progress/images"]) for row in rows] == [8, 16, 24, 32] * 2
+
+
+def test_a_trainer_that_logs_nothing_trains(tmp_path: Path) -> None:
+    gan = points_gan(max_images=64)
+    few = [Evaluation(num_samples=100)]
+    lightning_gan.fit(gan, Points(8), tmp_path, callbacks=few, **QUIET, log_every_n_steps=0)
+    assert gan.progress.images == 64

@@ -10,7 +10,7 @@ from PIL import Image
 from tiny import Pictures, picture_gan, points_gan, quiet_trainer
 from torch import Tensor
 
-from lightning_gan.basics.images import grid
+from lightning_gan.basics.images import from_uint8, grid
 from lightning_gan.callbacks import SampleGrid
 from lightning_gan.datamodules import Split
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
@@ -120,3 +120,17 @@ def test_drawing_takes_no_random_number_of_others(draw: str, tmp_path: Path) -> 
     before = torch.random.get_rng_state()
     _ = grids.interpolation(gan) if draw == "interpolation" else grids.draw(trainer, gan)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+class Floats(Shades):
+    """The same in floating point."""
+
+    def read_splits(self) -> dict[str, Split]:
+        splits = super().read_splits()
+        return {name: Split(from_uint8(x), labels) for name, (x, labels) in splits.items()}
+
+
+@pytest.mark.parametrize("make", [picture_gan, conditional_gan])
+def test_reals_in_floating_point_are_drawn_as_those_in_grey_levels(make: Any) -> None:
+    drawn = [SampleGrid(2, 3).reals(make(), data.split("train")) for data in (Shades(), Floats())]
+    assert torch.equal(*drawn)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from small_networks import network_of
+from tiny import points_gan
 
 from lightning_gan.augment import Augmentations, DiffAugment, InstanceNoise
 from lightning_gan.basics.classes import subclasses
 from lightning_gan.checkpoints.parts import Part, build, describe, own_arguments
-from lightning_gan.errors import WeightsError
+from lightning_gan.errors import ConfigurationError, WeightsError
 from lightning_gan.gan import GAN
 from lightning_gan.networks import (
     DCGANDiscriminator,
@@ -152,3 +154,28 @@ def test_only_known_parts_are_built(path: str) -> None:
 def test_subclasses_finds_every_depth() -> None:
     assert {LinearCurve, CosineCurve} <= set(subclasses(Curve))
     assert {Generator, MLPGenerator} <= set(subclasses(Part))
+
+
+@pytest.mark.parametrize("number", [np.int64(5), np.float32(5), torch.tensor(5), np.bool_(1)])
+def test_numbers_of_numpy_and_torch_become_plain(number: Any) -> None:
+    found = describe(number)
+    assert found == number
+    assert type(found) in (int, float, bool)
+    assert describe(PerBatch(np.int64(5))) == describe(PerBatch(5))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [("learning_rate", lambda images: 0.5), ("ema_half_life", lambda images: images / 2)],
+)
+def test_a_function_in_the_place_of_a_curve_is_refused(name: str, function: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{name} is a function, which no checkpoint can"):
+        points_gan(**{name: function})
+
+
+def test_a_subclass_of_phases_may_have_arguments_of_its_own() -> None:
+    class Named(Phases):
+        def __init__(self, warm: int, what: str) -> None:
+            super().__init__(2, 1)
+
+    assert Named(0, "text").discriminator_epochs == 2

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny import Points
 
 from lightning_gan import datamodules
-from lightning_gan.datamodules import Digits, Grid, Mixture, Ring
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.datamodules import Digits, Grid, Mixture, Ring, Split
+from lightning_gan.errors import ConfigurationError, DataError
+from lightning_gan.evaluation.panel import Panel
 
 
 @pytest.mark.parametrize("image_size", [8, 16, 28, 32, 64])
@@ -110,3 +112,24 @@ def test_batches_of_points_are_not_scaled() -> None:
 def test_a_batch_size_of_zero_is_an_error(kind: type[Mixture]) -> None:
     with pytest.raises(ConfigurationError, match="batch_size=0 must be at least 1"):
         kind(batch_size=0)
+
+
+class WithoutTest(Points):
+    """One that forgets a split."""
+
+    def read_splits(self) -> dict[str, Split]:
+        splits = super().read_splits()
+        return {name: splits[name] for name in ("train", "val")}
+
+
+def test_a_split_that_is_forgotten_is_named() -> None:
+    with pytest.raises(
+        DataError, match=r"WithoutTest\.read_splits gives no 'test': give train, val"
+    ):
+        WithoutTest(8).setup("fit")
+
+
+def test_a_mixture_of_ones_own_has_a_name(tmp_path: Path) -> None:
+    data = Mixture(torch.eye(2), 0.1, 64, 0)
+    panel = Panel(data, ["frechet", "modes"], cache_dir=tmp_path)
+    assert "modes/mixture/covered" in panel.measure([(0, torch.randn(50, 2))]).logged()

@@ -15,6 +15,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 from tiny import Few, Pictures, Points, fit, latest, picture_gan, points_gan, quiet_trainer
 from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
 
 import lightning_gan
 from lightning_gan.basics.randomness import RandomStream, block_generator, layer_normal
@@ -27,6 +28,7 @@ from lightning_gan.evaluation.sampling import MeasuredSamples
 from lightning_gan.evaluation.stamped_values import StampedValues
 from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPGenerator
+from lightning_gan.runs.record import RunRecord
 from lightning_gan.training.sampling import BLOCK, Sampling
 
 TRAINING = {"fid", "precision", "recall", "density", "coverage", "nn1", "modes", "eval"}
@@ -321,3 +323,39 @@ def test_the_share_of_evaluations_in_the_time_of_a_run_is_logged(
 )
 def test_a_time_is_told_in_words(seconds: float, words: str) -> None:
     assert lasting(seconds) == words
+
+
+def test_what_is_used_again_measures_against_the_data_of_now(tmp_path: Path) -> None:
+    shared = Evaluation(num_samples=300)
+    for number, data in enumerate((Points(8), Few(150))):
+        alone = Evaluation(num_samples=300)
+        found = []
+        for place, callback in (("shared", shared), ("alone", alone)):
+            folder = tmp_path / f"{place}{number}"
+            gan = points_gan(max_images=32)
+            options: dict[str, Any] = {"enable_progress_bar": False, "accelerator": "cpu"}
+            lightning_gan.fit(gan, data, folder, callbacks=[callback], **options)
+            record = RunRecord.read(folder / "version_0")
+            found.append((record.values["fid/identity"], record.best))
+        assert found[0] == found[1]
+    trainer = quiet_trainer(limit_val_batches=1, callbacks=[Evaluation(num_samples=300)])
+    values = []
+    for data in (Points(8), Few(150), Points(8)):
+        trainer.validate(points_gan(), datamodule=data, verbose=False)
+        values.append(latest(trainer, "samples")["fid/identity"])
+    one, other, again = values
+    assert one == again != other
+
+
+def test_loaders_are_those_of_now_and_a_sanity_check_measures_nothing() -> None:
+    def loader(shift: float) -> DataLoader[Any]:
+        random = torch.Generator().manual_seed(0)
+        return DataLoader(TensorDataset(torch.randn(64, 2, generator=random) + shift), 8)
+
+    options: dict[str, Any] = {"max_epochs": 1, "limit_val_batches": 1, "num_sanity_val_steps": 2}
+    trainer = quiet_trainer(**options, callbacks=[Evaluation(num_samples=300)])
+    trainer.fit(points_gan(), loader(0), [loader(0)])
+    near = latest(trainer, "samples")["fid/identity"]
+    trainer.fit_loop.max_epochs = 2
+    trainer.fit(points_gan(), loader(100), loader(100))
+    assert latest(trainer, "samples")["fid/identity"] > 100 * near

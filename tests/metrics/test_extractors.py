@@ -155,6 +155,11 @@ def test_fingerprints_tell_extractors_and_weights_apart() -> None:
     with torch.no_grad():
         changed.linear.weight[0, 0] += 1e-3
     assert changed.fingerprint != first.fingerprint
+    before = first.fingerprint  # which is of the weights of now
+    first.load_state_dict(changed.state_dict())
+    assert first.fingerprint == changed.fingerprint != before
+    first.scale = 2.0  # type: ignore[assignment]
+    assert first.fingerprint != changed.fingerprint
 
 
 def test_a_misspelt_name_is_answered_with_the_nearest() -> None:

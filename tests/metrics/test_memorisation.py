@@ -243,3 +243,14 @@ def test_fewer_reals_than_samples_are_compared_with_as_many() -> None:
     fakes, reals = gaussian(300, 3), gaussian(100, 3, 1)
     ratio, some = duplicates(fakes, reals)[1][0], fakes[shuffled(300)[:100]]
     assert ratio == pytest.approx(duplicates(some, reals)[1][0], abs=1e-12)
+
+
+def test_what_is_computed_in_inference_mode_serves_outside_of_it() -> None:
+    metric = Memorisation(get_extractor("identity"), four_modes())
+    metric.update(mixture(300, 5))
+    with torch.inference_mode():
+        first = metric.compute()
+    other = Memorisation(get_extractor("identity"), metric.reference)
+    other.update(mixture(400, 6))
+    assert 0 < other.compute().authentic < 100
+    assert first.authentic == metric.compute().authentic

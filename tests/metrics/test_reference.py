@@ -164,3 +164,17 @@ def test_the_cache_lies_where_the_environment_says(
     assert path.name.startswith("my-data-train-counting-")
     monkeypatch.delenv("LIGHTNING_GAN_CACHE")
     assert cache_folder() == Path.home() / ".cache" / "lightning-gan"
+
+
+def test_a_folder_that_cannot_be_looked_into_costs_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: object) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    with pytest.warns(UserWarning, match="LIGHTNING_GAN_CACHE"):
+        found = ReferenceStatistics.load_or_build(images(), Counting(), cache_dir=blocked / "x")
+    assert found.count == 60

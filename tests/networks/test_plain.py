@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from lightning_gan.__main__ import main
 from lightning_gan.callbacks import LastCheckpoint
 from lightning_gan.errors import ConfigurationError, WeightsError
 from lightning_gan.gan import GAN
-from lightning_gan.networks import MLPDiscriminator, MLPGenerator, Packed, wrap
+from lightning_gan.networks import MLPDiscriminator, MLPGenerator, Packed, R3GANGenerator, wrap
 from lightning_gan.objectives import MultiHinge, NonSaturating
 from lightning_gan.regularizers import (
     R1,
@@ -202,3 +203,29 @@ def test_a_training_of_plain_modules_goes_on_bit_for_bit(checkpoint: Path) -> No
 def test_the_command_line_does_not_offer_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "--model.generator.help"]) == 0
     assert "Plain" not in capsys.readouterr().out
+
+
+class Gated(nn.Module):
+    """Has a gate inside, which is registered last."""
+
+    def __init__(self, inputs: int, *shape: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, math.prod(shape))
+        self.shape, self.gate = shape, nn.Sigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.linear(x.flatten(1))
+        return torch.tanh(x * self.gate(x)).unflatten(1, self.shape)
+
+
+def test_a_sigmoid_inside_is_no_end() -> None:
+    assert wrap(Gated(4, 3, 2, 2), latent_dim=4).image_size == 2
+    assert wrap(Gated(12, 1), channels=3, image_size=2).channels == 3
+    flattened = nn.Sequential(nn.Linear(2, 1), nn.Sigmoid(), nn.Flatten(0))
+    with pytest.raises(ConfigurationError, match="ends in a Sigmoid"):
+        wrap(flattened, channels=2, image_size=0)
+
+
+def test_groups_that_do_not_divide_the_feature_maps_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="56 feature maps inside a block cannot be shared"):
+        R3GANGenerator(1, 28, widths=(28, 28, 28))

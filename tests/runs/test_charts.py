@@ -127,3 +127,16 @@ def test_any_range_can_be_drawn(values: tuple[float, ...], log: bool) -> None:
 )
 def test_numbers_are_short(value: float, text: str) -> None:
     assert short(value) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "lengths"),
+    [((0, 0.001, 1, 50), [3]), ((0.001, 0, 1, 50), [1, 2]), ((-0.01, 0.001, 1, 50), [4])],
+)
+def test_a_logarithm_leaves_zeros_out_and_is_not_taken_below(
+    values: tuple[float, ...], lengths: list[int]
+) -> None:
+    panel = Panel("One", {"one": "a/one"}, log=True)
+    lines = places(drawn(panel, ("", {"a/one": series(*values)})))
+    assert [len(line) for line in lines] == lengths
+    assert all(TOP <= y <= BOTTOM for line in lines for _, y in line)

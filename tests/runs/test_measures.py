@@ -37,6 +37,9 @@ def test_a_measure_is_called_by_its_name_or_its_beginning() -> None:
         ("modes/digits/covered", max),
         ("nn1/x_real", None),
         ("auth/x", None),
+        ("dup/exact", min),
+        ("dup/x_min_pair_ratio", None),
+        ("is/mnist_cnn_std", None),
         ("modes/ring/std_ratio", None),
     ],
 )

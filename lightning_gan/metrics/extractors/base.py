@@ -7,8 +7,8 @@ every key: Frechet distances of two extractors never compare.
 
 import contextlib
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -148,7 +148,7 @@ class FeatureExtractor(nn.Module):
         check_samples(inputs)
         if self.training:
             self.freeze()
-        weight = next(self.parameters(), None)
+        weight = next(itertools.chain(self.parameters(), self.buffers()), None)
         if weight is not None and weight.device != inputs.device:
             self.to(inputs.device)
         with exact_float32(inputs.device):
@@ -163,10 +163,18 @@ class FeatureExtractor(nn.Module):
         """Freezes, whatever the mode: a batch norm in train mode would drift with its inputs."""
         return self.freeze()
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """SHA-256, in hex, over the name, the class and every weight."""
+        """SHA-256, in hex, over the name, the class and every weight, as they are now.
+
+        Of one from elsewhere also over its public attributes that are numbers or texts, such as
+        arguments that its features depend on.
+        """
         digest = hashlib.sha256(f"{self.name}:{type(self).__qualname__}".encode())
+        if type(self).__module__.partition(".")[0] != __name__.partition(".")[0]:
+            for key, value in sorted(vars(self).items()):
+                if isinstance(value, (int, float, str)) and key[0] != "_" and key != "training":
+                    digest.update(f"{key}={value!r};".encode())
         for key, value in sorted(self.state_dict().items()):
             digest.update(f"{key}:{tuple(value.shape)}:{value.dtype};".encode())
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
