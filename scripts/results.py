@@ -42,7 +42,7 @@ BEST_KNOWN = {
     "pacgan2_mnist": "packs of two, Lin et al. 2018",
     "rasgan_mnist": "relativistic average, Jolicoeur-Martineau 2018",
     "rpgan_mnist": "relativistic pairing, Huang et al. 2024",
-    "crpgan_mnist": "relativistic pairing, class-conditional",
+    "adc_long_mnist": "ADC-GAN, Hou et al. 2022, rates that fall",
 }
 """The recipes of the README's table, all on MNIST, with what is known of each."""
 Values = dict[str, Any]

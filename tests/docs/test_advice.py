@@ -91,8 +91,11 @@ def test_a_time_on_the_page_is_about_the_recorded_one() -> None:
     timed = {row[2].strip("`"): found[1] for row in rows(7) if (found := minutes.match(row[6]))}
     assert len(timed) == 7
     for name, said in timed.items():
-        recorded = minutes.search(Recipe.read(name).recorded or "")
+        told = Recipe.read(name).recorded or ""
+        recorded = minutes.search(told)
         assert recorded, name
+        if told.startswith("after "):  # a part of the budget, which may be another one here
+            continue
         assert 1 / 3 < float(said) / float(recorded[1]) < 3, name
 
 
