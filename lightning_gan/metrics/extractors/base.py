@@ -167,14 +167,9 @@ class FeatureExtractor(nn.Module):
     def fingerprint(self) -> str:
         """SHA-256, in hex, over the name, the class and every weight, as they are now.
 
-        Of one from elsewhere also over its public attributes that are numbers or texts, such as
-        arguments that its features depend on.
+        An argument that the features depend on has to be one of its buffers, or in its name.
         """
         digest = hashlib.sha256(f"{self.name}:{type(self).__qualname__}".encode())
-        if type(self).__module__.partition(".")[0] != __name__.partition(".")[0]:
-            for key, value in sorted(vars(self).items()):
-                if isinstance(value, (int, float, str)) and key[0] != "_" and key != "training":
-                    digest.update(f"{key}={value!r};".encode())
         for key, value in sorted(self.state_dict().items()):
             digest.update(f"{key}:{tuple(value.shape)}:{value.dtype};".encode())
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
