@@ -355,6 +355,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
             ConfigurationError: If a number is out of range, or there are no such classes or styles.
         """
         check_range("sample", at_least(1), count=count)
+        count = whole("sample", "count", count)
         sampling = Sampling(seed, truncation, psi)
         own = class_indices(labels, count, self.generator.num_classes, self.class_names)
         return torch.cat([*sampling.first(self.generator_ema, self.prior, count, own)])

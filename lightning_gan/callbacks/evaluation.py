@@ -27,15 +27,14 @@ from lightning_gan.callbacks.base import (
     run_folder,
 )
 from lightning_gan.callbacks.measurements import BestDistance, TimeSpent, measurements
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, whole
 from lightning_gan.evaluation.panel import MEASURES, Measure, Measured, Panel, default_num_samples
 from lightning_gan.evaluation.sampling import MeasuredSamples
 from lightning_gan.evaluation.stamped_values import StampedValues, circumstances
 from lightning_gan.gan import GAN
+from lightning_gan.metrics.gathered import FeatureMetric
 from lightning_gan.training.sampling import BLOCK, Sampling
 
-MIN_REALS = 2
-"""Training samples without which there is no distance."""
 TRAINING_MEASURES: tuple[Measure, ...] = ("frechet", "neighbours", "modes")
 
 
@@ -87,6 +86,7 @@ class Evaluation(GANCallback):
                 f"Evaluation: measures={self.measures} must be some of {', '.join(MEASURES)}."
             )
         # Refused here if out of range, not after an epoch.
+        self.num_samples = whole(self, "num_samples", self.num_samples)
         MeasuredSamples(2 if self.num_samples is None else self.num_samples)
         self._sampling = Sampling(self.seed, self.truncation, self.psi)
         self._best: BestDistance | None = None
@@ -107,7 +107,7 @@ class Evaluation(GANCallback):
         self._clock = _Clock()
         asked = trainer.limit_val_batches and not is_dry_run(trainer)
         split = getattr(getattr(trainer, "datamodule", None), "split", None)
-        if asked and split is not None and len(split("train").images) < MIN_REALS:
+        if asked and split is not None and len(split("train").images) < FeatureMetric.min_reals:
             raise ConfigurationError(
                 "There is one training sample, and samples are measured against two or more: give "
                 "more, or set --trainer.limit_val_batches to 0."

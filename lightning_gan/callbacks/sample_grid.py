@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lightning_gan.basics.images import beside, grid, in_range, save_png
 from lightning_gan.callbacks.base import GANCallback, data_of, is_dry_run, run_folder
-from lightning_gan.errors import ConfigurationError, at_least, check_range
+from lightning_gan.errors import ConfigurationError, at_least, check_range, whole
 from lightning_gan.evaluation.panel import EvaluationData, Samples
 from lightning_gan.gan import GAN
 from lightning_gan.runs.drawing import scatter
@@ -41,8 +41,8 @@ class SampleGrid(GANCallback):
 
     def __init__(self, rows: int = 10, columns: int = 10, seed: int = 0) -> None:
         check_range(self, at_least(1), rows=rows, columns=columns)
-        self.rows = rows
-        self.columns = columns
+        self.rows = whole(self, "rows", rows)
+        self.columns = whole(self, "columns", columns)
         self.seed = seed
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:

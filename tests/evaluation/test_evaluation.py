@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import lightning_gan
 from lightning_gan.basics.randomness import RandomStream, block_generator, layer_normal
-from lightning_gan.callbacks import Evaluation
+from lightning_gan.callbacks import Evaluation, SampleGrid
 from lightning_gan.callbacks.measurements import TimeSpent, measurements
 from lightning_gan.callbacks.summary import lasting, summary
 from lightning_gan.errors import ConfigurationError
@@ -359,3 +359,16 @@ def test_loaders_are_those_of_now_and_a_sanity_check_measures_nothing() -> None:
     trainer.fit_loop.max_epochs = 2
     trainer.fit(points_gan(), loader(100), loader(100))
     assert latest(trainer, "samples")["fid/identity"] > 100 * near
+
+
+def test_counts_may_be_whole_floats_and_are_refused_at_once_otherwise() -> None:
+    assert type(Evaluation(num_samples=1e3).num_samples) is int  # type: ignore[arg-type]
+    assert type(SampleGrid(2.0, 3.0).rows) is int  # type: ignore[arg-type]
+    assert points_gan().sample(4.0).shape == (4, 2)  # type: ignore[arg-type]
+    for make in (
+        lambda: Evaluation(num_samples=100.5),
+        lambda: SampleGrid(1.5),
+        lambda: points_gan().sample(1.5),
+    ):
+        with pytest.raises(ConfigurationError, match="must be a whole number"):
+            make()
