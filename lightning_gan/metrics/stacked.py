@@ -1,5 +1,6 @@
 """Which modes of stacked digits the generator draws, told from the classifier's errors."""
 
+import hashlib
 import itertools
 import math
 from collections.abc import Sequence
@@ -73,6 +74,14 @@ class StackedExtractor(FeatureExtractor):
         self.num_classes = stacked * single.num_classes
         self.reads_features = single.reads_features
         self.freeze()
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the weights, and of the pixels that are hidden, which no weight tells."""
+        fingerprint = super().fingerprint
+        if not self.padding:
+            return fingerprint
+        return hashlib.sha256(f"{fingerprint}:{self.padding}".encode()).hexdigest()
 
     def _digits(self, images: Tensor) -> Tensor:
         if images.ndim != 4 or images.shape[1] != self.stacked:

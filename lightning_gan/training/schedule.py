@@ -175,6 +175,8 @@ class PerBatch(Alternation):
 class Phases(Alternation):
     """n epochs of the discriminator with the generator frozen, then m of the generator, and again.
 
+    A stream that never ends has no epochs: give it some by the Trainer's ``limit_train_batches``.
+
     Args:
         discriminator_epochs: n, epochs in which only the discriminator moves.
         generator_epochs: m, epochs in which only the generator moves.

@@ -130,6 +130,7 @@ def test_what_surrounds_a_digit_is_not_shown_to_the_classifier() -> None:
     framed = torch.nn.functional.pad(pictures, (2, 2, 2, 2), value=0.7)
     bare, hidden = (StackedCoverage(EVEN, "coded", Codes(), padding=size) for size in (0, 2))
     assert covered(bare, pictures) == covered(hidden, framed)
+    assert bare.reader.fingerprint != hidden.reader.fingerprint, "their features differ"
 
 
 def test_other_numbers_of_channels_and_digits_are_counted_alike() -> None:
