@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import checkout  # noqa: F401 - finds the package
 from provenance import provenance
+from run_recipes import settings_hash
 
 from lightning_gan.__main__ import main as lightning_gan
 
@@ -89,10 +90,16 @@ def last(metrics: Path) -> dict[str, float]:
 
 
 def finished() -> dict[str, dict[str, Any]]:
-    """The values that there are, by command; the newest of each."""
+    """The values that there are of recipes as they are today, by command; the newest of each."""
     lines = RESULTS.read_text(encoding="utf-8").splitlines() if RESULTS.exists() else []
     results = [json.loads(line) for line in lines]
-    return {result["command"]: result["values"] for result in results}
+    return {r["command"]: r["values"] for r in results if r["settings"] == settings(r["command"])}
+
+
+def settings(command: str) -> str:
+    """What tells whether the recipe of a command has changed."""
+    words = shlex.split(command)
+    return settings_hash(words[words.index("--config") + 1])
 
 
 def run(names: list[str]) -> None:
@@ -105,7 +112,8 @@ def run(names: list[str]) -> None:
                 os.chdir(folder)
                 values = measure(symptom, command)
                 os.chdir(ROOT)  # whose commit it is
-            result = {"command": command, "values": values, **provenance()}
+            result = {"command": command, "settings": settings(command), "values": values}
+            result |= provenance()
             with RESULTS.open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps(result) + "\n")
 

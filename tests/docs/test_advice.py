@@ -143,6 +143,11 @@ def test_the_commands_of_a_symptom_log_what_the_page_looks_at(symptom: symptoms.
     assert found >= {*symptom.values} - {"exit code"}
 
 
+def test_the_results_are_of_the_recipes_as_they_are_today() -> None:
+    commands = {command for symptom in SYMPTOMS for command in symptom.commands}
+    assert not commands - VALUES.keys()  # or: scripts/symptoms.py run, and table
+
+
 def test_the_tables_of_the_page_are_those_of_the_results() -> None:
     assert symptoms.with_tables(PAGE) == PAGE
     assert PAGE.count("| last value of | seen | mended |") == len(SYMPTOMS)
