@@ -10,7 +10,7 @@ def pretrained(name: str, map_location: str | torch.device = "cpu") -> GAN:
     """A trained model that comes with the package.
 
     Args:
-        name: Its recipe: ``dcgan_digits`` or ``mlp_ring``.
+        name: Its recipe, such as ``rpgan_digits``; a wrong one is answered with all that there are.
         map_location: Device to put it on.
 
     Returns:
