@@ -1,12 +1,12 @@
 """The one training module: two players, one step."""
 
-import copy
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -24,6 +24,7 @@ from lightning_gan.distributed import processes
 from lightning_gan.distributed.strategy import GANStrategy, check_strategy
 from lightning_gan.errors import above, at_least, check_range, whole
 from lightning_gan.networks.base import Discriminator, Generator
+from lightning_gan.networks.layers import copy_of
 from lightning_gan.networks.layout import lay_out
 from lightning_gan.objectives import Objective
 from lightning_gan.regularizers import Regularizer
@@ -44,6 +45,7 @@ from lightning_gan.training.schedule import (
     PerBatch,
     PlayerName,
     Progress,
+    UpdateCounts,
 )
 from lightning_gan.training.step import StepOutput
 
@@ -112,8 +114,8 @@ class GAN(CompiledInPlace, Part, LightningModule):
         alternation: Alternation | None = None,
         augmentation: Augmentation | None = None,
         prior: Prior | None = None,
-        generator_optimizer: MakeOptimizer = lambda p: GANAdam(p),
-        discriminator_optimizer: MakeOptimizer = lambda p: GANAdam(p),
+        generator_optimizer: MakeOptimizer = GANAdam,
+        discriminator_optimizer: MakeOptimizer = GANAdam,
         learning_rate: Curve | None = None,
         ema_half_life: float | Curve = 10_000,
         ema_rampup: float = 0.05,
@@ -175,7 +177,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
         parts.attach()
         # Not a module: it holds the parts that this model has registered by their own names.
         self.game = (CompiledGame if compile else Game)(parts, seed)
-        self.generator_ema = copy.deepcopy(generator).requires_grad_(False)
+        self.generator_ema = copy_of(generator).requires_grad_(False)
         self.average = MovingAverage(self.generator_ema, generator)
         # The one record of how this model was built: for checkpoints, loggers and hparams.
         self.save_hyperparameters(describe(self)["init_args"])
@@ -194,7 +196,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
         self.outputs = []
         # One of each as a rule. With k critic updates the generator waits for every k-th batch, so
         # that each critic update has fresh reals; in phases one player moves for whole epochs.
-        counts = self.alternation.updates(self.progress.batches, self._epoch())
+        counts = UpdateCounts(*self.alternation.updates(self.progress.batches, self._epoch()))
         for _ in range(counts.discriminator):
             self._update(self.game.discriminator, real, labels)
         for _ in range(counts.generator):
@@ -362,6 +364,12 @@ class GAN(CompiledInPlace, Part, LightningModule):
 
     # ------------------------------------------------------------------- the run, checkpoints
 
+    def configure_callbacks(self) -> list[Callback]:
+        """Says whose schedule validations have before callbacks are set up, and adds none."""
+        if self.validate_every is not None and self.trainer.state.fn == TrainerFn.FITTING:
+            schedule.take_over(self.trainer)
+        return []
+
     def setup(self, stage: str) -> None:
         """Checks that the data fit the networks; a model that was sampled from trains again."""
         # Lightning restores modes, but sampling beforehand has left the whole model in evaluation.
@@ -369,15 +377,13 @@ class GAN(CompiledInPlace, Part, LightningModule):
         check_strategy(self.trainer)
         write_whole_files(self.trainer)
         data = getattr(self.trainer, "datamodule", None)
-        self.class_names = tuple(getattr(data, "class_names", self.class_names))
+        self.class_names = tuple(getattr(data, "class_names", None) or self.class_names)
         self.game.parts.check_run(data, self.trainer.precision)
         if stage == "fit":
             self.game.parts.check_training(self.trainer.precision)
-        self.batches = Batches(self.generator, data)
+        self.batches = Batches(self.generator, data, self.game.parts.least)
         if self.validate_every == 0:
             self.validate_every = schedule.images_between(data)
-        if self.validate_every is not None and stage == "fit":
-            schedule.take_over(self.trainer)
         # The average that samples are drawn from keeps its layout, and samples their bits.
         how = self.trainer.strategy.root_device, self.trainer.precision, self.channels_last
         lay_out((self.generator, self.discriminator), *how)

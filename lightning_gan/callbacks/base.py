@@ -16,6 +16,7 @@ from lightning_gan.errors import ConfigurationError, WeightsError
 from lightning_gan.evaluation.loaders import LoaderData
 from lightning_gan.evaluation.panel import EvaluationData
 from lightning_gan.gan import GAN
+from lightning_gan.training.batches import split_of
 
 
 class GANCallback(Callback):
@@ -119,7 +120,7 @@ _LOADED: WeakKeyDictionary[Trainer, LoaderData] = WeakKeyDictionary()
 def data_of(trainer: Trainer) -> EvaluationData | None:
     """The data module of the run where it hands out its splits, or else what its loaders give."""
     data = getattr(trainer, "datamodule", None)
-    if hasattr(data, "split"):
+    if split_of(data) is not None:
         return cast("EvaluationData", data)
     if trainer.train_dataloader is not None:
         assert isinstance(trainer.lightning_module, GAN)

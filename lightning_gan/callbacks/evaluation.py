@@ -33,6 +33,7 @@ from lightning_gan.evaluation.sampling import MeasuredSamples
 from lightning_gan.evaluation.stamped_values import StampedValues, circumstances
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.gathered import FeatureMetric
+from lightning_gan.training.batches import split_of
 from lightning_gan.training.sampling import BLOCK, Sampling
 
 TRAINING_MEASURES: tuple[Measure, ...] = ("frechet", "neighbours", "modes")
@@ -106,7 +107,7 @@ class Evaluation(GANCallback):
         """
         self._clock = _Clock()
         asked = trainer.limit_val_batches and not is_dry_run(trainer)
-        split = getattr(getattr(trainer, "datamodule", None), "split", None)
+        split = split_of(getattr(trainer, "datamodule", None))
         if asked and split is not None and len(split("train").images) < FeatureMetric.min_reals:
             raise ConfigurationError(
                 "There is one training sample, and samples are measured against two or more: give "

@@ -32,12 +32,13 @@ from lightning_gan.callbacks.recorder import Recorder, draw_curves_of
 from lightning_gan.callbacks.sample_grid import SampleGrid
 from lightning_gan.callbacks.summary import LABELS, summary
 from lightning_gan.checkpoints.files import newest_checkpoint
-from lightning_gan.errors import ConfigurationError, at_least, check_range, whole
+from lightning_gan.errors import ConfigurationError, DataError, at_least, check_range, whole
 from lightning_gan.evaluation.loaders import LoaderData, NothingHeldOut
 from lightning_gan.evaluation.panel import MEASURES, EvaluationData, extractor_for
 from lightning_gan.gan import GAN
 from lightning_gan.runs.lock import hold, release
 from lightning_gan.runs.record import NAME, RunRecord
+from lightning_gan.training.batches import split_of
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_epochs": -1,
@@ -148,7 +149,7 @@ def fit(
     Args:
         gan: What is trained.
         data: A data module; or images (N, C, H, W) in [-1, 1] or points (N, D), with class indices
-            (N,) where there are classes, as a loader of batches, a data set, or tensors.
+            (N,) where there are classes, as a loader or list of batches, a data set, or tensors.
         folder: Where runs of this kind lie, each in a ``version_N`` of its own.
         ckpt_path: Checkpoint to go on from, in the folder of its run; "last" for the newest one
             below ``folder``, if there is any; "best" for a new run that begins with the best one.
@@ -186,9 +187,12 @@ def fit(
     asked = options.pop("logger", True)
     loggers = [*loggers, *(asked if isinstance(asked, list) else [asked])]
     data, held_out = loader_of(data, batch_size, gan), None
-    is_module, knows_splits = hasattr(data, "train_dataloader"), hasattr(data, "split")
+    is_module, knows_splits = hasattr(data, "train_dataloader"), split_of(data) is not None
     if not is_module:
         held_out = NothingHeldOut(gan.generator)
+    lent = isinstance(data, LightningDataModule) and not is_overridden("val_dataloader", data)
+    if lent:
+        data.val_dataloader = lambda: NothingHeldOut(gan.generator)
     own_schedule = {"check_val_every_n_epoch", "val_check_interval"} & options.keys()
     if not (knows_splits or own_schedule):
         gan.validate_every = gan.validate_every or 0
@@ -207,13 +211,20 @@ def fit(
         trainer.fit(gan, data, held_out, ckpt_path=found, weights_only=True)
         finish(trainer, gan, data if is_module else held_out)
     finally:
+        if lent:
+            del data.val_dataloader
         forget_if_unused(curve)
         release()
     return trainer
 
 
 def loader_of(data: Any, batch_size: int, gan: GAN) -> Any:  # noqa: ANN401 (as fit's)
-    """Shuffled, whole batches of a data set or of tensors; anything else as it is."""
+    """Shuffled, whole batches of a data set or of tensors, and batches as they are.
+
+    Raises:
+        ConfigurationError: If the data can be read once alone.
+        DataError: If there are none, or not as many labels as samples.
+    """
     check_range("fit", at_least(1), batch_size=batch_size)
     batch_size = whole("fit", "batch_size", batch_size)
     if isinstance(data, Iterator):
@@ -221,17 +232,34 @@ def loader_of(data: Any, batch_size: int, gan: GAN) -> Any:  # noqa: ANN401 (as 
             "fit: the data are an iterator, which can be read once: give a list, a DataLoader, or "
             "an object whose __iter__ begins anew."
         )
-    if isinstance(data, Tensor):
-        data = TensorDataset(data)
-    elif isinstance(data, (tuple, list)) and all(isinstance(part, Tensor) for part in data):
-        data = TensorDataset(*data)
-    if isinstance(data, IterableDataset):
+    is_stream = isinstance(data, IterableDataset)
+    counted = isinstance(data, (Tensor, tuple, list, Dataset)) and not is_stream
+    if counted and not len(data):
+        raise DataError("fit: there are no data: give at least one sample.")
+    columns = [data] if isinstance(data, Tensor) else data
+    if _are_columns(columns):
+        if len({len(column) for column in columns}) > 1:
+            raise DataError(
+                f"fit: there are {len(columns[0])} samples and {len(columns[1])} labels: give one "
+                "label for each sample."
+            )
+        data = TensorDataset(*columns)
+    if is_stream:
         return DataLoader(data, batch_size)
+    if isinstance(data, (tuple, list)) and not any(isinstance(each, DataLoader) for each in data):
+        return DataLoader(data, batch_size=None)  # type: ignore[arg-type]  # batches, as they are
     if not isinstance(data, Dataset):
         return data
     size = min(batch_size, len(data))  # type: ignore[arg-type]  # all but streams have a length
     order = Generator().manual_seed(int(gan.hparams["seed"]))
     return DataLoader(data, size, shuffle=True, drop_last=True, generator=order)
+
+
+def _are_columns(data: Any) -> bool:  # noqa: ANN401 (as fit's)
+    """Whether they are all samples, with all labels where there are classes, and no batches."""
+    if not (isinstance(data, (tuple, list)) and all(isinstance(each, Tensor) for each in data)):
+        return False
+    return len(data) == 1 or (len(data) == 2 and data[1].ndim == 1)
 
 
 def curve_of(root: str | Path, checkpoint: str | Path | None) -> CSVCurve:

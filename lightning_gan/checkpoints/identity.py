@@ -13,7 +13,7 @@ from lightning_gan.basics.classes import public_path
 from lightning_gan.basics.plain import Plain, flat
 from lightning_gan.basics.version import versions
 from lightning_gan.checkpoints.parts import describe
-from lightning_gan.errors import AnotherRunError
+from lightning_gan.errors import AnotherRunError, ConfigurationError
 from lightning_gan.training.batches import batch_size_of
 from lightning_gan.training.schedule import PLAYERS
 
@@ -49,11 +49,19 @@ def setting_of(trainer: Trainer) -> dict[str, Plain]:
 def _describe_data(data: object) -> Plain:
     """The class of a data module, its arguments but for places, and the names of its classes."""
     names = sorted(inspect.signature(type(data)).parameters.keys() - PLACES)
-    arguments = {name: describe(getattr(data, name)) for name in names if hasattr(data, name)}
+    arguments = {name: _told(getattr(data, name)) for name in names if hasattr(data, name)}
     classes = getattr(data, "class_names", None)
     if classes is not None:
         arguments["class_names"] = list(classes)
     return {"class_path": public_path(type(data)), "init_args": arguments}
+
+
+def _told(value: object) -> Plain:
+    """An argument of anybody's data module; the class alone of what no checkpoint can hold."""
+    try:
+        return describe(value)
+    except ConfigurationError:
+        return public_path(type(value))
 
 
 def identity_of(arguments: Mapping[str, Plain], setting: Mapping[str, Plain]) -> dict[str, Plain]:

@@ -4,6 +4,8 @@ from typing import Literal
 
 from lightning.pytorch import Trainer
 
+from lightning_gan.training.batches import split_of
+
 Due = Literal["", "schedule", "end"]
 """What a validation after a batch is due by: nothing, its schedule, or the training's end alone."""
 
@@ -16,7 +18,7 @@ IMAGES_BETWEEN = 100_000
 
 def images_between(data: object) -> int:
     """Images between two validations that take a small share of the time: an epoch or more."""
-    split = getattr(data, "split", None)
+    split = split_of(data)
     return max(IMAGES_BETWEEN, len(split("train").images) if split is not None else 0)
 
 

@@ -91,13 +91,13 @@ class NothingHeldOut:
     """
 
     def __init__(self, generator: Generator) -> None:
-        self.shape = generator.sample_shape
+        self.shape, self.dtype = generator.sample_shape, next(generator.parameters()).dtype
 
     def __len__(self) -> int:
         return 1
 
     def __iter__(self) -> Iterator[Batch]:
-        yield torch.zeros(0, *self.shape), torch.zeros(0, dtype=torch.long)
+        yield torch.zeros(0, *self.shape, dtype=self.dtype), torch.zeros(0, dtype=torch.long)
 
 
 def _read(loader: object, generator: Generator) -> LoadedSplit:
@@ -132,7 +132,8 @@ def _in_order(loader: Any) -> Iterable[object]:  # noqa: ANN401 (whatever the Tr
         ConfigurationError: If it has none, and other processes would read other samples.
     """
     if isinstance(loader, DataLoader) and _has_all(loader):
-        size, workers = loader.batch_size or 64, loader.num_workers
+        one_by_one = loader.batch_size is None and loader.batch_sampler is None  # whole batches
+        size, workers = None if one_by_one else loader.batch_size or 64, loader.num_workers
         made: Iterable[object] = DataLoader(
             loader.dataset, size, num_workers=workers, collate_fn=loader.collate_fn
         )

@@ -1,7 +1,6 @@
 """Writes a trained generator for others, with what has to be said about it."""
 
 import contextlib
-import copy
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -24,6 +23,7 @@ from lightning_gan.exports.card import configuration, model_card
 from lightning_gan.exports.graphs import Inputs, Judge, Sampler, inputs_of, write_onnx, write_torch
 from lightning_gan.gan import GAN, load
 from lightning_gan.networks.base import Discriminator, Generator
+from lightning_gan.networks.layers import copy_of
 
 Format = Literal["safetensors", "torch", "onnx"]
 
@@ -94,8 +94,8 @@ def export(
         )
     _refuse_other_files(folder)
     found = _found(source)
-    generator = copy.deepcopy(found.gan.generator_ema).cpu().eval()
-    discriminator = copy.deepcopy(found.gan.discriminator).cpu().eval()
+    generator = copy_of(found.gan.generator_ema).cpu().eval()
+    discriminator = copy_of(found.gan.discriminator).cpu().eval()
     for network in (generator, discriminator) if half else ():
         network.half()
     _refuse_infinite(generator, half)

@@ -197,7 +197,7 @@ class ReferenceStatistics(Reference):
             features: Their features (N, D), where they are known already.
 
         Raises:
-            ConfigurationError: If there are fewer than two images.
+            ConfigurationError: If there are fewer than two images, or features are not finite.
         """
         if len(images) < 2:
             raise ConfigurationError(
@@ -213,6 +213,10 @@ class ReferenceStatistics(Reference):
             rows = rows - shift
             total = total + rows.sum(0)
             outer = outer + rows.T @ rows
+        if not outer.isfinite().all():
+            raise ConfigurationError(
+                "The reals have features that are NaN or infinite: mend or remove such images."
+            )
         offset, covariance = _mean_and_covariance(total, outer, len(images))
         return cls(shift + offset, covariance, len(images), extractor.name)
 

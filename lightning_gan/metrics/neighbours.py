@@ -188,7 +188,7 @@ class Neighbours(FeatureMetric[NeighboursResult]):
         """The values of a bank of generated samples."""
         real = self.reference.sample(min(len(bank), self.max_samples), bank.features.device)
         found = self._compared(real, bank.sample(len(real)))
-        unseen = real.once("held out", lambda: self._held_out(real))
+        unseen = real.once(f"held out {self.min_samples}", lambda: self._held_out(real))
         if unseen is None:
             return found
         return found._replace(

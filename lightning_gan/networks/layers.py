@@ -1,13 +1,19 @@
 """What several families of networks share."""
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
+from typing import TypeVar
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.spectral_norm import SpectralNorm
 
-from lightning_gan.errors import ConfigurationError, name_of
+from lightning_gan.errors import ConfigurationError, name_of, said
+
+M = TypeVar("M", bound=nn.Module)
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -36,8 +42,32 @@ def batch_statistics(network: nn.Module) -> Iterator[None]:
 
 
 def has_spectral_norm(network: nn.Module) -> bool:
-    """Whether any layer of ``network`` is spectrally normalised."""
-    return any(type(module).__name__ == "_SpectralNorm" for module in network.modules())
+    """Whether any layer of ``network`` is spectrally normalised, in either way of PyTorch's."""
+    return any(
+        type(part).__name__ == "_SpectralNorm" or isinstance(part, SpectralNorm)
+        for module in network.modules()
+        for part in (module, *module._forward_pre_hooks.values())
+    )
+
+
+def copy_of(network: M) -> M:
+    """A copy that shares nothing with ``network``.
+
+    Raises:
+        ConfigurationError: If it cannot be copied yet, or at all.
+    """
+    if any(map(is_lazy, network.parameters())):
+        raise ConfigurationError(
+            f"{name_of(network)} has lazy layers, whose sizes are not known yet: call it once, "
+            "with a batch, before it is handed over."
+        )
+    try:
+        return copy.deepcopy(network)
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"{name_of(network)} cannot be copied ({said(error)[:80]} ...): take weight_norm and "
+            "spectral_norm from torch.nn.utils.parametrizations, whose older forms cannot."
+        ) from error
 
 
 def maybe_spectral(layer: nn.Module, spectral: bool) -> nn.Module:

@@ -1,6 +1,5 @@
 """Plain modules as players: any ``nn.Module`` that makes samples, or judges them."""
 
-import copy
 from typing import overload
 
 import torch
@@ -8,6 +7,7 @@ from torch import Tensor, nn
 
 from lightning_gan.errors import ConfigurationError, WeightsError, said
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
+from lightning_gan.networks.layers import copy_of
 
 TRIED = 2
 """Samples that a module is tried out with."""
@@ -143,6 +143,7 @@ def wrap(
         raise ConfigurationError(f"wrap makes a player of a plain nn.Module, and {name} is none.")
     if next(module.parameters(), None) is None:
         raise ConfigurationError(f"{name} has no weights that could learn.")
+    copy_of(module)  # or it is refused
     if latent_dim is not None:
         return _generator(module, latent_dim, channels, image_size, num_classes)
     if channels is None or image_size is None:
@@ -201,7 +202,7 @@ def _discriminator(
 
 def _ends_in_sigmoid(module: nn.Module, rows: Tensor, num_classes: int) -> bool:
     """Whether what a module gives is what a Sigmoid in it has given, if in another shape."""
-    watched, given = copy.deepcopy(module), []
+    watched, given = copy_of(module), []
     for layer in watched.modules():
         if isinstance(layer, nn.Sigmoid):
             layer.register_forward_hook(lambda _, __, output: given.append(output))
@@ -236,7 +237,7 @@ def _tried(module: nn.Module, rows: Tensor, num_classes: int) -> Tensor | str:
     weight = next(module.parameters())
     labels = torch.zeros(len(rows), dtype=torch.long, device=weight.device)
     try:
-        network = copy.deepcopy(module).eval()
+        network = copy_of(module).eval()
         found = network(rows.to(weight), *([labels] if num_classes else []))
     except Exception as error:  # whatever somebody's module does
         return f"failed ({said(error)[:200]})"

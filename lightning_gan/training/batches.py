@@ -1,7 +1,8 @@
 """What loaders of any kind give: samples and labels of each batch, and a look at the first one."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from numbers import Integral
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +23,12 @@ def batch_size_of(data: object) -> int | None:
     return int(size) if isinstance(size, Integral) else None
 
 
+def split_of(data: object) -> Callable[[str], Any] | None:
+    """What hands out the splits of anybody's data module by name, if it can be measured against."""
+    split = getattr(data, "split", None)
+    return split if callable(split) and hasattr(data, "channels") else None
+
+
 class Batches:
     """Makes batches of samples and labels of what a loader gives, and looks once at the first.
 
@@ -31,12 +38,14 @@ class Batches:
     Args:
         generator: Whose samples are to look like these.
         data: The data module, or None. Of grey levels images in [-1, 1] are made, however bright.
+        least: Samples that a batch of training has to have.
     """
 
-    def __init__(self, generator: Generator, data: object = None) -> None:
-        self.generator = generator
-        split = getattr(data, "split", None)
-        self.scaled = callable(split) and split("train").images.dtype == torch.uint8
+    def __init__(self, generator: Generator, data: object = None, least: int = 1) -> None:
+        self.generator, self.least = generator, least
+        split = split_of(data)
+        self.known = split is not None
+        self.scaled = split is not None and split("train").images.dtype == torch.uint8
         self.finite = bool(self.scaled or getattr(data, "all_finite", False))
         """Whether no sample can be NaN or infinite."""
         self._looked_at: set[str] = set()
@@ -55,6 +64,14 @@ class Batches:
         if kind not in self._looked_at:
             self._look(samples, labels, kind)
             self._looked_at.add(kind)
+        if kind == "training" and len(samples) < self.least:
+            raise DataError(
+                f"A batch of training has {len(samples)} samples where {self.least} are needed: "
+                "set drop_last=True in the DataLoader."
+            )
+        if not self.known and self.generator.num_classes and samples.device.type == "cpu":
+            for sentence in _classes(labels, len(samples), self.generator.num_classes):
+                raise DataError(f"A batch of {kind} {sentence}.")
         if not isinstance(labels, Tensor) or labels.ndim != 1 or labels.is_floating_point():
             labels = torch.zeros(len(samples), dtype=torch.long, device=samples.device)
         return samples, labels.long()

@@ -68,6 +68,12 @@ class Composition:
         """The regularizers that add a term to a loss."""
         return [part for part in self.regularizers if isinstance(part, Penalty)]
 
+    @property
+    def least(self) -> int:
+        """Samples that a batch of a process needs, for batch norm to have two vectors a piece."""
+        together = processes.world_size() if self.sync_batch_norm else 1
+        return -(-2 * self.accumulate // together) if _normed_vectors(self) else 1
+
     def attach(self) -> None:
         """Lets each part make what depends on the networks, then refuses what cannot be.
 
@@ -151,8 +157,9 @@ def _bounded(parts: Composition) -> bool:
 def _kinds(parts: Composition) -> Iterator[str]:
     """What is no part of the kind that it should be."""
     regularizers: object = parts.regularizers
-    if not isinstance(regularizers, Iterable):
-        yield f"regularizers is a {_name(regularizers)} and no list: give [{regularizers}]."
+    if not isinstance(regularizers, (list, tuple, nn.ModuleList)):
+        given = "list(...)" if isinstance(regularizers, Iterable) else f"[{regularizers}]"
+        yield f"regularizers is a {_name(regularizers)} and no list: give {given}."
     named: list[tuple[str, object, type]] = [
         ("generator", parts.generator, Generator),
         ("discriminator", parts.discriminator, Discriminator),
@@ -293,7 +300,7 @@ def _data(generator: Generator, data: object) -> Iterator[str]:
     """A data module of another size than the networks."""
     for name in ("channels", "image_size"):
         theirs, ours = getattr(data, name, None), getattr(generator, name)
-        if theirs is not None and theirs != ours:
+        if theirs is not None and theirs not in (ours, (ours, ours), [ours, ours]):
             have = f"The data have {name}={theirs} but the networks have {name}={ours}"
             yield f"{have}: set {name} of both networks to {theirs}, or leave it out."
     classes, known = getattr(data, "num_classes", None), generator.num_classes
@@ -338,17 +345,20 @@ def _pieces(parts: Composition, data: object) -> Iterator[str]:
 
 def _single(parts: Composition, data: object) -> Iterator[str]:
     """Pieces of one vector, which has no variance to be divided by."""
-    size, networks = batch_size_of(data), (parts.generator, parts.discriminator)
-    together = processes.world_size() if parts.sync_batch_norm else 1
-    normed = [
-        _name(network)
-        for network in networks
-        if any(isinstance(layer, nn.BatchNorm1d) for layer in network.modules())
-    ]
-    if size is not None and normed and size // min(parts.accumulate, size) * together < 2:
+    size, normed = batch_size_of(data), _normed_vectors(parts)
+    if size is not None and size < parts.least:
         pieces = f" in {parts.accumulate} pieces" if parts.accumulate > 1 else ""
         needs = f"Batch norm in {normed[0]} needs two samples at a time, and batches of {size}"
-        yield f"{needs}{pieces} have one: set --data.batch_size to {2 * parts.accumulate} or more."
+        yield f"{needs}{pieces} have one: set --data.batch_size to {parts.least} or more."
+
+
+def _normed_vectors(parts: Composition) -> list[str]:
+    """The networks with batch norm over vectors, of which one alone has no variance."""
+    return [
+        _name(network)
+        for network in (parts.generator, parts.discriminator)
+        if any(isinstance(layer, nn.BatchNorm1d) for layer in network.modules())
+    ]
 
 
 def _precision(precision: object, penalties: Sequence[Penalty]) -> Iterator[str]:

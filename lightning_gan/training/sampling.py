@@ -5,13 +5,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import inf
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
 
 from lightning_gan.basics.plain import Plain
 from lightning_gan.basics.randomness import Seeds, Shard, block_generator
-from lightning_gan.errors import ConfigurationError, above, below, check_range
+from lightning_gan.errors import ConfigurationError, above, below, check_range, whole
 from lightning_gan.networks.base import Generator
 from lightning_gan.training.latents import Prior, normal_latents
 
@@ -20,7 +21,7 @@ BLOCK = 250
 SHOWN = 10
 """Names of classes that an error lists."""
 
-Label = int | str
+Label = float | str
 """A class by its number, or by its name in the data that the generator was trained on."""
 Labels = Tensor | Sequence[Label] | Label | None
 """Class indices (N,), classes one by one, one class for all samples; None to draw them."""
@@ -41,7 +42,8 @@ class Sampling:
             (Karras et al. 2019, appendix B); None for all of it.
 
     Raises:
-        ConfigurationError: If the truncation is not positive, or a number is not finite.
+        ConfigurationError: If the truncation is not positive, a number is not finite, or the seed
+            not whole.
     """
 
     seed: int = 0
@@ -49,6 +51,7 @@ class Sampling:
     psi: float | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "seed", whole("sample", "seed", self.seed))
         check_range("sample", above(0), below(inf), truncation=self.truncation)
         check_range("sample", above(-inf), below(inf), psi=self.psi)
 
@@ -151,10 +154,14 @@ def class_indices(
     """
     if labels is None or (isinstance(labels, Tensor) and num_classes == 0):
         return None
-    if isinstance(labels, int | str):  # one number in memory, however many samples
+    if isinstance(labels, Tensor) and labels.ndim == 0:
+        labels = labels.item()
+    if isinstance(labels, int | float | Real | str):  # one number in memory, however many samples
         return torch.tensor(_class_index(labels, num_classes, names)).expand(count)
     if isinstance(labels, Tensor):
-        found = labels
+        found = labels.long()
+        if (found != labels).any():
+            raise ConfigurationError("sample: labels must be whole numbers, the classes'.")
     else:
         found = torch.tensor([_class_index(label, num_classes, names) for label in labels])
     if found.shape != (count,):
@@ -180,7 +187,7 @@ def _class_index(label: Label, num_classes: int, names: Sequence[str]) -> int:
     known = dict(zip(names, range(num_classes), strict=False))
     if isinstance(label, str) and label not in known and label.isdecimal() and len(label) < 10:
         label = int(label)
-    index = known.get(label, -1) if isinstance(label, str) else label
+    index = known.get(label, -1) if isinstance(label, str) else whole("sample", "class", label)
     if 0 <= index < num_classes:
         return index
     near = get_close_matches(label, known, 1) if isinstance(label, str) else []

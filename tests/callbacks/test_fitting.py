@@ -10,15 +10,19 @@ import pytest
 import torch
 from lightning import LightningDataModule
 from lightning.fabric.utilities.rank_zero import rank_zero_info
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from tiny import Points, points_gan
+from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
+from torchvision.transforms import Compose
 
 import lightning_gan
 from lightning_gan.callbacks import Balance, CollapseGuard, Evaluation, default_callbacks, recorder
 from lightning_gan.callbacks.fitting import curve_of, forget_if_unused, silence_lightning
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, DataError
 from lightning_gan.runs.record import RunRecord
 from lightning_gan.training.batches import batch_size_of
 
@@ -219,3 +223,73 @@ def test_a_trainer_that_logs_nothing_trains(tmp_path: Path) -> None:
     few = [Evaluation(num_samples=100)]
     lightning_gan.fit(gan, Points(8), tmp_path, callbacks=few, **QUIET, log_every_n_steps=0)
     assert gan.progress.images == 64
+
+
+def test_callbacks_that_wait_for_validations_are_asked_once_after_each(tmp_path: Path) -> None:
+    class Seen(EarlyStopping):
+        def __init__(self) -> None:
+            super().__init__("fid/identity", patience=100)
+            self.at: list[int] = []
+
+        def _run_early_stopping_check(self, trainer: Trainer) -> None:
+            self.at.append(trainer.lightning_module.progress.images)  # type: ignore[union-attr]
+            super()._run_early_stopping_check(trainer)
+
+    seen = Seen()
+    callbacks = [seen, Evaluation(num_samples=50)]
+    gan = points_gan(max_images=64, validate_every=24)
+    lightning_gan.fit(gan, [torch.randn(8, 2)] * 2, tmp_path, callbacks=callbacks, **QUIET)
+    assert seen.at == [24, 48, 64]
+
+
+def test_a_list_of_batches_is_all_trained_on(tmp_path: Path) -> None:
+    batches = [torch.randn(size, 2) for size in (8, 4, 8)]
+    trainer = lightning_gan.fit(points_gan(max_images=20), batches, tmp_path / "a", **QUIET)
+    assert [len(batch) for batch in trainer.train_dataloader or ()] == [8, 4, 8]
+    evaluation = (tmp_path / "a" / "version_0" / "evaluations.jsonl").read_text()
+    assert json.loads(evaluation)["stamp"]["reference"]["count"] == 20
+    pairs = [(points, torch.arange(len(points)) % 2) for points in batches]
+    gan = points_gan(num_classes=2, max_images=20)
+    lightning_gan.fit(gan, pairs, tmp_path / "b", **QUIET)
+    assert gan.progress.images == 20
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ((torch.randn(8, 2), torch.zeros(7, dtype=torch.long)), "8 samples and 7 labels"),
+        (torch.randn(0, 2), "there are no data"),
+        ([], "there are no data"),
+    ],
+)
+def test_columns_that_do_not_fit_are_refused(data: Any, words: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=words):
+        lightning_gan.fit(points_gan(max_images=16), data, tmp_path, **QUIET)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_double_precision_is_trained_and_measured(tmp_path: Path) -> None:
+    gan = points_gan(max_images=16).double()
+    lightning_gan.fit(gan, torch.randn(16, 2, dtype=torch.float64), tmp_path, **QUIET)
+    assert (tmp_path / "version_0" / "evaluations.jsonl").is_file()
+
+
+class Turned(MyData):
+    """A module with what is usual in those of others, and means something else here."""
+
+    split, class_names, image_size, channels = 0.9, None, (0, 0), 2
+
+    def __init__(self, transform: Any = None, path: Path = Path("data")) -> None:
+        super().__init__()
+        self.transform, self.path = transform, path
+
+
+@pytest.mark.parametrize("transform", [None, abs, Compose([]), nn.Identity()])
+def test_a_data_module_may_have_attributes_of_any_kind(transform: Any, tmp_path: Path) -> None:
+    for images in (16, 32):
+        data = Turned(transform)
+        gan = points_gan(max_images=images)
+        lightning_gan.fit(gan, data, tmp_path, "last", **QUIET)
+    assert gan.progress.images == 32
+    assert [path.name for path in tmp_path.glob("version_*")] == ["version_0"]
+    assert not is_overridden("val_dataloader", data), "what was lent is taken back"

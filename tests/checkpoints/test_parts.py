@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import sys
+from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -179,3 +184,89 @@ def test_a_subclass_of_phases_may_have_arguments_of_its_own() -> None:
             super().__init__(2, 1)
 
     assert Named(0, "text").discriminator_epochs == 2
+
+
+@dataclass
+class Warm(Curve):
+    """A part whose ``__init__`` is made after the class."""
+
+    start: float = 0.1
+
+    def __call__(self, images: int) -> float:
+        return self.start
+
+
+class Scale:
+    """Defines ``__init__`` for whatever it is mixed into."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale = scale
+
+
+class Scaled(Scale, NonSaturating):
+    """A part whose ``__init__`` is of a class that is no part."""
+
+
+def test_it_does_not_matter_who_defines_init() -> None:
+    for part, name in ((Warm(0.5), "start"), (Scaled(scale=3.0), "scale")):
+        again = build(describe(part))
+        assert type(again) is type(part)
+        assert getattr(again, name) == getattr(part, name) != getattr(type(part)(), name)
+        assert own_arguments(copy.deepcopy(part)) == own_arguments(part)
+
+
+class Options(NonSaturating):
+    """Takes anything."""
+
+    def __init__(self, options: Any = None, **more: Any) -> None:
+        super().__init__()
+        self.options, self.more = options, more
+
+
+def test_dictionaries_are_arguments_like_others() -> None:
+    given = {"a": 1, "curve": LinearCurve(1, 0, 10), "list": [{"b": None}]}
+    again = build(describe(Options(given, given={"c": 2.0})))
+    assert again.options["a"] == 1
+    assert again.options["curve"](5) == 0.5
+    assert again.options["list"] == [{"b": None}]
+    assert again.more == {"given": {"c": 2.0}}
+
+
+@pytest.mark.parametrize("value", [torch.ones(2), {1, 2}, {1: 2}, torch.float16, object()])
+def test_what_no_checkpoint_can_hold_is_refused_before_training(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"options is a .*, which no checkpoint can hold"):
+        points_gan(Options(value))
+
+
+class Widths(MLPDiscriminator):
+    """Takes as many numbers as there are layers."""
+
+    def __init__(self, *widths: int) -> None:
+        super().__init__(2, 0, width=widths[0] if widths else 8)
+
+
+def test_arguments_without_a_name_are_refused_before_training() -> None:
+    points_gan(discriminator=Widths())
+    with pytest.raises(ConfigurationError, match=r"widths goes by its place alone.*widths=\.\.\."):
+        points_gan(discriminator=Widths(4))
+
+
+def test_of_a_class_that_was_defined_again_the_newest_is_built(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    notebook = ModuleType("notebook")
+    monkeypatch.setitem(sys.modules, "notebook", notebook)
+    cell = "class Own(Base):\n    times = {}\n"
+    notebook.Base = NonSaturating  # type: ignore[attr-defined]
+    kept = []
+    for times in (1, 100):
+        exec(cell.format(times), notebook.__dict__)
+        kept.append(notebook.Own)  # type: ignore[attr-defined]
+    assert build(describe(kept[0]())).times == 100
+
+
+def test_a_model_can_be_pickled() -> None:
+    gan = points_gan()
+    again = pickle.loads(pickle.dumps(gan))
+    assert torch.equal(again.sample(3), gan.sample(3))

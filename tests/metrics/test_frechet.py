@@ -351,3 +351,11 @@ def test_bfloat16_images_that_require_gradients_are_measured_without() -> None:
     metric.update(reals.bfloat16().requires_grad_())
     assert not metric.products.requires_grad
     assert metric.compute().logged()["fid/pixel"] < 1e-3
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_reals_that_are_not_finite_are_refused(value: float) -> None:
+    reals = gaussian(50, 3)
+    reals[7, 1] = value
+    with pytest.raises(ConfigurationError, match="NaN or infinite"):
+        points_metric(reals)

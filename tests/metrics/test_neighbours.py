@@ -251,3 +251,14 @@ def test_a_number_of_neighbours_that_there_are_not_is_refused(
 ) -> None:
     with pytest.raises(ConfigurationError, match="at least 1 and below 30"):
         measured(gaussian(30, 4), gaussian(30, 4), manifold_k, density_k)
+
+
+def test_metrics_that_share_a_reference_share_no_answer_that_depends_on_k() -> None:
+    reference = ReferenceFeatures(gaussian(200, 3), val=gaussian(30, 3, 1))
+    found = []
+    for density_k in (40, 5):  # with the first there are too few held-out samples
+        metric = Neighbours(get_extractor("identity"), reference, density_k=density_k)
+        metric.update(gaussian(100, 3, 2))
+        found.append(metric.compute().nn1_real_held_out)
+    assert found[0] is None
+    assert found[1] is not None

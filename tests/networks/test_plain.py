@@ -17,13 +17,14 @@ from lightning_gan.callbacks import LastCheckpoint
 from lightning_gan.errors import ConfigurationError, WeightsError
 from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator, Packed, R3GANGenerator, wrap
-from lightning_gan.objectives import MultiHinge, NonSaturating
+from lightning_gan.objectives import MultiHinge, NonSaturating, Wasserstein
 from lightning_gan.regularizers import (
     R1,
     AuxiliaryClassifier,
     FeatureMatching,
     Rotation,
     SpectralNormalization,
+    WeightClipping,
 )
 
 
@@ -229,3 +230,32 @@ def test_a_sigmoid_inside_is_no_end() -> None:
 def test_groups_that_do_not_divide_the_feature_maps_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="56 feature maps inside a block cannot be shared"):
         R3GANGenerator(1, 28, widths=(28, 28, 28))
+
+
+def with_hooks(norm: Any) -> nn.Module:
+    """A discriminator normalised in the older way of PyTorch's."""
+    return nn.Sequential(norm(nn.Linear(2, 8)), nn.ReLU(), norm(nn.Linear(8, 1)))
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated")
+def test_normalisation_by_hooks_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    discriminator = wrap(with_hooks(nn.utils.spectral_norm), channels=2, image_size=0)
+    networks = wrap(Maker(), latent_dim=4), discriminator
+    GAN(*networks, Wasserstein())
+    with pytest.raises(ConfigurationError, match="normalised already"):
+        GAN(*networks, NonSaturating(), [SpectralNormalization()])
+    with pytest.raises(ConfigurationError, match="WeightClipping"):
+        GAN(*networks, NonSaturating(), [WeightClipping()])
+    for norm in (nn.utils.spectral_norm, nn.utils.weight_norm):
+        called = with_hooks(norm)
+        called(torch.zeros(2, 2))
+        with pytest.raises(ConfigurationError, match=r"torch\.nn\.utils\.parametrizations"):
+            wrap(called, channels=2, image_size=0)
+
+
+def test_lazy_layers_are_to_be_called_first() -> None:
+    lazy = nn.Sequential(nn.LazyLinear(8), nn.ReLU(), nn.Linear(8, 1))
+    with pytest.raises(ConfigurationError, match=r"lazy layers.* call it once"):
+        wrap(lazy, channels=2, image_size=0)
+    lazy(torch.zeros(2, 2))
+    assert wrap(lazy, channels=2, image_size=0).sample_shape == (2,)

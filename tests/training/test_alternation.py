@@ -125,3 +125,11 @@ def test_max_steps_counts_updates_of_the_generator() -> None:
     quiet_trainer(max_steps=7).fit(gan, Points(8))
     assert gan.progress.generator_updates == gan.trainer.global_step == 7
     assert gan.progress.discriminator_updates == 14
+
+
+def test_an_own_alternation_may_give_a_pair() -> None:
+    class Pair(Alternation):
+        def updates(self, batch: int, epoch: int) -> UpdateCounts:
+            return (1, 2)  # type: ignore[return-value]
+
+    assert fit(points_gan(alternation=Pair()), 3).progress.generator_updates == 6

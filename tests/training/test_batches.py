@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import Pictures, distance, picture_gan, points_gan, quiet_trainer, weights
+from tiny import (
+    NormedDiscriminator,
+    Pictures,
+    distance,
+    picture_gan,
+    points_gan,
+    quiet_trainer,
+    weights,
+)
 from torch import Tensor
 from torch.nn.functional import one_hot
 from torch.utils.data import DataLoader, Dataset, TensorDataset
@@ -167,3 +175,23 @@ def test_samples_that_are_not_finite_end_a_run_that_ends_before_the_next_look() 
         trained(of(spoilt), callbacks=[StopOnDivergence()], log_every_n_steps=50)
     with pytest.raises(DivergenceError, match="among the last 2 batches, before image 32"):
         trained(of(spoilt), callbacks=[StopOnDivergence()], max_epochs=1)
+
+
+def trained_on(batches: list[Any], num_classes: int = 0, **arguments: Any) -> None:
+    loader = DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
+    quiet_trainer(max_epochs=1).fit(points_gan(num_classes=num_classes, **arguments), loader)
+
+
+def test_a_label_that_there_is_not_is_said_in_a_later_batch_too() -> None:
+    points, labels = torch.randn(8, 2), torch.arange(8) % 3
+    with pytest.raises(DataError, match="labels from 1 to 3 and the networks know 3 classes"):
+        trained_on([(points, labels), (points, labels + 1)], 3)
+
+
+def test_batches_with_too_few_samples_are_refused() -> None:
+    points = torch.randn(8, 2)
+    trained_on([points, points[:1]])
+    with pytest.raises(DataError, match="has 0 samples where 1 are needed"):
+        trained_on([points, points[:0]])
+    with pytest.raises(DataError, match="has 1 samples where 2 are needed: set drop_last"):
+        trained_on([points, points[:1]], discriminator=NormedDiscriminator("batch"))

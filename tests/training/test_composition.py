@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from small_networks import network_of
-from tiny import NormedDiscriminator, composition
+from tiny import NormedDiscriminator, composition, points_gan
 from torch import Tensor, nn
 from zoo import Decoding, Styled
 
@@ -591,3 +591,12 @@ def test_batch_norm_of_vectors_over_one_sample_is_refused(monkeypatch: pytest.Mo
     )
     monkeypatch.setattr(composition_module.processes, "world_size", lambda: 2)
     assert refused(one, **normed, sync_batch_norm=True) == ""
+
+
+@pytest.mark.parametrize("make", [iter, lambda parts: filter(None, parts), set, dict.fromkeys])
+def test_regularizers_that_are_no_list_are_refused(make: Any) -> None:
+    given = make([R1(0.1)])
+    with pytest.raises(ConfigurationError, match=r"no list: give list\(\.\.\.\)"):
+        composition(regularizers=given)
+    with pytest.raises(ConfigurationError, match=r"no list: give list\(\.\.\.\)"):
+        points_gan(regularizers=given)

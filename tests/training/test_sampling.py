@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tiny import points_gan
@@ -163,3 +164,35 @@ def test_latents_on_the_way_are_as_long_as_any_and_noise_stays() -> None:
     assert all(abs(float(length) - 1) < 0.1 for length in lengths)
     assert torch.equal(ways, ways[:, :1].expand_as(ways))  # of noise and class alone
     assert not torch.equal(ways[0], ways[3])
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        torch.tensor([1, 1, 1], dtype=torch.uint8),
+        torch.tensor([1.0, 1.0, 1.0]),
+        torch.tensor([True] * 3),
+        torch.tensor(1),
+        np.int64(1),
+        np.ones(3),
+        [np.float32(1), 1, "1"],
+        1.0,
+    ],
+    ids=str,
+)
+def test_classes_may_be_numbers_of_any_type(labels: Any) -> None:
+    gan = noisy_gan()
+    assert torch.equal(gan.sample(3, labels), gan.sample(3, [1, 1, 1]))
+
+
+@pytest.mark.parametrize("labels", [torch.full((3,), 0.5), [0.5, 1, 1], 0.5])
+def test_half_a_class_is_refused(labels: Any) -> None:
+    with pytest.raises(ConfigurationError, match="whole number"):
+        noisy_gan().sample(3, labels)
+
+
+def test_a_seed_is_a_whole_number_of_any_type() -> None:
+    gan = points_gan()
+    assert torch.equal(gan.sample(3, seed=2.0), gan.sample(3, seed=2))  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match=r"seed=0\.5 must be a whole number"):
+        gan.sample(3, seed=0.5)  # type: ignore[arg-type]
