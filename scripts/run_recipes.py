@@ -307,7 +307,7 @@ def line_of(
         "threads": record["segments"][-1]["threads"],
         "state": record["state"],
         "exit_code": code,
-        "said": record["said"],
+        "said": record["said"].replace(f"{version}{os.sep}", ""),  # places say nothing elsewhere
         "images": record["images"],
         "budget": budget,
         "cpu_seconds": round(training_seconds, 1),

@@ -107,6 +107,8 @@ def test_a_run_is_stopped_after_its_minutes_and_measured(tmp_path: Path) -> None
     assert made["averaged"]["values"]["modes/ring8/covered"] <= 8
     assert made["averaged"]["stamp"]["samples"]["weights"] == "averaged"
     assert made["raw"] is None
+    assert "checkpoints/last.ckpt" in made["said"]
+    assert str(tmp_path) not in json.dumps(made)
     (version,) = (place.runs / run.folder / "run").iterdir()
     keep(made, version, place.results)
     assert lines_of(place.results / "mlp_ring.jsonl") == [json.loads(json.dumps(made))]
@@ -114,6 +116,13 @@ def test_a_run_is_stopped_after_its_minutes_and_measured(tmp_path: Path) -> None
     assert curve[0].startswith("progress/images,")
     assert len(curve) > 1
     assert (place.results / "pictures" / "mlp_ring-seed0.png").exists()
+
+
+def test_no_recorded_run_tells_where_it_lay() -> None:
+    for path in run_recipes.ROOT.glob("results/*.jsonl"):
+        for line in lines_of(path):
+            told = [word for word in json.dumps(line).split() if word.startswith(("/", '"/'))]
+            assert not told, path.name
 
 
 # ------------------------------------------------------------------------------ what is said of it
