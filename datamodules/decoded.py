@@ -5,6 +5,8 @@ import json
 import math
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -31,6 +33,8 @@ CHUNK = 512
 """Pictures that are handed to the threads at a time."""
 THREADS = 8
 """How many decode at most."""
+ENDING = ("SIGTERM", "SIGUSR1")
+"""Signals by which a queue ends a job."""
 PENDING = ""
 """The reason why a picture that an interruption has left out is not in the file."""
 
@@ -162,7 +166,8 @@ class DecodedPictures:
                 done.add(row)
 
             try:
-                _in_threads(fill, missing)
+                with _ended_by_keyboard():
+                    _in_threads(fill, missing)
             except KeyboardInterrupt as error:
                 interruption = error
                 index.damaged |= {rows[row]: PENDING for row in missing if row not in done}
@@ -227,6 +232,22 @@ def _order(keys: Sequence[str], left_out: dict[str, str]) -> list[int]:
     """The numbers of the pictures that are not left out, in the order of the file."""
     kept = [number for number, key in enumerate(keys) if key not in left_out]
     return [kept[row] for row in shuffled_rows(len(kept)).tolist()]
+
+
+@contextmanager
+def _ended_by_keyboard() -> Iterator[None]:
+    """Lets the signals by which queues end jobs interrupt as Ctrl-C does."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ENDING:
+            number = getattr(signal, name, None)  # Windows lacks one
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                before[number] = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _in_threads(fill: Callable[[int], None], rows: Sequence[int]) -> None:

@@ -22,7 +22,7 @@ from lightning_gan.checkpoints.plugin import write_whole_files
 from lightning_gan.checkpoints.warm_start import warm_start
 from lightning_gan.distributed import processes
 from lightning_gan.distributed.strategy import GANStrategy, check_strategy
-from lightning_gan.errors import above, at_least, check_range, whole
+from lightning_gan.errors import above, at_least, below, check_range, whole
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.networks.layers import copy_of
 from lightning_gan.networks.layout import lay_out
@@ -140,6 +140,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
         max_images = whole("GAN", "max_images", max_images)
         validate_every = whole("GAN", "validate_every", validate_every)
         accumulate, seed = whole("GAN", "accumulate", accumulate), whole("GAN", "seed", seed)
+        check_range("GAN", at_least(-(2**63)), below(2**63), seed=seed)
         check_range("GAN", above(0), gradient_clip=gradient_clip)
         check_range("GAN", above(0), generator_clip=generator_clip)
         check_range("GAN", above(0), discriminator_clip=discriminator_clip)

@@ -1,12 +1,20 @@
 """The cache folder, and files that are written whole or not at all."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows, where nothing is locked
+    fcntl = None  # type: ignore[assignment]
+
 VARIABLE = "LIGHTNING_GAN_CACHE"
+PREFIX, LOCK = ".writing-", ".lock"
+"""Of the folder in which a file is written, and of the lock in it."""
 
 
 def cache_folder(chosen: str | os.PathLike[str] | None = None) -> Path:
@@ -27,7 +35,27 @@ def written_whole(path: Path) -> Iterator[Path]:
         OSError: If the folder cannot be made or written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
+    _remove_what_was_killed(path.parent)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=PREFIX) as folder:
         part = Path(folder) / path.name  # in the same file system, or it could not be renamed
-        yield part
-        part.replace(path)
+        with _locked(Path(folder)):
+            yield part
+            part.replace(path)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Shows others that a living process writes there, as far as the file system can."""
+    with (folder / LOCK).open("w") as file:
+        if fcntl is not None:
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def _remove_what_was_killed(parent: Path) -> None:
+    """Removes what processes were writing that died of it, which nobody would else."""
+    for folder in parent.glob(f"{PREFIX}*") if fcntl is not None else ():
+        with suppress(OSError), (folder / LOCK).open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder)

@@ -1,6 +1,7 @@
 """A training from Python with all that the command line gives it: record, samples, summary."""
 
 import logging
+import os
 import shutil
 import sys
 import warnings
@@ -181,6 +182,7 @@ def fit(
         raise ConfigurationError("fit: limit_train_batches=0 trains nothing: leave it out.")
     silence_lightning()
     keep_freed_memory()
+    folder = os.path.expanduser(folder)  # noqa: PTH111 (by which an address stays one)
     named = ckpt_path in ("last", "best")
     found = newest_checkpoint(Path(folder), str(ckpt_path)) if named else ckpt_path
     curve = curve_of(folder, None if ckpt_path == "best" else found)
@@ -273,8 +275,8 @@ def curve_of(root: str | Path, checkpoint: str | Path | None) -> CSVCurve:
             f"Runs are written to folders, and {root} is an address: give a folder, and copy the "
             "run when it has ended, or mount the place."
         )
-    run = None if checkpoint is None else Path(checkpoint).parent.parent
-    if run is not None and run.name.startswith("version_"):
+    run = None if checkpoint is None else Path(checkpoint).resolve().parent.parent
+    if run is not None and (run.name.startswith("version_") or (run / NAME).is_file()):
         return CSVCurve(str(run.parent), version=run.name)
     return CSVCurve(str(root))
 

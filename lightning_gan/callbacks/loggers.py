@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -96,13 +97,17 @@ def _read(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
     """Columns and rows of a curve, without a last line that has no end.
 
     Raises:
-        ValueError: If it is no text, or a row does not fit the columns.
+        ValueError: If it is no text, a row does not fit the columns, or a value is no number.
     """
     text = path.read_bytes().rpartition(b"\n")[0].decode("utf-8")
     reader = csv.DictReader(io.StringIO(text), strict=True)
     rows = list(reader)
     if any(None in row or None in row.values() for row in rows):
         raise ValueError("a row does not fit its header")
+    for row in rows:
+        numbers = {name: float(value) for name, value in row.items() if value}
+        if not math.isfinite(numbers.get(AXIS, 0.0)):
+            raise ValueError(f"{AXIS} is no number of images")
     return reader.fieldnames or [], rows
 
 

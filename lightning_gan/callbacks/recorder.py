@@ -111,8 +111,14 @@ class Recorder(GANCallback):
     def _begin_segment(self, trainer: Trainer, gan: GAN) -> None:
         """Writes down what begins; a run that is changed on the way bears another name."""
         assert self.record is not None
+        identity = identity_of(gan.hparams, setting_of(trainer))
+        if self.record.segments:  # whatever the command says now, it has begun from these weights
+            before = self.record.identity.get("model", {})
+            begun = {name: x for name, x in before.items() if name == "warm_start"}
+            rest = {name: x for name, x in identity["model"].items() if name != "warm_start"}
+            identity["model"] = rest | begun
         self.record.segments.append(self._segment(trainer, gan))
-        self.record.identity = identity_of(gan.hparams, setting_of(trainer))
+        self.record.identity = identity
         self.record.max_images = gan.max_images
         if gan.changes:
             self.record.differs |= {name: now for name, (_, now) in gan.changes.items()}
@@ -145,6 +151,13 @@ class Recorder(GANCallback):
     def on_train_end(self, trainer: Trainer, gan: GAN) -> None:
         """Says that it came to its end."""
         self._write(trainer, gan, "finished")
+
+    def on_fit_end(self, trainer: Trainer, gan: GAN) -> None:
+        """Says so of a run that had come to its end before, of which nothing was left to train."""
+        if self.record is not None and self.record.state == "running":
+            if len(self.record.segments) > 1:
+                self.record.segments.pop()
+            self._write(trainer, gan, "finished")
 
     def on_exception(self, trainer: Trainer, gan: GAN, exception: BaseException) -> None:
         """Says what ended it."""

@@ -135,7 +135,7 @@ def called(path: str | Path) -> str:
 
 def newest_checkpoint(folder: Path, name: str = "last") -> Path | None:
     """The newest ``name.ckpt`` in the folder of a run, or in that of all runs of a recipe."""
-    places = (f"{name}.ckpt", f"checkpoints/{name}.ckpt", f"version_*/checkpoints/{name}.ckpt")
+    places = (f"{name}.ckpt", f"checkpoints/{name}.ckpt", f"*/checkpoints/{name}.ckpt")
     found = [path for place in places for path in folder.glob(place)]
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 

@@ -20,6 +20,12 @@ from lightning_gan.training.schedule import PLAYERS
 FREE = {"max_images", "validate_every", "warm_start", "accumulate", "channels_last", "compile"}
 """Arguments of the model that may change in the midst of a run, which stays the same run."""
 
+TELLING: dict[str, Plain] = {"warm_start": None, "accumulate": 1}
+"""Free arguments that tell runs apart all the same, where they are not these."""
+
+CHANGING: dict[str, Plain] = {"overfit_batches": 0, "recover": False}
+"""What a Trainer and its callbacks may change in a training, and where they do not."""
+
 PLACES = {"root", "cache_dir", "download", "batch_size", "follow_links", "skip_damaged"}
 """Arguments of data modules that say where the data lie, or how many a process takes at a time.
 
@@ -39,7 +45,11 @@ def setting_of(trainer: Trainer) -> dict[str, Plain]:
     data = getattr(trainer, "datamodule", None)
     size = batch_size_of(data)
     content = getattr(data, "content", None)
-    return ({} if content is None else {"samples": content}) | {
+    found: dict[str, Plain] = {} if content is None else {"samples": content}
+    recover = any(getattr(each, "recover", False) for each in trainer.callbacks)  # type: ignore[attr-defined]
+    changing = {"overfit_batches": getattr(trainer, "overfit_batches", 0), "recover": recover}
+    found |= {name: value for name, value in changing.items() if value != CHANGING[name]}
+    return found | {
         "data": None if data is None else _describe_data(data),
         "global_batch_size": None if size is None else size * trainer.world_size,
         "precision": str(trainer.precision),
@@ -66,11 +76,17 @@ def _told(value: object) -> Plain:
 
 def identity_of(arguments: Mapping[str, Plain], setting: Mapping[str, Plain]) -> dict[str, Plain]:
     """What makes a run this one: the model's arguments but for the free ones, and the setting."""
-    return {"model": {key: x for key, x in arguments.items() if key not in FREE}, **setting}
+    model = {
+        key: value
+        for key, value in arguments.items()
+        if key not in FREE or (key in TELLING and value != TELLING[key])
+    }
+    return {"model": model, **setting}
 
 
 def changes(before: Mapping[str, Plain], now: Mapping[str, Plain]) -> dict[str, list[Plain]]:
     """Where two identities differ, by dotted names, with both values; the unknown is equal."""
+    before, now = CHANGING | dict(before), CHANGING | dict(now)
     known = [name for name in now if None not in (before.get(name), now[name])]
     theirs, ours = (flat({name: side[name] for name in known}) for side in (before, now))
     names = [*ours, *(name for name in theirs if name not in ours)]
@@ -78,7 +94,8 @@ def changes(before: Mapping[str, Plain], now: Mapping[str, Plain]) -> dict[str, 
     for name in names:
         inside = any(name.startswith(f"{part}.") for part in found)  # of a part that is another
         alone = inside and not (name in theirs and name in ours)
-        if theirs.get(name) != ours.get(name) and not alone:
+        free = name.removeprefix("model.") in FREE
+        if theirs.get(name) != ours.get(name) and not (alone or free):
             found[name] = [theirs.get(name), ours.get(name)]
     return found
 

@@ -15,7 +15,7 @@ from lightning_gan.recipes import recipe_file, recipe_names
 
 CONFIG = ("-c", "--config")
 
-IDENTIFYING = ("trainer.precision", "lr", "global_batch_size")
+IDENTIFYING = ("trainer.precision", "trainer.overfit_batches", "lr", "global_batch_size")
 """Options beside those of model and data that make a run another one."""
 
 SYNONYMS = {"--data.global_batch_size": "--global_batch_size"}

@@ -1,6 +1,7 @@
 """``lightning-gan fit``, ``validate`` and ``test``: LightningCLI with checks and defaults."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Sequence
 from functools import partialmethod
@@ -12,7 +13,7 @@ from jsonargparse import Namespace
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from lightning_gan.basics.texts import folded
@@ -76,6 +77,7 @@ class CLI(LightningCLI):
         """The option by which settings are printed and nothing runs; None where it is not given."""
         self.name, self.recipe = run_name(arguments), recipe_of(arguments)
         self.curves: list[CSVCurve] = []
+        self.wandb: WandbLogger | None = None
         """That of a training; where it lies is the folder of the run."""
         try:
             self._parse_and_run()
@@ -178,7 +180,8 @@ class CLI(LightningCLI):
         configuration.fill_schedule(config, asked)
         configuration.fill_rates(config, asked)
         configuration.share_batches(config)
-        trainer.default_root_dir = trainer.default_root_dir or f"runs/{self.name}"
+        root = trainer.default_root_dir or f"runs/{self.name}"
+        trainer.default_root_dir = os.path.expanduser(root)  # noqa: PTH111 (an address stays one)
         self.resumed = None if self.printing else self._find_checkpoint(config)
         configuration.check_trainer(trainer)
         configuration.check_processes(trainer)
@@ -281,7 +284,8 @@ class CLI(LightningCLI):
         self.curves = [curve_of(config.trainer.default_root_dir, self.resumed)]
         folder = Path(self.curves[0].log_dir)
         # Each start has a file of its own for its configuration; what stands there stays.
-        earlier = len([*folder.glob("config*.yaml")])
+        numbers = [path.stem.partition("-")[2] for path in folder.glob("config*.yaml")]
+        earlier = max((int(each) if each.isdecimal() else 1 for each in numbers), default=0)
         name = f"config-{earlier + 1}.yaml" if earlier else "config.yaml"
         self.save_config_kwargs["config_filename"] = name
         differs = given(self.arguments)
@@ -312,7 +316,7 @@ class CLI(LightningCLI):
                 title=recorder.name,
                 recipe=self.recipe,
             )
-            open_wandb(wandb)
+            self.wandb = wandb
             loggers.append(wandb)
         return loggers
 
@@ -365,6 +369,8 @@ class CLI(LightningCLI):
             folder = run_folder(self.trainer)
             if self.trainer.is_global_zero:
                 hold(folder)
+            if self.wandb is not None:  # not before the folder is this run's alone
+                open_wandb(self.wandb)
             rank_zero_info(f"Writing to {folder}")
             rank_zero_info(self._plan())
             players = self.model.generator, self.model.discriminator

@@ -1,5 +1,6 @@
 """A measurement on file: its values, and the stamp without which they compare with nothing."""
 
+import itertools
 import json
 import math
 import platform
@@ -62,11 +63,16 @@ class StampedValues:
     def read(cls, path: Path) -> "StampedValues":
         """Those of a JSON file, or the last ones of a file with a measurement on each line.
 
+        Tests after a training count in such a file only where there is nothing else.
+
         Raises:
             ConfigurationError: If there is no such file, or it holds no measurement.
         """
-        text = _lines(path)[-1] if path.suffix == ".jsonl" else _text(path)
-        return cls.parse(text, path)
+        if path.suffix != ".jsonl":
+            return cls.parse(_text(path), path)
+        newest_first = (cls.parse(line, path) for line in reversed(_lines(path)))
+        last = next(newest_first)
+        return next(filter(_is_of_training, itertools.chain([last], newest_first)), last)
 
     @classmethod
     def parse(cls, text: str, source: Path) -> "StampedValues":
@@ -110,17 +116,23 @@ def history(path: Path) -> list[StampedValues]:
     """The measurements of a run's evaluations.jsonl that led to its last one.
 
     A run that went on from an earlier checkpoint has some of updates that were lost; these are left
-    out, as is a line that a kill broke off. No two of them have seen the same images.
+    out, as are tests afterwards and a line that a kill broke off. No two of them have seen the same
+    images.
 
     Raises:
         ConfigurationError: If there is no such file, or a line holds no measurement.
     """
     found: list[StampedValues] = []
-    for line in reversed(_lines(path)):
-        measured = StampedValues.parse(line, path)
+    measurements = [StampedValues.parse(line, path) for line in _lines(path)]
+    for measured in reversed([*filter(_is_of_training, measurements)] or measurements):
         if not found or measured.images_seen < found[-1].images_seen:
             found.append(measured)
     return found[::-1]
+
+
+def _is_of_training(measured: StampedValues) -> bool:
+    """Whether it was measured at a validation, and not by a test afterwards."""
+    return measured.run.get("stage") != "test"
 
 
 def _lines(path: Path) -> list[str]:

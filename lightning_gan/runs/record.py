@@ -1,6 +1,7 @@
 """The record of a run (``run.json``): what it is, how it went, and how to go on from it."""
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -198,5 +199,18 @@ def utc_now() -> str:
 
 
 def run_folders(root: Path) -> list[Path]:
-    """The folders of runs at and below ``root``, in the order of their names."""
-    return sorted(path.parent for path in root.rglob(NAME))
+    """The folders of runs at and below ``root``, in the order of their names; links are followed.
+
+    Each is found once, by its own name where that lies below ``root`` as well.
+    """
+    found, seen = [], set()
+    for place, folders, files in os.walk(root, followlinks=True):
+        folder = Path(place)
+        if (real := folder.resolve()) in seen:
+            folders.clear()  # of a link that leads back
+            continue
+        seen.add(real)
+        folders.sort(key=lambda name: (folder / name).is_symlink())
+        if NAME in (*files, *folders):  # or a damaged one
+            found.append(folder)
+    return sorted(found)

@@ -1,5 +1,7 @@
 """The cache folder, and files that are whole or not there."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,24 @@ def test_a_file_appears_whole_in_a_new_folder(tmp_path: Path) -> None:
         assert not path.exists()
     assert path.read_bytes() == b"half"
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked there")
+def test_what_a_killed_process_was_writing_is_removed_by_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "file.bin"
+    writing = (
+        "import os, sys, pathlib; from lightning_gan.basics.cache import written_whole\n"
+        "with written_whole(pathlib.Path(sys.argv[1])) as part:\n"
+        "    part.write_bytes(b'half'); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", writing, str(path)], check=False)
+    assert len([*tmp_path.iterdir()]) == 1
+    with written_whole(path) as part:  # of somebody who is at work
+        with written_whole(path) as other:
+            other.write_bytes(b"whole")
+        part.write_bytes(b"later")
+    assert [*tmp_path.iterdir()] == [path]
+    assert path.read_bytes() == b"later"
 
 
 def test_the_old_file_stays_where_writing_fails(tmp_path: Path) -> None:

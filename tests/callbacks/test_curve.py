@@ -123,15 +123,27 @@ def test_a_line_without_an_end_is_cut(tmp_path: Path) -> None:
     assert rows_of(tmp_path / "b") == rows_of(tmp_path / "a")
 
 
-def test_a_curve_that_cannot_be_read_is_moved_aside_with_a_warning(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["not text", "a digit", "the axis"])
+def test_a_curve_that_cannot_be_read_is_moved_aside_with_a_warning(
+    damage: str, tmp_path: Path
+) -> None:
     with pytest.raises(StoppedError):
         fit(tmp_path, Save(13), Kill(14))
     curve = tmp_path / "version_0" / "metrics.csv"
-    curve.write_bytes(b"\xff\xfe\x00step\n\n")
+    content = curve.read_bytes()
+    last = content.rstrip().rpartition(b"\n")[2]
+    step, images, rest = last.split(b",", 2)
+    broken = {
+        "not text": b"\xff\xfe\x00step\n\n",
+        "a digit": content.replace(last, last.replace(b".", b"q", 1)),
+        "the axis": content.replace(last, b",".join([step, b"inf", rest])),
+    }
+    assert float(images) > 0
+    curve.write_bytes(broken[damage])
     path = tmp_path / "saved.ckpt"
     with pytest.warns(UserWarning, match=r"metrics\.csv cannot be read .* metrics.csv.damaged"):
         fit(tmp_path, version="version_0", ckpt_path=path, weights_only=True)
-    assert curve.with_name("metrics.csv.damaged").read_bytes().startswith(b"\xff\xfe")
+    assert curve.with_name("metrics.csv.damaged").read_bytes() == broken[damage]
     assert [row["step"] for row in rows_of(tmp_path)][-1] == "40"
 
 

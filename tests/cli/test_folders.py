@@ -106,7 +106,9 @@ def test_a_run_that_is_being_written_is_not_resumed_until_its_process_is_dead(
     holder: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     capsys.readouterr()
-    assert program.run([*FIT, "128", "--ckpt_path", "last"]) == 2
+    before = sorted(LAST.parents[1].rglob("*"))
+    assert program.run([*FIT, "128", "--ckpt_path", "last", "--wandb", "offline"]) == 2
+    assert sorted(LAST.parents[1].rglob("*")) == before, "W&B was not opened"
     said = capsys.readouterr().err
     assert f"is being written by process {holder.pid} on " in said
     assert images(LAST) == 64

@@ -1,5 +1,6 @@
 """The record of a run from the command line: its folder, its files, and the way on."""
 
+import csv
 import json
 import re
 import shutil
@@ -9,8 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny import points_gan
 
+import lightning_gan
 from lightning_gan.cli import program
+from lightning_gan.datamodules import Ring
 from lightning_gan.networks import layout
 from lightning_gan.recipes import recipe_file
 from lightning_gan.runs.expected import expected_of
@@ -344,3 +348,71 @@ def test_a_run_goes_on_from_a_file_in_its_own_folder(elsewhere: bool) -> None:
     assert (record.images, len(record.segments)) == (128, 1 if elsewhere else 2)
     assert RunRecord.read(RUN).images == (64 if elsewhere else 128)
     assert not RUN.with_name("version_1").exists()
+
+
+def test_a_home_folder_is_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert fit("64", "--trainer.default_root_dir=~/mine") == 0
+    here = tmp_path / "home" / "mine" / "version_0"
+    assert {"run.json", "config.yaml", "checkpoints", "samples"} <= files(here)
+    assert not Path("~").exists()
+    gan, folder = points_gan(max_images=16), "~/python"
+    lightning_gan.fit(gan, Ring(8), folder, limit_val_batches=0, accelerator="cpu")
+    assert {"run.json", "checkpoints"} <= files(tmp_path / "home" / "python" / "version_0")
+    assert not Path("~").exists()
+
+
+def test_a_run_whose_folder_was_renamed_goes_on_in_it() -> None:
+    assert fit("64") == 0
+    RUN.rename(RUN.with_name("good run"))
+    assert fit("128", "--ckpt_path", "last") == 0
+    again = ["--trainer.default_root_dir", str(RUN.with_name("good run"))]
+    assert fit("192", "--ckpt_path", "last", *again) == 0
+    (folder,) = RUN.parent.iterdir()
+    record = RunRecord.read(folder)
+    assert (record.images, len(record.segments)) == (192, 3)
+
+
+def test_each_start_has_a_configuration_of_its_own_though_one_was_deleted() -> None:
+    for images in ("64", "128"):
+        assert fit(images, "--ckpt_path", "last") == 0
+    (RUN / "config.yaml").unlink()
+    assert fit("192", "--ckpt_path", "last") == 0
+    assert {name for name in files() if name.startswith("config")} == {
+        "config-2.yaml",
+        "config-3.yaml",
+    }
+
+
+@pytest.mark.parametrize("end", [["--trainer.max_steps", "2"], ["--trainer.max_epochs", "1"]])
+def test_a_run_that_had_ended_stays_finished_when_it_is_started_again(end: list[str]) -> None:
+    end = [*end, "--trainer.limit_train_batches", "2"]
+    for _ in range(2):
+        assert fit("6400", "--ckpt_path", "last", *end) == 0
+        record = RunRecord.read(RUN)
+        assert (record.state, record.images, len(record.segments)) == ("finished", 64, 1)
+
+
+@pytest.mark.filterwarnings("ignore:You requested to overfit")
+def test_what_a_run_began_with_and_is_trained_on_tells_it_apart(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    few = ["--trainer.callbacks+=Evaluation", "--trainer.callbacks.num_samples=100"]
+    each = {
+        "usual": [],
+        "begun": ["--model.warm_start", str(RUN)],
+        "overfitted": ["--trainer.overfit_batches", "1"],
+    }
+    for options in each.values():
+        assert program.run([*FIT, "--model.max_images", "64", *few, *options]) == 0
+    begun, overfitted = RUN.with_name("version_1"), RUN.with_name("version_2")
+    capsys.readouterr()
+    assert program.run(["table", "runs", "--format", "csv"]) == 0
+    rows = csv.DictReader(capsys.readouterr().out.splitlines())
+    assert [row["n"] for row in rows] == ["1", "1", "1"]
+    more = [*FIT, "--trainer.limit_val_batches", "0", "--model.max_images", "128", "--ckpt_path"]
+    last = "checkpoints/last.ckpt"
+    assert program.run([*more, str(begun / last)]) == 0  # its beginning is behind it
+    assert RunRecord.read(begun).identity["model"]["warm_start"] == str(RUN)
+    assert program.run([*more, str(overfitted / last)]) == 2
+    assert "overfit_batches is 1 there and 0 here" in capsys.readouterr().err

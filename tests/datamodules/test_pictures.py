@@ -1,7 +1,9 @@
 """A user's own pictures: what is found, how it is decoded, and what is kept."""
 
 import os
+import signal
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -253,6 +255,32 @@ def test_what_was_decoded_before_an_interruption_is_kept(
     assert levels == list(range(20))
     assert before == 12
     assert len(set(decoded)) == len(decoded) == 21
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="queues that end jobs so are elsewhere")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_a_queue_that_ends_a_job_interrupts_decoding_too(
+    root: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    number, decoded = getattr(signal, name), list[Path]()
+
+    def ended(file: Callable[[], Path], *rest: Any) -> NDArray[np.uint8]:
+        decoded.append(file())
+        if len(decoded) == 12:
+            os.kill(os.getpid(), number)
+        return decode_file(file, *rest)
+
+    monkeypatch.setattr("lightning_gan.datamodules.decoded.decode", ended)
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ImageFolder(str(root), image_size=8).setup()
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
+    data = ImageFolder(str(root), image_size=8)
+    assert sum(len(data.split(name).labels) for name in NAMES) == 20
+    assert len(set(decoded)) == len(decoded) == 20
 
 
 def test_damaged_pictures_are_passed_over_with_a_count_where_asked(

@@ -67,6 +67,18 @@ def test_a_history_has_no_report_of_updates_that_were_lost(tmp_path: Path) -> No
     assert [each.images_seen for each in history(path)] == [100, 200, 250]
 
 
+def test_a_test_after_the_training_is_no_part_of_its_history(tmp_path: Path) -> None:
+    path = tmp_path / "evaluations.jsonl"
+    stages = [("val", 100), ("val", 200), ("test", 200)]
+    runs = [{"images_seen": images, "stage": stage} for stage, images in stages]
+    reports = [StampedValues({"fid/x": float(n)}, STAMP, run) for n, run in enumerate(runs)]
+    path.write_text("".join(each.as_json() + "\n" for each in reports))
+    assert [each.values["fid/x"] for each in history(path)] == [0, 1]
+    assert StampedValues.read(path).values["fid/x"] == 1
+    path.write_text(reports[2].as_json() + "\n")  # of a model that was only tested
+    assert StampedValues.read(path).values["fid/x"] == 2
+
+
 def test_a_damaged_line_of_a_history_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "evaluations.jsonl"
     path.write_text("{}\n" + stamped().as_json() + "\n")

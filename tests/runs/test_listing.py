@@ -125,6 +125,17 @@ def test_runs_are_found_once_at_any_depth_and_the_newest_comes_first(tmp_path: P
     assert [run.record.seed for run in newest_first(found)] == [2, 1, 0]
 
 
+def test_links_are_followed_once_and_never_in_a_circle(tmp_path: Path) -> None:
+    root, elsewhere = tmp_path / "runs", tmp_path / "scratch"
+    write_run(root / "a", record(0))
+    write_run(elsewhere / "b", record(1))
+    (root / "moved").symlink_to(elsewhere)
+    (root / "0").symlink_to(root / "a")  # comes first by its name
+    (root / "a" / "back").symlink_to(root)
+    found, _ = find_runs([root])
+    assert sorted(str(run.folder.relative_to(root)) for run in found) == ["a", "moved/b"]
+
+
 def test_a_damaged_record_is_named_and_hides_no_other(tmp_path: Path) -> None:
     write_run(tmp_path / "a", record())
     (tmp_path / "b").mkdir()
