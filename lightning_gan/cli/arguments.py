@@ -1,6 +1,7 @@
 """What a command line means before it is parsed: recipes by name, default networks."""
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from decimal import Decimal
@@ -19,6 +20,9 @@ IDENTIFYING = ("trainer.precision", "trainer.overfit_batches", "lr", "global_bat
 """Options beside those of model and data that make a run another one."""
 
 SYNONYMS = {"--data.global_batch_size": "--global_batch_size"}
+
+JOINED = re.compile(r"((?:--[\w.+]+=)?)(.*)", re.DOTALL)
+"""A flag that is joined with its value, if it is, and the rest."""
 
 WHOLE = re.compile(r"\d+(\.\d+)?[eE]\+?\d{1,2}")
 """Numbers that may be whole, in the form of floating-point ones."""
@@ -42,6 +46,15 @@ def with_recipes(arguments: list[str]) -> list[str]:
         else:
             raise unknown("recipe or file", value, recipe_names())
     return replaced
+
+
+def at_home(arguments: list[str]) -> list[str]:
+    """The same with ``~/`` as the home folder, which shells do not replace behind ``=``."""
+    return [
+        f"{found[1]}{os.path.expanduser(found[2])}"  # noqa: PTH111 (other texts stay as they are)
+        for found in map(JOINED.fullmatch, arguments)
+        if found is not None
+    ]
 
 
 def check_values(arguments: list[str]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lightning_gan.basics.texts import folded, printable
 from lightning_gan.cli.arguments import (
+    at_home,
     check_values,
     in_plain_form,
     run_name,
@@ -28,7 +29,7 @@ def run(arguments: list[str]) -> int:
     except SystemExit as end:  # help was shown, or a signal has come
         return int(end.code or 0)
     except KeyboardInterrupt:  # before or after the training, which has its own way to stop
-        sys.stderr.write("lightning-gan: Stopped by Ctrl-C; nothing was being trained.\n")
+        sys.stderr.write("lightning-gan: Stopped by a signal; nothing was being trained.\n")
         return 130
     except Exception as error:
         known = _mendable(error)
@@ -56,6 +57,7 @@ def _mendable(error: Exception) -> Exception | None:
 
 def _run(arguments: list[str]) -> None:
     """Imports what a command needs, and no more: torch and Lightning take seconds."""
+    arguments = at_home(arguments)
     command = arguments[0]
     check_values(arguments)
     if any(argument.partition("=")[0].endswith(".help") for argument in arguments):

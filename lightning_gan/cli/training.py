@@ -180,7 +180,7 @@ class CLI(LightningCLI):
         configuration.fill_schedule(config, asked)
         configuration.fill_rates(config, asked)
         configuration.share_batches(config)
-        root = trainer.default_root_dir or f"runs/{self.name}"
+        root = trainer.default_root_dir or f"runs/{self.name}"  # of a file it may begin with ~
         trainer.default_root_dir = os.path.expanduser(root)  # noqa: PTH111 (an address stays one)
         self.resumed = None if self.printing else self._find_checkpoint(config)
         configuration.check_trainer(trainer)

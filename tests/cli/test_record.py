@@ -355,6 +355,8 @@ def test_a_home_folder_is_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert fit("64", "--trainer.default_root_dir=~/mine") == 0
     here = tmp_path / "home" / "mine" / "version_0"
     assert {"run.json", "config.yaml", "checkpoints", "samples"} <= files(here)
+    assert program.run(["predict", "--ckpt_path=~/mine/version_0", "--output=~/drawn"]) == 0
+    assert (tmp_path / "home" / "drawn" / "predict.json").is_file()
     assert not Path("~").exists()
     gan, folder = points_gan(max_images=16), "~/python"
     lightning_gan.fit(gan, Ring(8), folder, limit_val_batches=0, accelerator="cpu")
