@@ -46,10 +46,12 @@ def written_whole(path: Path) -> Iterator[Path]:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Shows others that a living process writes there, as far as the file system can."""
-    with (folder / LOCK).open("w") as file:
+    unseen = folder / f"{LOCK}.new"  # until it is locked, or others would take it
+    with unseen.open("w") as file:
         if fcntl is not None:
             with suppress(OSError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        unseen.replace(folder / LOCK)
         yield
 
 

@@ -275,7 +275,8 @@ def curve_of(root: str | Path, checkpoint: str | Path | None) -> CSVCurve:
             f"Runs are written to folders, and {root} is an address: give a folder, and copy the "
             "run when it has ended, or mount the place."
         )
-    run = None if checkpoint is None else Path(checkpoint).resolve().parent.parent
+    run = None if checkpoint is None else Path(checkpoint).parent.parent
+    run = run.resolve() if run == Path() else run  # which has no name here
     if run is not None and (run.name.startswith("version_") or (run / NAME).is_file()):
         return CSVCurve(str(run.parent), version=run.name)
     return CSVCurve(str(root))

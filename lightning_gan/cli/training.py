@@ -76,8 +76,8 @@ class CLI(LightningCLI):
         self.printing = next((each for each in arguments if _is_print(each)), None)
         """The option by which settings are printed and nothing runs; None where it is not given."""
         self.name, self.recipe = run_name(arguments), recipe_of(arguments)
-        self.curves: list[CSVCurve] = []
         self.wandb: WandbLogger | None = None
+        self.curves: list[CSVCurve] = []
         """That of a training; where it lies is the folder of the run."""
         try:
             self._parse_and_run()
