@@ -377,6 +377,8 @@ class GAN(CompiledInPlace, Part, LightningModule):
         self.train(stage == "fit")
         check_strategy(self.trainer)
         write_whole_files(self.trainer)
+        # Before a checkpoint is restored, whose numbers would be rounded in narrower weights.
+        self.trainer.strategy.precision_plugin.convert_module(self)
         data = getattr(self.trainer, "datamodule", None)
         self.class_names = tuple(getattr(data, "class_names", None) or self.class_names)
         self.game.parts.check_run(data, self.trainer.precision)

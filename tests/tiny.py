@@ -220,7 +220,7 @@ def step_of(
         "drawn_z": torch.empty(0),
         "random": random_for(real),
         "generator": None,
-        "discriminator": SimpleNamespace(pack=1),
+        "discriminator": SimpleNamespace(pack=1, modules=list),
         "value_of": values_at(images),
     }
     step = Step(real=real, fake=fake, discriminate=discriminate, **(fields | more))

@@ -70,6 +70,7 @@ class AdaptiveAugmentation(SignAdapted):
         super().__init__(target, kimg, every, start)
         check_range(self, at_least(0), at_most(1), color_share=color_share)
         self.schedule, self.reads_signs = schedule, schedule is None
+        self.turns = blit or geometry
         stages: list[tuple[bool, Stage]] = [
             (blit or geometry, partial(changed, blit=blit, geometry=geometry)),
             (color, partial(recolored, share=color_share)),

@@ -20,6 +20,9 @@ class Augmentation(Part, nn.Module):
     reads_signs: bool = False
     """Whether it adapts to the sign of logits, which only some objectives give a meaning."""
 
+    turns: bool = False
+    """Whether it turns images, which what tells turns apart cannot live with."""
+
     def __init__(self) -> None:
         super().__init__()
 

@@ -29,6 +29,7 @@ class Augmentations(Augmentation):
             )
         self.parts = nn.ModuleList(parts)
         self.reads_signs = bool(adaptive)
+        self.turns = any(part.turns for part in parts)
 
     def forward(self, samples: Tensor, random: RandomStream, value_of: ValueOf) -> Tensor:
         """Augments samples (N, ...) by every part, keeping shape and type."""

@@ -5,6 +5,7 @@ what one would, and a resumed run draws what the undisturbed one would, with no 
 """
 
 import hashlib
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -101,6 +102,22 @@ class RandomStream:
         if self.shard.count == self.shard.total:
             return whole
         return whole[self.shard.first :: self.shard.step][: self.shard.count]
+
+
+def replayed(stream: RandomStream, numbers: list[Tensor]) -> RandomStream:
+    """A stream that gives these numbers first, and keeps among them what it draws beyond.
+
+    Passes of a network with one list between them thus have the same noise.
+    """
+    place = itertools.count()
+
+    def draw(law: Law, shape: tuple[int, ...]) -> Tensor:
+        number = next(place)
+        if number == len(numbers):
+            numbers.append(stream.draw(law, shape))
+        return numbers[number]
+
+    return RandomStream(draw, stream.shard, stream.dtype)
 
 
 class _Subset(RandomStream):

@@ -32,6 +32,9 @@ PLACES = {"root", "cache_dir", "download", "batch_size", "follow_links", "skip_d
 Which of a user's own files are read, ``content`` says.
 """
 
+RATED = ("model.learning_rate", "model.regularizers")
+"""What else rates and decays depend on: their curve, and how lazy a penalty is."""
+
 SHOWN = 3
 """How many changes an error names."""
 
@@ -139,7 +142,7 @@ def take_over_optimizers(
         saved = checkpoint["optimizer_states"][number]
         if name in found:
             checkpoint["optimizer_states"][number] = new
-        elif any(changed.startswith(f"{name}.") for changed in found):
+        elif any(changed.startswith((f"{name}.", *RATED)) for changed in found):
             for group, theirs in zip(new["param_groups"], saved["param_groups"], strict=True):
                 theirs |= {key: value for key, value in group.items() if key != "params"}
 

@@ -205,6 +205,9 @@ class Discriminator(Network, base=True):
     pack = 1
     """Samples behind one logit (PacGAN)."""
 
+    judges_squares = False
+    """Whether losses read several logits of a sample, one for each square of the image."""
+
     num_features = 0
     """Features that the head reads; none until :meth:`add_head`."""
 

@@ -282,6 +282,7 @@ class FastGANDiscriminator(Discriminator):
     """
 
     bfloat16_pays = True
+    judges_squares = True
 
     def __init__(
         self,

@@ -1,11 +1,19 @@
 """Discriminators that look across the batch, so that samples which are all alike give it away."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError, at_least, check_range
 from lightning_gan.networks.base import Discriminator, wide
+
+
+def judged_together(discriminator: Discriminator) -> int:
+    """Consecutive samples that a discriminator judges together: those of whole packs and groups."""
+    groups = [part.group for part in discriminator.modules() if isinstance(part, MinibatchStd)]
+    return int(discriminator.pack) * math.lcm(*groups)
 
 
 class MinibatchStd(nn.Module):

@@ -110,18 +110,21 @@ class StyleGAN2Generator(Generator):
         """
         w: Tensor = self.mapping(z, labels)
         if self.training:
-            self._update_average(w.detach())
+            pieces = 1 if random is None else random.shard.step
+            self._update_average(w.detach(), pieces)
         styles = w[:, None].expand(-1, self.num_layers, -1)
         if self.training and self.style_mixing > 0:
             return self._mixed(styles, z, labels, random)
         return styles
 
     @torch.no_grad()
-    def _update_average(self, w: Tensor) -> None:
+    def _update_average(self, w: Tensor, pieces: int) -> None:
         """Moves the average style; processes may have more or fewer rows than others, or none."""
         w = w.to(self.w_average.dtype)
         sums = processes.mean(torch.cat([w.sum(dim=0), w.new_full((1,), len(w))]))
-        self.w_average.lerp_(sums[:-1] / sums[-1], _AVERAGE_RATE)
+        # Pieces of a batch move it together as far as the whole would.
+        rate = _AVERAGE_RATE if pieces == 1 else 1 - (1 - _AVERAGE_RATE) ** (1 / pieces)
+        self.w_average.lerp_(sums[:-1] / sums[-1], rate)
 
     def _mixed(
         self, styles: Tensor, z: Tensor, labels: Tensor, random: RandomStream | None

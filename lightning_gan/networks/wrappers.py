@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_gan.errors import ConfigurationError, at_least, check_range
-from lightning_gan.networks.base import Discriminator
+from lightning_gan.networks.base import Discriminator, DiscriminatorOutput
 
 
 class Wrapper(Discriminator, base=True):
@@ -30,6 +30,23 @@ class Wrapper(Discriminator, base=True):
         self.reconstructs = discriminator.reconstructs
         self.channels_last_pays = discriminator.channels_last_pays
         self.bfloat16_pays = discriminator.bfloat16_pays
+        self.judges_squares = discriminator.judges_squares
+
+    def inside(self, samples: Tensor, labels: Tensor) -> Tensor:
+        """What the wrapped one looks at."""
+        raise NotImplementedError
+
+    def logits_and_features(self, samples: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (N,) and the features (N, F) behind them; of packs as many as there are."""
+        seen = self.inside(samples, labels)
+        return self.discriminator.logits_and_features(seen, _no_labels(seen))
+
+    def output(self, samples: Tensor, labels: Tensor) -> DiscriminatorOutput:
+        """What losses read, which may be several logits for each sample."""
+        if not self.judges_squares:
+            return super().output(samples, labels)
+        seen = self.inside(samples, labels)
+        return self.discriminator.output(seen, _no_labels(seen))
 
     def logits_from(self, features: Tensor, labels: Tensor) -> Tensor:
         """Logits (N,) of features (N, F); the labels are ignored, or in the features already."""
@@ -92,10 +109,9 @@ class Packed(Wrapper):
         """The features (N / pack, F) of packs."""
         return self.discriminator.features(self.join(samples))
 
-    def logits_and_features(self, samples: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (N / pack,) and features (N / pack, F) of packs; the labels are ignored."""
-        packs = self.join(samples)
-        return self.discriminator.logits_and_features(packs, _no_labels(packs))
+    def inside(self, samples: Tensor, labels: Tensor) -> Tensor:
+        """Packs, as ``join`` makes them; the labels are ignored."""
+        return self.join(samples)
 
 
 class LabelMaps(Wrapper):
@@ -156,10 +172,9 @@ class LabelMaps(Wrapper):
             )
         return self.discriminator.features(self.join(samples, labels))
 
-    def logits_and_features(self, samples: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (N,) of samples with class indices (N,), and the features (N, F) behind them."""
-        joined = self.join(samples, labels)
-        return self.discriminator.logits_and_features(joined, _no_labels(joined))
+    def inside(self, samples: Tensor, labels: Tensor) -> Tensor:
+        """Samples with their labels, as ``join`` makes them."""
+        return self.join(samples, labels)
 
 
 def _no_labels(rows: Tensor) -> Tensor:

@@ -45,6 +45,7 @@ class MultiHinge(Objective):
     reads_labels = True
     needs_features = True
     per_sample = True
+    joins_features = True
     classes: nn.Linear
 
     def __init__(self, generator_weight: float = 0.05) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lightning_gan.basics.precision import outside_autocast
 from lightning_gan.errors import ConfigurationError, above, at_most, check_range
+from lightning_gan.networks.minibatch import judged_together
 from lightning_gan.regularizers.base import Penalty
 from lightning_gan.training.schedule import Curve
 from lightning_gan.training.step import Step
@@ -210,13 +211,15 @@ class _SquaredSlope(_SlopePenalty):
     def _by_differences(self, step: Step, samples: Tensor, difference: float) -> Tensor:
         """From two looks at each sample that takes part, under the same augmentation."""
         shard, pack = step.random.shard, step.discriminator.pack
-        rows: slice | list[int] = slice(None)
-        # Counted over the global batch, so that any number of processes chooses the same ones.
-        if pack == 1:
-            rows = slice(-shard.first % self.one_in, None, self.one_in)
-        elif self.one_in > 1:
-            packs = (number // pack for number in range(shard.first, shard.first + shard.count))
-            rows = [row for row, number in enumerate(packs) if number % self.one_in == 0]
+        unit = judged_together(step.discriminator)
+        # Of whole packs and groups, or other samples would be judged beside each look. Counted over
+        # the global batch, so that any number of processes chooses the same ones; where it is in
+        # pieces, in each of them.
+        first = shard.first // shard.step // unit
+        rows: slice | list[int] = slice(-first % self.one_in, None, self.one_in)
+        if unit > 1:
+            units = (first + row // unit for row in range(shard.count))
+            rows = [row for row, number in enumerate(units) if number % self.one_in == 0]
         here, labels, random = samples[rows], step.labels[rows], step.random.subset(rows)
         there = here + difference * random.normal(*samples.shape[1:])
         with outside_autocast(samples.device):
@@ -229,7 +232,8 @@ class _SquaredSlope(_SlopePenalty):
         if self.one_in == 1:
             return squares.mean() / 2
         # Of the rows at hand more or fewer may take part than of others.
-        everywhere = -(-shard.total // pack // self.one_in)
+        pieces = (-(-(shard.total - piece) // shard.step) for piece in range(shard.step))
+        everywhere = sum(-(-(count // unit) // self.one_in) for count in pieces) * unit // pack
         return squares.sum() * (shard.total / shard.count / everywhere) / 2
 
 

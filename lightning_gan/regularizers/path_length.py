@@ -60,7 +60,9 @@ class PathLength(Penalty):
         rounds, rest = divmod(shard.total, shard.step * self.one_in)
         share = shard.total / shard.count / (rounds * shard.step + min(rest, shard.step))
         mean = step.mean(share * lengths.detach().sum()).to(self.mean_length.dtype)
-        self.mean_length.lerp_(mean, self.decay)
+        # Pieces move it together as far as the whole batch would.
+        decay = self.decay if shard.step == 1 else 1 - (1 - self.decay) ** (1 / shard.step)
+        self.mean_length.lerp_(mean, decay)
         return share * (lengths - self.mean_length).square().sum()
 
     def lengths(self, step: Step) -> Tensor:

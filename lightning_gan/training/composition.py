@@ -4,7 +4,6 @@ Parts say by class attributes what they are like and what they need. Every rule 
 stands here, with its reason and the mend.
 """
 
-import math
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from lightning_gan.distributed.batch_norm import share_batch_norm
 from lightning_gan.errors import ConfigurationError, UnstableWarning
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.networks.layers import has_batch_norm, has_spectral_norm
-from lightning_gan.networks.minibatch import MinibatchStd
+from lightning_gan.networks.minibatch import MinibatchDiscrimination, judged_together
 from lightning_gan.objectives import Objective
 from lightning_gan.regularizers import AuxiliaryTask, Constraint, Penalty, Regularizer
 from lightning_gan.training.batches import batch_size_of
@@ -219,6 +218,9 @@ def _objective(parts: Composition, objective: Objective) -> Iterator[str]:
     if objective.per_sample and discriminator.pack > 1:
         needs = f"{name} needs one logit for each sample, and a pack has one for several"
         yield f"{needs}: leave Packed out, or take another objective."
+    if objective.joins_features and discriminator.judges_squares:
+        joins = f"{name} joins one logit to the features of each sample, and {_name(discriminator)}"
+        yield f"{joins} gives one for each square: take another discriminator."
     if inner is not None:
         if inner.paired or inner.looks_across or inner.reads_labels or inner.wants_reconstruction:
             looks = f"{_name(inner)} looks at pairs, batches, classes or reconstructions"
@@ -261,6 +263,10 @@ def _task(parts: Composition, task: AuxiliaryTask) -> Iterator[str]:
     if task.needs_codes and not parts.prior.has_codes:
         looks = f"{name} looks for the codes of the latents, and the prior has none"
         yield f"{looks}: set prior to CodePrior."
+    if task.needs_square and parts.augmentation is not None and parts.augmentation.turns:
+        turns = f"{_name(parts.augmentation)} turns it again"
+        tells = f"{name} tells how far an image was turned, and {turns}"
+        yield f"{tells}: set blit and geometry of AdaptiveAugmentation to false."
     if task.needs_square and height != width:
         turns = f"{name} turns images by a right angle, and {height} x {width} pixels change"
         yield f"{turns}: take square images."
@@ -313,11 +319,11 @@ def _data(generator: Generator, data: object) -> Iterator[str]:
 def _batch(discriminator: Discriminator, data: object, accumulate: int) -> Iterator[str]:
     """Batches that cannot be packed, or grouped by minibatch standard deviation."""
     size = batch_size_of(data)
-    groups = [part.group for part in discriminator.modules() if isinstance(part, MinibatchStd)]
-    unit = discriminator.pack * math.lcm(*groups)
+    unit = judged_together(discriminator)
     if unit == 1 or size is None or size % (unit * accumulate) == 0:
         return
-    what = f"groups of {unit} samples" if groups else f"packs of {discriminator.pack}"
+    packs = unit == discriminator.pack
+    what = f"packs of {unit}" if packs else f"groups of {unit} samples"
     near = max(-(-size // (unit * accumulate)), 1) * unit * accumulate
     pieces = f" in {accumulate} pieces" if accumulate > 1 else ""
     judges = f"The discriminator judges {what}, and batches of {size}{pieces} cannot be shared out"
@@ -327,7 +333,9 @@ def _batch(discriminator: Discriminator, data: object, accumulate: int) -> Itera
 def _across(parts: Composition) -> list[str]:
     """The names of what looks at a batch as a whole."""
     found = [_name(part) for part in _everyone(parts) if part.looks_across]
-    normed = has_batch_norm(parts.discriminator) or has_batch_norm(parts.generator)
+    network = parts.discriminator
+    found += [_name(p) for p in network.modules() if isinstance(p, MinibatchDiscrimination)]
+    normed = has_batch_norm(network) or has_batch_norm(parts.generator)
     return [*found, BATCH_NORM] if normed else found
 
 

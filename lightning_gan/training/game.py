@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lightning_gan.basics.precision import outside_autocast
-from lightning_gan.basics.randomness import RandomStream, Seeds, Shard
+from lightning_gan.basics.randomness import RandomStream, Seeds, Shard, replayed
 from lightning_gan.networks.base import Discriminate, DiscriminatorOutput
 from lightning_gan.regularizers import Constraint, LatentMove
 from lightning_gan.training.composition import Composition
@@ -117,7 +117,8 @@ class Game:
         by_input = {kind for term in terms for kind in term.penalty.differentiates}
         # bfloat16 logits would make the gradient of a gradient useless.
         discriminate = self._discriminate(random, value_of, precise=bool(by_input))
-        drawn, z, fake = self._fakes(player, labels, random, discriminate, real.dtype)
+        noise: list[Tensor] = []
+        drawn, z, fake = self._fakes(player, labels, random, discriminate, real.dtype, noise)
         # Pseudo augmentation passes some fakes off as reals, in the discriminator's update.
         if self.parts.augmentation is not None and player is self.discriminator:
             real = self.parts.augmentation.reals(real, fake.detach(), random, value_of)
@@ -134,6 +135,7 @@ class Game:
             z=z,
             drawn_z=drawn,
             random=random,
+            noise=noise,
             generator=self.parts.generator,
             discriminator=self.parts.discriminator,
             discriminate=discriminate,
@@ -172,13 +174,14 @@ class Game:
         random: RandomStream,
         discriminate: Discriminate,
         dtype: torch.dtype,
+        noise: list[Tensor],
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents as drawn, latents as moved by regularizers, and their samples."""
+        """Latents as drawn and as moved by regularizers, and their samples, by one noise."""
         drawn = z = self.latents(random)
 
         def generate(z: Tensor) -> Tensor:
             # Under autocast the generator gives bfloat16; both kinds of samples get one type.
-            return self.parts.generator.generate(z, labels, random).to(dtype)
+            return self.parts.generator.generate(z, labels, replayed(random, noise)).to(dtype)
 
         def logits(z: Tensor) -> Tensor:
             return discriminate(generate(z), labels).logits

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lightning_gan.basics.precision import outside_autocast
-from lightning_gan.basics.randomness import RandomStream
+from lightning_gan.basics.randomness import RandomStream, replayed
 from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks.base import Discriminate, Discriminator, DiscriminatorOutput, Generator
@@ -34,6 +34,7 @@ class Step:
         drawn_z: The latents before any regularizer moved them.
         random: Random numbers for whatever a loss or penalty needs to draw; its shard says where
             these samples lie in the global batch.
+        noise: What the layers of the generator have drawn for the generated samples, if anything.
         value_of: What a number is at this update, or a curve that moves with the images seen.
         generator: The generator, for what looks into it.
         discriminator: The discriminator, likewise.
@@ -61,6 +62,7 @@ class Step:
     discriminator_optimizer: Optimizer | None = None
     is_last: bool = True
     all_processes: bool = True
+    noise: list[Tensor] = field(default_factory=list)
     # Filled in by judged(), in the order that objective and penalties declare.
     real_output: DiscriminatorOutput | None = None
     fake_output: DiscriminatorOutput | None = None
@@ -133,10 +135,11 @@ class Step:
             return self.logits(samples)
 
     def generate(self, z: Tensor) -> Tensor:
-        """Samples of other latents (N, latent_dim) with the labels of this step."""
+        """Samples of other latents (N, latent_dim) with the labels and the noise of this step."""
+        random = replayed(self.random, self.noise)
         # In the discriminator's update the generator is a constant.
         with nullcontext() if self.player == "generator" else torch.no_grad():
-            return self.generator.generate(z, self.labels, self.random).to(self.real.dtype)
+            return self.generator.generate(z, self.labels, random).to(self.real.dtype)
 
     def gather(self, rows: Tensor) -> Tensor:
         """The rows (W * N, ...) of all W processes, with gradients; the own ones in evaluation."""

@@ -15,6 +15,7 @@ from lightning_gan.networks import (
     AutoencoderDiscriminator,
     DCGANDiscriminator,
     Discriminator,
+    FastGANDiscriminator,
     LabelMaps,
     MinibatchDiscrimination,
     MLPAutoencoderDiscriminator,
@@ -318,3 +319,15 @@ def test_dcgan_shows_the_spread_to_its_head() -> None:
     same = IMAGES[:1].expand(6, -1, -1, -1)
     assert torch.allclose(network.features(same)[:, -1], torch.tensor(1e-4))
     assert network.features(IMAGES)[:, -1].min() > 0.01
+
+
+def test_packs_and_labels_leave_the_logits_of_squares() -> None:
+    images = torch.randn(6, 3, 32, 32)
+    bare = FastGANDiscriminator(3, 32, width=4).output(images, LABELS).logits
+    packed = Packed(FastGANDiscriminator(6, 32, width=4))
+    assert len(packed.output(images, LABELS).logits) == len(bare) / 2 > 3
+    assert torch.allclose(
+        packed.output(images, LABELS).logits.view(3, -1).mean(1), packed(images, LABELS), atol=1e-5
+    )
+    labelled = LabelMaps(FastGANDiscriminator(4, 32, width=4), num_classes=3)
+    assert len(labelled.output(images, LABELS).logits) == len(bare)

@@ -25,7 +25,14 @@ from zoo import Styled
 
 from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.networks import Generator, MLPDiscriminator
+from lightning_gan.gan import GAN
+from lightning_gan.networks import (
+    Generator,
+    MLPDiscriminator,
+    StyleGAN2Discriminator,
+    StyleGAN2Generator,
+)
+from lightning_gan.objectives import NonSaturating
 from lightning_gan.regularizers import Consistency, LatentConsistency, LatentOptimisation
 from lightning_gan.regularizers.consistency import flipped_and_shifted
 from lightning_gan.training.latents import UniformPrior
@@ -328,3 +335,38 @@ def test_both_players_learn_through_the_way_of_the_latents(player: Any) -> None:
     other = getattr(stopped, player).layers[1 if player == "discriminator" else 0].weight
     (partly,) = torch.autograd.grad(loss(stopped), other)
     assert not torch.allclose(partly, gradient, rtol=0.01)
+
+
+@pytest.mark.parametrize("player", PLAYERS)
+def test_near_latents_are_compared_by_one_noise(player: Any) -> None:
+    size: dict[str, Any] = {"channels": 1, "image_size": 8, "width": 4, "max_width": 8}
+    penalty = LatentConsistency(sigma=0.0)  # of which nothing is left but the noise
+    networks = StyleGAN2Generator(**size), StyleGAN2Discriminator(**size)
+    gan = GAN(*networks, NonSaturating(), [penalty]).double()
+    for layer in gan.generator.modules():
+        if isinstance(getattr(layer, "noise_strength", None), nn.Parameter):
+            nn.init.ones_(layer.noise_strength)  # type: ignore[arg-type]
+    (step,) = gan.game.steps(
+        gan.game.player(player),
+        torch.randn(8, 1, 8, 8).double(),
+        torch.zeros(8, dtype=torch.long),
+        Progress(),
+    )
+    assert term(penalty, step.judged("real", "fake"), player) == 0
+    again = step.generator.generate(step.z, step.labels, step.random)
+    assert distance({"": step.fake.detach()}, {"": again.detach()}) > 0, "other noise is seen"
+
+
+def test_latents_move_for_the_noise_that_they_are_shown_with() -> None:
+    size: dict[str, Any] = {"channels": 1, "image_size": 8, "width": 4, "max_width": 8}
+    networks = StyleGAN2Generator(**size), StyleGAN2Discriminator(**size)
+    seen: list[Tensor] = []
+
+    class Looking(LatentOptimisation):
+        def move_latents(self, z: Tensor, logits: Any, random: RandomStream) -> Tensor:
+            seen.append(logits(z))
+            return z
+
+    gan = GAN(*networks, NonSaturating(), [Looking()], prior=UniformPrior()).double()
+    step = looked_at(gan, "discriminator")
+    assert torch.equal(seen[0], step.fake_logits)

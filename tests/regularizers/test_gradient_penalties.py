@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -27,8 +27,13 @@ from lightning_gan.augment import AdaptiveAugmentation, Augmentation, DiffAugmen
 from lightning_gan.basics.randomness import Seeds, Shard
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.gan import GAN
-from lightning_gan.networks import MLPDiscriminator
-from lightning_gan.objectives import Wasserstein
+from lightning_gan.networks import (
+    Discriminator,
+    MLPDiscriminator,
+    StyleGAN2Discriminator,
+    StyleGAN2Generator,
+)
+from lightning_gan.objectives import NonSaturating, Wasserstein
 from lightning_gan.regularizers import (
     DRAGAN,
     R1,
@@ -236,7 +241,8 @@ def test_the_samples_of_a_pack_move_by_one_factor(penalty: Regularizer) -> None:
     def judge(samples: Tensor, labels: Tensor) -> Tensor:
         return spy(samples, labels).view(-1, pack).sum(1)
 
-    term(penalty, step_of(real, fake, judge, discriminator=SimpleNamespace(pack=pack)))
+    discriminator = SimpleNamespace(pack=pack, modules=list)
+    term(penalty, step_of(real, fake, judge, discriminator=discriminator))
     if isinstance(penalty, DRAGAN):  # the largest of 768 uniform numbers is nearly one
         factors = (spy.seen - real).flatten(1).max(dim=1).values / (0.5 * real.numpy().std())
     else:
@@ -406,7 +412,7 @@ def test_a_share_is_of_the_global_batch_and_of_whole_packs(
     def value(first: int, count: int) -> float:
         rows = samples[first : first + count]
         random = Seeds(0).stream("test", 0, Shard(12, first, count), like=samples)
-        judge = SimpleNamespace(pack=pack)
+        judge = SimpleNamespace(pack=pack, modules=list)
         step = step_of(rows, rows, score, reads=(), random=random, discriminator=judge)
         return term(R1(difference=0.1, share=share), step)
 
@@ -419,3 +425,46 @@ def test_a_share_is_of_the_global_batch_and_of_whole_packs(
     for count in (4, 6):
         parts = [value(first, count) for first in range(0, 12, count)]
         assert np.mean(parts) == pytest.approx(expected, rel=1e-9)
+
+
+class Line(Discriminator):
+    """Judges packs by one direction, of which half the squared length is the exact penalty."""
+
+    def __init__(self, pack: int) -> None:
+        super().__init__(2, 0)
+        self.pack = pack
+        self.layers = nn.Identity()
+        self.add_head(2 * pack)
+
+    def features(self, samples: Tensor) -> Tensor:
+        return samples.reshape(-1, 2 * self.pack)
+
+
+@pytest.mark.parametrize(
+    ("pack", "share", "accumulate", "size"),
+    [(1, 1 / 16, 8, 64), (1, 1 / 4, 2, 6), (2, 1 / 3, 2, 16), (2, 1 / 2, 3, 12), (1, 1 / 2, 3, 8)],
+)
+def test_pieces_take_as_many_differences_as_the_batch(
+    pack: int, share: float, accumulate: int, size: int
+) -> None:
+    penalty = R1(difference=0.01, share=share)
+    gan = points_gan(None, [penalty], discriminator=Line(pack), accumulate=accumulate).double()
+    exact = float(cast(nn.Linear, gan.discriminator.head).weight.detach().square().sum()) / 2
+    real, labels = torch.randn(size, 2).double(), torch.zeros(size, dtype=torch.long)
+    player, found = gan.game.discriminator, 0.0
+    for update in range(300):
+        for step in gan.game.steps(player, real, labels, Progress(discriminator_updates=update)):
+            _, output = gan.game.loss(step, player.due(update))
+            found += float(output.terms["R1"]) * len(step.real) / size / 300
+    assert found == pytest.approx(exact, rel=0.25)
+
+
+def test_a_share_is_of_whole_groups_of_minibatch_std() -> None:
+    torch.manual_seed(0)
+    size: dict[str, Any] = {"channels": 1, "image_size": 8, "width": 8, "max_width": 16}
+    judge = StyleGAN2Discriminator(**size, minibatch_std=4)
+    gan = GAN(StyleGAN2Generator(**size), judge, NonSaturating(), seed=1).double()
+    real, labels = torch.randn(24, 1, 8, 8).double(), torch.zeros(24, dtype=torch.long)
+    (step,) = gan.game.steps(gan.game.discriminator, real, labels, Progress())
+    values = [term(R1(difference=0.001, share=share), step) for share in (1.0, 0.5, 0.25)]
+    assert max(values) < 5 * min(values), "no distance between other neighbours over s"

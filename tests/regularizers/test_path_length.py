@@ -231,3 +231,13 @@ def test_numbers_out_of_range_are_refused(make: Callable[[], PathLength]) -> Non
 def test_a_generator_without_styles_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"MLPGenerator has no styles: take StyleGAN2"):
         points_gan(regularizers=[PathLength()], generator=MLPGenerator(2, 0))
+
+
+def test_pieces_move_the_mean_as_far_as_the_whole_batch() -> None:
+    torch.manual_seed(0)
+    generator = OneLayer()
+    whole, pieces = PathLength(one_in=1, decay=0.5), PathLength(one_in=1, decay=0.5)
+    term(whole, sharded(generator, 16), "generator")
+    for first in range(4):
+        term(pieces, sharded(generator, Shard(16, first, 4, 4)), "generator")
+    assert float(pieces.mean_length) == pytest.approx(float(whole.mean_length), rel=0.1)

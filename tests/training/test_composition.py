@@ -14,10 +14,13 @@ from tiny import NormedDiscriminator, composition, points_gan
 from torch import Tensor, nn
 from zoo import Decoding, Styled
 
-from lightning_gan.augment import AdaptivePseudo, InstanceNoise
+from lightning_gan.augment import AdaptiveAugmentation, AdaptivePseudo, Augmentations, InstanceNoise
 from lightning_gan.errors import ConfigurationError, UnstableWarning
 from lightning_gan.networks import (
     Discriminator,
+    FastGANDiscriminator,
+    FastGANGenerator,
+    MinibatchDiscrimination,
     MLPAutoencoderDiscriminator,
     MLPDiscriminator,
     MLPGenerator,
@@ -27,6 +30,7 @@ from lightning_gan.networks import (
 )
 from lightning_gan.objectives import (
     BEGAN,
+    MultiHinge,
     NonSaturating,
     Objective,
     RelativisticAverage,
@@ -40,6 +44,7 @@ from lightning_gan.regularizers import (
     FeatureMatching,
     Penalty,
     Regularizer,
+    Rotation,
     SpectralNormalization,
     WeightClipping,
 )
@@ -359,6 +364,7 @@ ELSEWHERE = {
     "differentiates_twice": "refused by the precision of a run, below",
     "bounds_lipschitz": "lifts a refusal, that of needs_lipschitz",
     "logged": "names for the logs",
+    "joins_features": "refused beside a discriminator that judges squares, below",
 }
 
 
@@ -600,3 +606,28 @@ def test_regularizers_that_are_no_list_are_refused(make: Any) -> None:
         composition(regularizers=given)
     with pytest.raises(ConfigurationError, match=r"no list: give list\(\.\.\.\)"):
         points_gan(regularizers=given)
+
+
+def test_what_turns_images_is_refused_beside_what_tells_turns() -> None:
+    found = pictures() | {"augmentation": AdaptiveAugmentation(), "regularizers": [Rotation()]}
+    assert "AdaptiveAugmentation turns it again" in said(found)
+    inside = Augmentations([InstanceNoise(), AdaptiveAugmentation(geometry=False)])
+    assert "Augmentations turns it again" in said(found | {"augmentation": inside})
+    still = AdaptiveAugmentation(blit=False, geometry=False)
+    assert said(found | {"augmentation": still}) == ""
+
+
+def test_one_logit_beside_features_is_refused_where_there_are_many() -> None:
+    squares = {
+        "generator": FastGANGenerator(3, 32, width=4, num_classes=2),
+        "discriminator": FastGANDiscriminator(3, 32, width=4),
+        "objective": MultiHinge(),
+    }
+    assert "FastGANDiscriminator gives one for each square" in said(squares)
+
+
+def test_minibatch_discrimination_in_pieces_is_warned_of() -> None:
+    judge = MinibatchDiscrimination(perceptron())
+    assert "MinibatchDiscrimination" in said({"discriminator": judge, "accumulate": 2})
+    judge = MinibatchDiscrimination(perceptron())
+    assert said({"discriminator": judge}) == ""

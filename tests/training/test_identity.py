@@ -16,6 +16,7 @@ from lightning_gan.callbacks.collapse import Kept
 from lightning_gan.errors import AnotherRunError, WeightsError
 from lightning_gan.objectives import Hinge
 from lightning_gan.regularizers import R1, R2, Drift
+from lightning_gan.training.schedule import LinearCurve
 
 
 class Shifted(Points):
@@ -268,3 +269,24 @@ def test_a_description_is_told_by_dotted_names() -> None:
     assert found["model.regularizers.R2.weight"] == 0.2
     assert found["model.generator.latent_dim"] == gan.generator.latent_dim
     assert found["model.augmentation"] is None
+
+
+@pytest.mark.parametrize(
+    "changed", [{"learning_rate": None}, {"regularizers": [R1(0.1)]}], ids=["curve", "laziness"]
+)
+def test_rates_that_a_change_leaves_to_themselves_are_what_they_would_be(
+    changed: dict[str, Any], tmp_path: Path
+) -> None:
+    before = {"learning_rate": LinearCurve(1, 0, 32), "regularizers": [R1(0.1, every=16)]}
+    trainer = quiet_trainer(tmp_path)
+    trainer.fit(a_gan(**before), Points(8))
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    gan = a_gan(max_images=40, **(before | changed))
+    gan.allow_changes = True
+    resume(tmp_path / "a.ckpt", gan)
+    fresh = a_gan(max_images=8, **(before | changed))
+    quiet_trainer(tmp_path).fit(fresh, Points(8))
+    for player in ("discriminator", "generator"):
+        (ours,), (theirs,) = (g.optimizer_of(player).param_groups for g in (gan, fresh))
+        for name in ("lr", "betas") if "learning_rate" in changed else ("initial_lr", "betas"):
+            assert ours[name] == theirs[name], (player, name)

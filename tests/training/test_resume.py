@@ -214,3 +214,16 @@ def test_two_processes_go_on_bit_for_bit_and_one_after_them_without_a_word(tmp_p
     assert "bit for bit" not in said
     progress = bits(alone)["lightning_gan"]["progress"]
     assert progress["images"] == 70 * 64
+
+
+def test_double_precision_goes_on_and_is_loaded_bit_for_bit(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"precision": "64-true"}
+    chain = CHAINS[0]
+    straight = bits(train(over_curves, tmp_path / "a", chain[-1], **options))
+    for number, batches in enumerate(chain):
+        stopped = train(over_curves, tmp_path / "b", batches, number > 0, **options)
+    assert differences(straight, bits(stopped)) == []
+    saved = torch.load(stopped, weights_only=True)["state_dict"]
+    assert saved["generator_ema.layers.0.weight"].dtype == torch.float64
+    loaded = GAN.load_from_checkpoint(stopped).state_dict()
+    assert all(torch.equal(loaded[name], weight) for name, weight in saved.items())
