@@ -78,7 +78,7 @@ class Health:
             modes=modes and modes.strictly_covered,
             num_modes=modes.total if modes else 0,
             within=modes and modes.within_classes,
-            n=samples.n,
+            n=(neighbours and neighbours.compared) or samples.n,
             acc_real=val and val.acc_real,
             acc_fake=val and val.acc_fake,
             gradient=training.gradient_norm.get("generator") if training else None,

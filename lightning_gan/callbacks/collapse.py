@@ -21,7 +21,15 @@ from lightning_gan.callbacks.divergence import StopOnDivergence, losses_finite
 from lightning_gan.callbacks.measurements import TrainingReport, measurements
 from lightning_gan.checkpoints.record import own_state
 from lightning_gan.distributed.processes import all_true, gathered_ints
-from lightning_gan.errors import ConfigurationError, above, at_least, at_most, below, check_range
+from lightning_gan.errors import (
+    ConfigurationError,
+    above,
+    at_least,
+    at_most,
+    below,
+    check_range,
+    whole,
+)
 from lightning_gan.gan import GAN
 
 
@@ -88,6 +96,7 @@ class CollapseGuard(GANCallback):
     max_rollbacks: int = 3
 
     def __post_init__(self) -> None:
+        self.patience = whole(self, "patience", self.patience)
         check_range(self, at_least(1), patience=self.patience, factor=self.factor)
         check_range(self, at_least(1), max_rollbacks=self.max_rollbacks)
         check_range(self, at_least(0), below(1), margin=self.margin)

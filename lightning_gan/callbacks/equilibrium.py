@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning_gan.callbacks.balance import Balance
 from lightning_gan.callbacks.base import GANCallback, check_state, is_fitting, log_late
 from lightning_gan.callbacks.measurements import measurements
-from lightning_gan.errors import ConfigurationError, at_least, check_range
+from lightning_gan.errors import ConfigurationError, at_least, check_range, whole
 from lightning_gan.evaluation.panel import Measured
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.balance import BalanceResult
@@ -57,6 +57,7 @@ class EquilibriumStopping(GANCallback):
     stop: bool = False
 
     def __post_init__(self) -> None:
+        self.patience = whole(self, "patience", self.patience)
         check_range(self, at_least(1), patience=self.patience)
         check_range(self, at_least(0), deviations=self.deviations, tolerance=self.tolerance)
         check_range(self, at_least(0), nearest_tolerance=self.nearest_tolerance)

@@ -158,7 +158,8 @@ class Evaluation(GANCallback):
             if trainer.is_global_zero:
                 latest.pictures = panel.pictures(measured, partial(samples.rows, gan))
         measured = replace(measured, seconds=time.perf_counter() - started)
-        latest.samples, latest.best = measured, self._remember(measured, gan.progress.images)
+        best = self._remember(measured, gan.progress.images, samples.stamp(), trainer)
+        latest.samples, latest.best = measured, best
         logged = measured.logged()
         gan.log_dict(logged, sync_dist=True)  # equal everywhere; Lightning warns without it
         if self._clock is not None and not trainer.testing:
@@ -218,13 +219,20 @@ class Evaluation(GANCallback):
         count = self.num_samples or default_num_samples(panel.data)
         return MeasuredSamples(count, self._sampling, self.averaged)
 
-    def _remember(self, measured: Measured, images: int) -> BestDistance | None:
-        """The smallest distance so far."""
+    def _remember(
+        self, measured: Measured, images: int, samples: dict[str, Any], trainer: Trainer
+    ) -> BestDistance | None:
+        """The smallest distance so far; what was measured otherwise before counts no longer."""
         now, best = measured.frechet, self._best
-        if now is not None and math.isfinite(now.value):
-            same = best is not None and best.extractor == now.extractor
-            if now.value <= (best.value if best is not None and same else math.inf):
-                self._best = BestDistance(now.extractor, now.value, images)
+        if now is None or not math.isfinite(now.value):
+            return best
+        alike = best is not None and best.extractor == now.extractor
+        if best is not None and not (alike and best.samples in (None, samples)):
+            best = None
+            for each in trainer.callbacks:  # type: ignore[attr-defined]
+                getattr(each, "forget_best", lambda: None)()  # the file of the best as well
+        if best is None or now.value <= best.value:
+            self._best = BestDistance(now.extractor, now.value, images, samples)
         return self._best
 
     def _write(self, trainer: Trainer, stamped: StampedValues, pictures: dict[str, Tensor]) -> None:

@@ -1,6 +1,7 @@
 """A training from Python with all that the command line gives it: record, samples, summary."""
 
 import logging
+import math
 import os
 import shutil
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
@@ -80,6 +82,13 @@ class BestCheckpoint(GANCallback, ModelCheckpoint):  # type: ignore[misc]  # hoo
             enable_version_counter=False,
             auto_insert_metric_name=False,
         )
+
+    def forget_best(self) -> None:
+        """Lets the next distance be the best, since those before were measured otherwise."""
+        self.best_k_models = {}
+        self.best_model_score, self.current_score = None, None
+        self.best_model_path = self.kth_best_model_path = ""
+        self.kth_value = torch.tensor(math.inf)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from a state, with the score of its file, which Lightning forgets."""

@@ -1,7 +1,7 @@
 """What is measured in a run: filled in by the callbacks that measure, read by all others."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from lightning.pytorch import Trainer
@@ -55,11 +55,13 @@ class TrainingReport:
 
 
 class BestDistance(NamedTuple):
-    """The smallest Frechet distance of a run, and the images that had been seen by then."""
+    """The smallest Frechet distance of a run, the images seen by then, and of which samples."""
 
     extractor: str
     value: float
     images: int
+    samples: dict[str, Any] | None = None
+    """The stamp of the samples; None from before it was kept."""
 
 
 class TimeSpent(NamedTuple):

@@ -125,8 +125,8 @@ def _distance(now: FrechetResult, count: float, best: BestDistance | None) -> It
         f"Frechet     {name} = {now.value:.4g} with {count:,.0f} samples; a perfect "
         f"generator scores about {now.floor:.3g}"
     )
-    if best is not None and best.value < now.value:
-        yield f"Best        {name} = {best.value:.4g}, at {best.images:,.0f} images"
+    if best is not None and not now.value <= best.value:  # which NaN is not
+        yield f"Best        fid/{best.extractor} = {best.value:.4g}, at {best.images:,.0f} images"
 
 
 def _modes(modes: ModesResult) -> str:

@@ -41,8 +41,17 @@ def due_by(trainer: Trainer, every: int | None, images: int, validated: int) -> 
     if every is None:
         scheduled, at_end = _by_trainer(trainer)
     else:
-        scheduled, at_end = images // every > validated // every, trainer.should_stop
+        scheduled = images // every > validated // every
+        at_end = trainer.should_stop or _is_last_batch(trainer)
     return "schedule" if scheduled else "end" if at_end else ""
+
+
+def _is_last_batch(trainer: Trainer) -> bool:
+    """Whether the Trainer's own budget, of steps or epochs, is spent with the batch at hand."""
+    steps, epochs = trainer.max_steps, trainer.max_epochs
+    last_step = steps not in (None, -1) and trainer.global_step >= steps
+    last_epoch = epochs not in (None, -1) and trainer.current_epoch + 1 >= epochs
+    return last_step or (last_epoch and trainer.is_last_batch)
 
 
 def _by_trainer(trainer: Trainer) -> tuple[bool, bool]:

@@ -19,6 +19,9 @@ CONFIG = ("-c", "--config")
 IDENTIFYING = ("trainer.precision", "trainer.overfit_batches", "lr", "global_batch_size")
 """Options beside those of model and data that make a run another one."""
 
+WATCHING = {"num_samples", "averaged", "truncation", "psi", "extractor", "recover"}
+"""Options of callbacks that do so: by what they measure with, or by what they do to it."""
+
 SYNONYMS = {"--data.global_batch_size": "--global_batch_size"}
 
 JOINED = re.compile(r"((?:--[\w.+]+=)?)(.*)", re.DOTALL)
@@ -138,7 +141,8 @@ def given(arguments: list[str]) -> dict[str, str]:
     for name, value in options_of(arguments).items():
         section, _, option = name.partition(".")
         own = section in ("model", "data") and option not in ("max_images", "validate_every")
-        if own or name in IDENTIFYING:
+        of_callbacks = option.startswith("callbacks") and option.rpartition(".")[2] in WATCHING
+        if own or name in IDENTIFYING or (section == "trainer" and of_callbacks):
             found[name] = value
     if "global_batch_size" in found:  # which rules over the other
         found.pop("data.batch_size", None)

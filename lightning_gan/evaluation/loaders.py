@@ -8,11 +8,18 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, DistributedSampler, RandomSampler, SequentialSampler
+from torch.utils.data import (
+    DataLoader,
+    DistributedSampler,
+    RandomSampler,
+    SequentialSampler,
+    Subset,
+)
 
 from lightning_gan.basics.images import to_uint8
 from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.metrics.features import shuffled
 from lightning_gan.networks.base import Generator
 from lightning_gan.training.batches import Batch, Batches
 
@@ -38,8 +45,8 @@ class LoadedSplit:
 class LoaderData:
     """The samples of plain loaders as a data module hands them out, read when first asked for.
 
-    At most 50,000 of a split, and 2 GiB. A data set is read in its own order, without touching the
-    random numbers of the training, so that the same samples are the same reference in each run.
+    At most 50,000 of a split, and 2 GiB, from all over a data set that is larger. No random numbers
+    of the training are touched, and the same samples are the same reference in each run.
 
     Args:
         generator: Whose samples look like these.
@@ -108,7 +115,7 @@ def _read(loader: object, generator: Generator) -> LoadedSplit:
     pairs = nothing
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        for batch in itertools.chain.from_iterable(map(_in_order, _loaders(loader))):
+        for batch in itertools.chain.from_iterable(_in_order(x, most) for x in _loaders(loader)):
             samples, labels = batches.pair(batch, "the reference")
             pairs.append((samples.cpu(), labels.cpu()))
             count += len(samples)
@@ -125,8 +132,11 @@ def _loaders(loader: object) -> list[object]:
     return [] if loader is None else [loader]
 
 
-def _in_order(loader: Any) -> Iterable[object]:  # noqa: ANN401 (whatever the Trainer takes)
+def _in_order(loader: Any, most: int) -> Iterable[object]:  # noqa: ANN401 (as the Trainer's)
     """Passes over the samples of a loader in the order of its data set, if it has one.
+
+    Of a data set with more than ``most`` in the order of a fixed shuffle: the first ones may be of
+    few classes.
 
     Raises:
         ConfigurationError: If it has none, and other processes would read other samples.
@@ -134,8 +144,11 @@ def _in_order(loader: Any) -> Iterable[object]:  # noqa: ANN401 (whatever the Tr
     if isinstance(loader, DataLoader) and _has_all(loader):
         one_by_one = loader.batch_size is None and loader.batch_sampler is None  # whole batches
         size, workers = None if one_by_one else loader.batch_size or 64, loader.num_workers
+        data: Any = loader.dataset
+        if size is not None and len(data) > most:
+            data = Subset(data, shuffled(len(data)).tolist())
         made: Iterable[object] = DataLoader(
-            loader.dataset, size, num_workers=workers, collate_fn=loader.collate_fn
+            data, size, num_workers=workers, collate_fn=loader.collate_fn
         )
         return made
     if processes.is_distributed() and not isinstance(loader, NothingHeldOut):

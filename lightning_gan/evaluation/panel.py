@@ -349,7 +349,7 @@ class Panel:
             if isinstance(metric, Neighbours):
                 k = {"manifold_k": metric.manifold_k, "density_k": metric.density_k}
                 neighbours = k | {"most": metric.max_samples, "order": "shuffled"}
-        if "memorisation" in self.measures:
+        if {"memorisation", "neighbours"} & set(self.measures):
             held_out = self._describe_split(self.val_split, self.data.split(self.val_split))
         return {
             "extractor": _describe_extractor(self.extractor),

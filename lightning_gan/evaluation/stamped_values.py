@@ -42,7 +42,8 @@ class StampedValues:
         Raises:
             ConfigurationError: If the file cannot be written.
         """
-        text, target, number = self.as_json(indent=2) + "\n", path, 1
+        indent = None if path.suffix == ".jsonl" else 2
+        text, target, number = self.as_json(indent) + "\n", path, 1
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             while True:

@@ -86,7 +86,14 @@ def _measured(run: Path | None, images: int) -> StampedValues | None:
         found = [] if run is None else history(run / EVALUATIONS)
     except ConfigurationError:
         return None
-    return next((each for each in found if each.images_seen == images), None)
+    return next((x for x in found if x.images_seen == images and _is_of_the_average(x)), None)
+
+
+def _is_of_the_average(measured: StampedValues) -> bool:
+    """Whether its samples were those that the exported generator makes by itself."""
+    samples = measured.stamp.get("samples", {})
+    usual = {"weights": "averaged", "truncation": None, "psi": None}
+    return all(samples.get(name, value) == value for name, value in usual.items())
 
 
 def model_card(about: Mapping[str, Plain], file: str, form: str) -> str:

@@ -122,13 +122,16 @@ class CoverageMetric(SampleMetric):
             row += torch.bincount(found, minlength=len(row))
 
     def result(
-        self, names: Iterable[str], present: Tensor, **values: Tensor | float
+        self, names: Iterable[str], present: Tensor, total: int, **values: Tensor | float
     ) -> ModesResult:
-        """The result, by the names of the modes and whether each is present; NaN if unusable."""
+        """The result, by the names of the modes and whether each is present; NaN if unusable.
+
+        ``total`` is the number of modes that the data have.
+        """
         unusable = self.unusable()
         found = {name: math.nan if unusable else float(x) for name, x in values.items()}
         missing = [name for name, there in zip(names, present, strict=True) if not there]
-        return ModesResult(self.data_name, len(present), missing, **found)
+        return ModesResult(self.data_name, total, missing, **found)
 
 
 class ClassCoverage(CoverageMetric):
@@ -219,6 +222,7 @@ class ClassCoverage(CoverageMetric):
         return self.result(
             self.class_names,
             covered,
+            int(expected.sum()),
             covered=covered[expected].sum(),
             min_share=share[expected].min(),
             tv=total_variation(share, self.prior),
@@ -313,6 +317,7 @@ class MixtureCoverage(CoverageMetric):
         return self.result(
             [f"mode {index}" for index in range(modes)],
             robust,
+            modes,
             covered=(good >= 1).sum(),
             covered_robust=robust.sum(),
             high_quality=good.sum() / total,

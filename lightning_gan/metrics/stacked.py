@@ -210,6 +210,7 @@ class StackedCoverage(CoverageMetric):
         return self.result(
             map("".join, itertools.product(names, repeat=self.stacked)),
             robust,
+            len(everything),
             covered=(everything >= 1).sum(),
             covered_robust=robust.sum(),
             kl=divergence(everything / total, torch.full_like(everything, 1 / len(everything))),

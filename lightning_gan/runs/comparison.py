@@ -1,6 +1,5 @@
 """Measurements side by side, under the shortest names that tell them apart."""
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -71,17 +70,21 @@ def comparison(measured: Sequence[Measured], despite: Collection[str] = ()) -> s
     names = titles(measured)
     stamped = [each.stamped for each in measured]
     keys = sorted({key for each in stamped for key in each.values if not key.startswith("eval/")})
-    values = [[each.values.get(key, math.nan) for key in keys] for each in stamped]
+    values = [[each.values.get(key) for key in keys] for each in stamped]
     columns = [Column("", keys), _values(names[0], values[0])]
     for name, these in zip(names[1:], values[1:], strict=True):
-        gaps = [f"{y - x:+.4g}" for x, y in zip(values[0], these, strict=True)]
+        gaps = [
+            NOTHING if x is None or y is None else f"{y - x:+.4g}"
+            for x, y in zip(values[0], these, strict=True)
+        ]
         columns += [_values(name, these), Column("difference", gaps, right=True)]
     legend = [f"{name}: {_about(each, name)}" for name, each in zip(names, measured, strict=True)]
     return as_text(columns) + "".join(f"{line.rstrip()}\n" for line in legend)
 
 
-def _values(name: str, values: Sequence[float]) -> Column:
-    return Column(name, [f"{value:.6g}" for value in values], right=True)
+def _values(name: str, values: Sequence[float | None]) -> Column:
+    """A column of values; what was not measured is nothing, and no NaN."""
+    return Column(name, [NOTHING if x is None else f"{x:.6g}" for x in values], right=True)
 
 
 def titles(measured: Sequence[Measured]) -> list[str]:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.evaluation.stamped_values import StampedValues
 from lightning_gan.runs.lock import is_held
 from lightning_gan.runs.measures import main_names
-from lightning_gan.runs.record import RunRecord, State, run_folders
+from lightning_gan.runs.record import EVALUATIONS, RunRecord, State, run_folders
 
 DISTANCE = "fid/"
 """How the names of Frechet distances begin."""
@@ -76,7 +77,15 @@ class Run:
         names = main_names(values, DISTANCE)
         if best is not None and best.name in names:
             names = [best.name]
-        return Distance(names[0], values[names[0]], self.record.images) if names else None
+        return Distance(names[0], values[names[0]], self._measured_at) if names else None
+
+    @property
+    def _measured_at(self) -> int:
+        """Images that had been seen when the last values were measured."""
+        try:
+            return StampedValues.read(self.folder / EVALUATIONS).images_seen
+        except ConfigurationError:  # of a run without a list of them
+            return self.record.images
 
 
 def find_runs(roots: Sequence[Path]) -> tuple[list[Run], list[str]]:

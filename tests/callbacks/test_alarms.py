@@ -11,6 +11,7 @@ from lightning_gan.callbacks.alarms import Health, Limits
 from lightning_gan.callbacks.measurements import Measurements
 from lightning_gan.evaluation.panel import Measured
 from lightning_gan.metrics.modes import ModesResult
+from lightning_gan.metrics.neighbours import NeighboursResult
 
 LIMITS = Limits(margin=0.05, deviations=4.0, factor=2.0)
 
@@ -51,6 +52,9 @@ def test_the_stricter_count_of_modes_is_looked_at_where_there_are_two() -> None:
     classes = ModesResult("mnist", 10, [], covered=9.0)
     found = Health.of(Measurements(samples=Measured(9, modes=classes)))
     assert (found.modes, found.num_modes, found.n) == (9, 10, 9)
+    few = NeighboursResult("x", coverage=0.8, compared=200)
+    found = Health.of(Measurements(samples=Measured(10_000, neighbours=few)))
+    assert (found.coverage, found.n) == (0.8, 200), "chance is that of what is compared"
 
 
 @pytest.mark.parametrize(

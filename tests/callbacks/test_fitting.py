@@ -20,7 +20,14 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchvision.transforms import Compose
 
 import lightning_gan
-from lightning_gan.callbacks import Balance, CollapseGuard, Evaluation, default_callbacks, recorder
+from lightning_gan.callbacks import (
+    Balance,
+    CollapseGuard,
+    EquilibriumStopping,
+    Evaluation,
+    default_callbacks,
+    recorder,
+)
 from lightning_gan.callbacks.fitting import curve_of, forget_if_unused, silence_lightning
 from lightning_gan.errors import ConfigurationError, DataError
 from lightning_gan.runs.record import RunRecord
@@ -293,3 +300,38 @@ def test_a_data_module_may_have_attributes_of_any_kind(transform: Any, tmp_path:
     assert gan.progress.images == 32
     assert [path.name for path in tmp_path.glob("version_*")] == ["version_0"]
     assert not is_overridden("val_dataloader", data), "what was lent is taken back"
+
+
+def test_the_best_of_the_record_is_the_best_checkpoint_at_the_end_of_epochs_too(
+    tmp_path: Path,
+) -> None:
+    callbacks = [Evaluation(num_samples=50)]
+    gan = points_gan(validate_every=24)
+    lightning_gan.fit(gan, Points(8), tmp_path, callbacks=callbacks, max_epochs=1, **QUIET)
+    lines = (tmp_path / "version_0" / "evaluations.jsonl").read_text().splitlines()
+    seen = [json.loads(line)["run"]["images_seen"] for line in lines]
+    assert seen[-1] == gan.progress.images == 200
+    best = RunRecord.read(tmp_path / "version_0").best
+    assert best is not None
+    kept = tmp_path / "version_0" / "checkpoints" / "best.ckpt"
+    assert lightning_gan.load(kept).progress.images == best["images"]
+
+
+def test_a_best_that_was_measured_otherwise_counts_no_longer(tmp_path: Path) -> None:
+    for images, count in ((64, 400), (128, 50)):  # with a larger bias, so that it seems worse
+        gan = points_gan(max_images=images)
+        gan.validate_every = 64
+        callbacks = [Evaluation(num_samples=count)]
+        lightning_gan.fit(gan, Points(8), tmp_path, "last", callbacks=callbacks, **QUIET)
+    best = RunRecord.read(tmp_path / "version_0").best
+    assert best is not None
+    assert best["images"] == 128
+    kept = tmp_path / "version_0" / "checkpoints" / "best.ckpt"
+    assert lightning_gan.load(kept).progress.images == 128
+
+
+@pytest.mark.parametrize("kind", [CollapseGuard, EquilibriumStopping])
+def test_patience_is_a_whole_number(kind: Any) -> None:
+    assert kind(patience=3.0).patience == 3
+    with pytest.raises(ConfigurationError, match=r"patience=2\.5 must be a whole number"):
+        kind(patience=2.5)

@@ -277,3 +277,25 @@ def test_pictures_are_read_as_they_are(tmp_path: Path) -> None:
     assert {x.numpy().tobytes() for x in levels} == {x.numpy().tobytes() for x in images}
     with Image.open(tmp_path / "real" / "000.png") as picture:
         assert picture.size == (28, 28)
+
+
+@pytest.mark.parametrize(
+    "option", [["--num_samples", "100"], ["--averaged", "false"], ["--truncation", "0.5"]]
+)
+def test_options_of_drawing_are_refused_where_samples_are_there(
+    option: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save("points.npy", np.zeros((300, 2), np.float32))
+    said = complaint(capsys, "evaluate", "--data", "Ring", "--samples", "points.npy", *option)
+    assert f"{option[0]} says how samples are drawn" in said
+
+
+def test_a_file_of_lines_has_one_and_bright_samples_are_noted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    np.save("half.npy", np.random.default_rng(0).random((300, 1, 28, 28), np.float32))
+    words = ["evaluate", "--data", "Digits", "--samples", "half.npy", "--measures", "[frechet]"]
+    assert main([*words, "--output", "a.jsonl"]) == 0
+    assert "'half.npy' has no value below 0" in capsys.readouterr().err
+    assert len(Path("a.jsonl").read_text().splitlines()) == 1
+    assert main(["compare", "a.jsonl", "a.jsonl"]) == 0

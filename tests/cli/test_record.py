@@ -418,3 +418,12 @@ def test_what_a_run_began_with_and_is_trained_on_tells_it_apart(
     assert RunRecord.read(begun).identity["model"]["warm_start"] == str(RUN)
     assert program.run([*more, str(overfitted / last)]) == 2
     assert "overfit_batches is 1 there and 0 here" in capsys.readouterr().err
+
+
+def test_what_a_run_is_measured_with_tells_it_apart_from_recorded_ones() -> None:
+    assert fit("64", "--trainer.callbacks+=Evaluation", "--trainer.callbacks.num_samples=500") == 0
+    record = RunRecord.read(RUN)
+    assert record.differs == {"trainer.callbacks.num_samples": "500"} | {
+        name: value for name, value in record.differs.items() if not name.startswith("trainer")
+    }
+    assert expected_of(record) is None

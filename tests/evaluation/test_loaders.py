@@ -184,3 +184,16 @@ def test_a_data_module_without_splits_is_measured(tmp_path: Path) -> None:
 def test_nothing_held_out_is_one_empty_batch() -> None:
     (batch,) = NothingHeldOut(MLPGenerator(2, 0))
     assert batch[0].shape == (0, 2)
+
+
+def test_of_many_samples_some_from_all_over_are_the_reference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loaders, "MOST", 50)
+    points = torch.arange(200.0)[:, None].repeat(1, 2)  # sorted, as folders of classes are
+    generator = MLPGenerator(2, 0)
+    found = LoaderData(generator, DataLoader(TensorDataset(points), 8)).split("train").images
+    assert len(found) == 50
+    assert float(found.max()) > 150
+    again = LoaderData(generator, DataLoader(TensorDataset(points), 8)).split("train").images
+    assert torch.equal(found, again)

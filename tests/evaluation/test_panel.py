@@ -147,3 +147,9 @@ def test_stamps_tell_extractor_reference_and_neighbours() -> None:
     }
     assert (second["held_out"], second["neighbours"]) == (None, None)
     assert Panel(Points(), ["frechet"], extractor="pixel").stamp() != second
+
+
+def test_values_of_other_held_out_samples_do_not_compare() -> None:
+    one, other = (Panel(Points(8), ["neighbours"], val_split=name) for name in ("val", "test"))
+    assert one.stamp()["held_out"] != other.stamp()["held_out"]
+    assert Panel(Points(8), ["frechet"]).stamp()["held_out"] is None

@@ -108,6 +108,7 @@ def test_a_class_that_the_data_does_not_have_is_not_asked_for() -> None:
     metric = ClassCoverage(FirstPixel(), [1, 1, 1, 0], "animals")
     metric.update(pictures([5, 5, 5, 0]))
     assert (metric.compute().covered, metric.compute().missing) == (3, [])
+    assert metric.compute().total == 3
 
 
 def test_class_coverage_without_images_is_nan_with_a_warning() -> None:

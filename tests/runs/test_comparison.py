@@ -33,7 +33,11 @@ def test_a_comparison_shows_all_and_their_differences_to_the_first() -> None:
     assert head == ["a.json", "b.json", "difference", "c.json", "difference"]
     rows = {line[0]: line[1:] for line in lines}
     assert rows["fid/x"] == ["2.5", "2", "-0.5", "4", "+1.5"]
-    assert rows["kid"] == ["nan", "1", "+nan", "nan", "+nan"]
+    assert rows["kid"] == ["-", "1", "-", "-", "-"], "which were not measured"
+    text = comparison([loose("a.json", kid=math.nan), loose("b.json", kid=1.0)])
+    assert [line.split()[1:] for line in text.splitlines() if line.startswith("kid")] == [
+        ["nan", "1", "+nan"]
+    ]
     assert "eval/n" not in rows
 
 

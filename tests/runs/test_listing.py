@@ -8,6 +8,7 @@ import pytest
 from recorded_runs import record, write_run
 
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.evaluation.stamped_values import StampedValues
 from lightning_gan.runs import listing
 from lightning_gan.runs.formats import as_text
 from lightning_gan.runs.listing import Run, find_runs
@@ -211,3 +212,13 @@ def test_what_tells_runs_of_a_recipe_apart_comes_first(tmp_path: Path) -> None:
         "objective=Hinge data=Digits width=16",
         "objective=Minimax data=Digits width=16",
     ]
+
+
+def test_the_last_distance_has_the_images_that_it_was_measured_at(tmp_path: Path) -> None:
+    write_run(tmp_path, record(images=640, values={"fid/identity": 0.25}))
+    (run,), _ = find_runs([tmp_path])
+    assert run.last is not None
+    assert run.last.images == 640  # of a run without a list of evaluations
+    stamped = StampedValues({"fid/identity": 0.25}, {}, {"images_seen": 384})
+    (tmp_path / "evaluations.jsonl").write_text(stamped.as_json() + "\n")
+    assert run.last.images == 384

@@ -92,6 +92,14 @@ def evaluate(
     """
     if (ckpt_path is None) == (samples is None):
         raise ConfigurationError("evaluate: give either --ckpt_path FILE or --samples PLACE.")
+    drawing = {"num_samples": num_samples, "truncation": truncation, "psi": psi}
+    drawing |= {"averaged": None if averaged else False, "seed": seed or None}
+    asked = [f"--{name}" for name, value in drawing.items() if value is not None]
+    if samples is not None and asked:
+        raise ConfigurationError(
+            f"evaluate: {asked[0]} says how samples are drawn from a checkpoint, and --samples are "
+            "there: leave it out."
+        )
     if output.is_dir():
         raise ConfigurationError(f"--output {output} is a folder: give a file.")
     if samples is not None and not (samples.is_dir() or _is_readable_file(samples)):
@@ -289,6 +297,8 @@ def read_array(path: Path, data: RealData) -> tuple[Tensor, str]:
             f"'{path}' has values from {low:g} to {high:g}, but samples lie in [-1, 1]: scale "
             "them, or give uint8."
         )
+    if size and finite.numel() and low >= 0:
+        note(f"'{path}' has no value below 0: samples lie in [-1, 1], and are measured so.")
     return values, "none"
 
 
