@@ -347,8 +347,9 @@ def keep(line: Values, version: Path, results: Path) -> None:
 
 
 def write_curve(metrics: Path, curve: Path) -> None:
-    """The columns of a run's metrics that are kept, with five digits."""
+    """The columns of a run's metrics that are kept, with five digits; none of a run of few steps."""
     if not metrics.exists():
+        curve.write_text(f"{IMAGES}\n", encoding="utf-8")
         return
     with metrics.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
