@@ -347,7 +347,7 @@ def keep(line: Values, version: Path, results: Path) -> None:
 
 
 def write_curve(metrics: Path, curve: Path) -> None:
-    """The columns of a run's metrics that are kept, with five digits; none of a run of few steps."""
+    """The columns of a run's metrics that are kept, with five digits; none of a very short run."""
     if not metrics.exists():
         curve.write_text(f"{IMAGES}\n", encoding="utf-8")
         return
