@@ -10,6 +10,7 @@ A test holds them against the lines. What stands above and below the tables is w
 
 from __future__ import annotations
 
+import math
 import re
 import statistics
 import textwrap
@@ -274,7 +275,7 @@ def sheet(found: list[Row], points: bool, columns: int = 4, width: int = 230) ->
         width: Pixels of each, in both directions.
     """
     files = [(row.recipe, RESULTS / "pictures" / f"{row.recipe}-seed0.png") for row in found]
-    files = [(name, file) for name, file in files if file.exists()]
+    files = [(name, file) for name, file in files if file.exists()]  # those of whole runs
     if not files:
         return None
     lines = -(-len(files) // columns)
@@ -316,9 +317,20 @@ def recorded(row: Row) -> str:
     return f"Recorded: {begins}{', '.join(parts)}."
 
 
+def images_told(recipe: str) -> float:
+    """After how many images the run of a header was measured; infinity after its whole budget."""
+    told = Recipe.read(recipe).recorded
+    if told is None:
+        return 0
+    after = re.match(r"after ([\d,]+) images", told)
+    return float(after[1].replace(",", "")) if after else math.inf
+
+
 def header(row: Row) -> str:
     """The file of a recipe, with what its header says of runs brought up to date."""
     text = recipe_file(row.recipe).read_text(encoding="utf-8")
+    if not row.whole and images_told(row.recipe) > row.runs[0]["images"]:
+        return text  # of a longer run elsewhere, such as on a GPU
     lines = text.splitlines(keepends=True)
     end = next(number for number, line in enumerate(lines) if not line.startswith("#"))
     comment = "".join(lines[:end])

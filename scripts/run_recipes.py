@@ -334,13 +334,16 @@ def rounded(value: float) -> float:
 
 
 def keep(line: Values, version: Path, results: Path) -> None:
-    """Appends the line to the file of its recipe; its curve and last samples go beside it."""
+    """Appends the line to the file of its recipe; its curve and last samples go beside it.
+
+    Samples of a whole run alone: a beginning has a grid of its start, or of somewhere on the way.
+    """
     name = f"{line['recipe']}-seed{line['seed']}"
     for kind in ("curves", "pictures"):
         (results / kind).mkdir(parents=True, exist_ok=True)
     write_curve(version / "metrics.csv", results / "curves" / f"{name}.csv")
     grids = sorted((version / "samples").glob("[0-9]*.png"))
-    if grids and line["seed"] == 0:
+    if grids and line["seed"] == 0 and line["state"] != "stopped":
         shutil.copyfile(grids[-1], results / "pictures" / f"{name}.png")
     with (results / f"{line['recipe']}.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")

@@ -73,3 +73,18 @@ def network_of(kind: type[Any], channels: int, image_size: Any = 8, num_classes:
         return MinibatchDiscrimination(inner, kernels=3, dims=2)
     conditional = {"num_classes": num_classes} if num_classes else {}
     return kind(channels=channels, image_size=image_size, **conditional, **SMALL[kind])
+
+
+def generating(channels: int = 2, size: int = 0, classes: int = 0) -> MLPGenerator:
+    """A generator of one small layer."""
+    return MLPGenerator(channels, size, width=4, depth=1, num_classes=classes)
+
+
+def perceptron(channels: int = 2, size: int = 0, classes: int = 0) -> MLPDiscriminator:
+    """A discriminator of one small layer."""
+    return MLPDiscriminator(channels, size, width=4, depth=1, num_classes=classes)
+
+
+def packed() -> Packed:
+    """One that judges pairs of points."""
+    return Packed(perceptron(4), pack=2)

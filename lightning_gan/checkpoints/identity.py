@@ -1,6 +1,7 @@
 """What a run is: only as the same one does it go on from a checkpoint, or by asking for changes."""
 
 import inspect
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -24,7 +25,10 @@ TELLING: dict[str, Plain] = {"warm_start": None, "accumulate": 1}
 """Free arguments that tell runs apart all the same, where they are not these."""
 
 CHANGING: dict[str, Plain] = {"overfit_batches": 0, "recover": False}
-"""What a Trainer and its callbacks may change in a training, and where they do not."""
+"""What a Trainer and its callbacks may change in a training, and where they do not.
+
+A run that goes on may be told to recover, or not to: that may be why it goes on.
+"""
 
 PLACES = {"root", "cache_dir", "download", "batch_size", "follow_links", "skip_damaged"}
 """Arguments of data modules that say where the data lie, or how many a process takes at a time.
@@ -32,7 +36,7 @@ PLACES = {"root", "cache_dir", "download", "batch_size", "follow_links", "skip_d
 Which of a user's own files are read, ``content`` says.
 """
 
-RATED = ("model.learning_rate", "model.regularizers")
+RATED = re.compile(r"model\.(learning_rate\b.*|regularizers|regularizers\..*\.every)")
 """What else rates and decays depend on: their curve, and how lazy a penalty is."""
 
 SHOWN = 3
@@ -89,7 +93,7 @@ def identity_of(arguments: Mapping[str, Plain], setting: Mapping[str, Plain]) ->
 
 def changes(before: Mapping[str, Plain], now: Mapping[str, Plain]) -> dict[str, list[Plain]]:
     """Where two identities differ, by dotted names, with both values; the unknown is equal."""
-    before, now = CHANGING | dict(before), CHANGING | dict(now)
+    before, now = ({**CHANGING, **side, "recover": None} for side in (before, now))
     known = [name for name in now if None not in (before.get(name), now[name])]
     theirs, ours = (flat({name: side[name] for name in known}) for side in (before, now))
     names = [*ours, *(name for name in theirs if name not in ours)]
@@ -142,7 +146,7 @@ def take_over_optimizers(
         saved = checkpoint["optimizer_states"][number]
         if name in found:
             checkpoint["optimizer_states"][number] = new
-        elif any(changed.startswith((f"{name}.", *RATED)) for changed in found):
+        elif any(x.startswith(f"{name}.") or RATED.fullmatch(x) for x in found):
             for group, theirs in zip(new["param_groups"], saved["param_groups"], strict=True):
                 theirs |= {key: value for key, value in group.items() if key != "params"}
 

@@ -44,7 +44,9 @@ def build_model(
     named = {name: part for name, part in checkpoint[ARGUMENTS].items() if name not in own}
     try:
         model = kind(**{name: build(part) for name, part in named.items()} | own)
-        if any(x.dtype == torch.float64 for x in checkpoint["state_dict"].values()):
+        weights = checkpoint["state_dict"].items()
+        types = {x.dtype for name, x in weights if name.startswith("generator")}
+        if torch.float64 in types and torch.float32 not in types:
             model.double()
         lacking = model.load_state_dict(checkpoint["state_dict"], strict=EXPORTED not in state)
         if any(name.startswith("generator") for name in lacking.missing_keys):

@@ -115,7 +115,7 @@ def test_a_run_is_stopped_after_its_minutes_and_measured(tmp_path: Path) -> None
     curve = (place.results / "curves" / "mlp_ring-seed0.csv").read_text().splitlines()
     assert curve[0].startswith("progress/images,")
     assert len(curve) > 1
-    assert (place.results / "pictures" / "mlp_ring-seed0.png").exists()
+    assert not (place.results / "pictures" / "mlp_ring-seed0.png").exists(), "of a beginning"
 
 
 def test_no_recorded_run_tells_where_it_lay() -> None:

@@ -290,3 +290,12 @@ def test_rates_that_a_change_leaves_to_themselves_are_what_they_would_be(
         (ours,), (theirs,) = (g.optimizer_of(player).param_groups for g in (gan, fresh))
         for name in ("lr", "betas") if "learning_rate" in changed else ("initial_lr", "betas"):
             assert ours[name] == theirs[name], (player, name)
+
+
+@pytest.mark.parametrize("recover", [True, False])
+def test_a_run_that_goes_on_may_be_told_to_recover(recover: bool, tmp_path: Path) -> None:
+    trainer = quiet_trainer(tmp_path, callbacks=[callbacks.CollapseGuard(recover=not recover)])
+    trainer.fit(a_gan(), Points(8))
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    guard = callbacks.CollapseGuard(recover=recover)
+    assert resume(tmp_path / "a.ckpt", a_gan(max_images=40), callbacks=[guard]).changes == {}
