@@ -1,6 +1,7 @@
 """What jsonargparse refuses on a command line or in a configuration, in one sentence."""
 
 import argparse
+import os
 import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -17,6 +18,8 @@ from lightning_gan.errors import ConfigurationError
 
 KEY = re.compile(r'Parser key "([^"]+)":\s*')
 """How a message begins that is about an option."""
+# Lightning's command line calls what jsonargparse 5 will no longer have, and silences it likewise.
+os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):
