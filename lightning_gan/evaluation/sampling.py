@@ -1,7 +1,7 @@
 """Which samples of a generator are measured: functions of a seed and of their numbers alone."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -39,6 +39,25 @@ class MeasuredSamples:
         if self.count < 2:
             raise ConfigurationError(f"num_samples={self.count} must be at least 2.")
 
+    def with_classes_of(self, labels: Tensor, gan: GAN) -> "MeasuredSamples":
+        """The same samples, but with as many of each class as these labels have of theirs.
+
+        A generator with classes learns how each of them looks, and is told how many there are of
+        each: drawn evenly, even a perfect one would be far from data that are uneven.
+
+        Args:
+            labels: Class indices (N,) of what it is measured against.
+            gan: What is measured; where its generator knows no classes, or others than these
+                labels, and where all are as many, nothing changes.
+        """
+        known = gan.generator.num_classes
+        if known < 2 or not len(labels) or not 0 <= int(labels.min()) <= int(labels.max()) < known:
+            return self
+        counts = torch.bincount(labels, minlength=known).tolist()
+        if min(counts) == max(counts):
+            return self
+        return replace(self, sampling=replace(self.sampling, class_counts=tuple(counts)))
+
     def blocks(self, gan: GAN, rank: int = 0, world: int = 1) -> Iterator[tuple[int, Tensor]]:
         """The blocks of one process, each with its number, float32 on the model's device."""
         for number, _, count in chunks(self.count, BLOCK, rank, world):
@@ -67,4 +86,5 @@ class MeasuredSamples:
             "weights": "averaged" if self.averaged else "raw",
             "source": "generator",
             "quantisation": "none",
+            **({} if self.sampling.class_counts is None else {"classes": "as in training"}),
         }

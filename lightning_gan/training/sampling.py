@@ -40,6 +40,8 @@ class Sampling:
             normal distribution cut off there (Brock et al. 2019, section 3.1); None for no cut.
         psi: What is left of a style's distance from the average style, for generators with styles
             (Karras et al. 2019, appendix B); None for all of it.
+        class_counts: Samples of each class in the data by whose shares classes are drawn; None to
+            draw each as often as any other.
 
     Raises:
         ConfigurationError: If the truncation is not positive, a number is not finite, or the seed
@@ -49,6 +51,7 @@ class Sampling:
     seed: int = 0
     truncation: float | None = None
     psi: float | None = None
+    class_counts: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seed", whole("sample", "seed", self.seed))
@@ -79,9 +82,17 @@ class Sampling:
         random = block_generator(self.seed, block)
         z = normal_latents(BLOCK, network.latent_dim, random, self.truncation)[chosen]
         # After the latents, so that who asks for one class gets the same latents.
-        drawn = torch.randint(max(network.num_classes, 1), (BLOCK,), generator=random)[chosen]
+        drawn = self._classes(network.num_classes, random)[chosen]
         labels = drawn if labels is None else labels
         return self._images(network, prior, z, labels, block, chosen)
+
+    def _classes(self, num_classes: int, random: torch.Generator) -> Tensor:
+        """The classes of a block, class indices (BLOCK,)."""
+        if self.class_counts is None:
+            return torch.randint(max(num_classes, 1), (BLOCK,), generator=random)
+        ends = torch.tensor(self.class_counts).cumsum(0)
+        drawn = torch.rand(BLOCK, generator=random, dtype=torch.float64)
+        return torch.searchsorted(ends / ends[-1].double(), drawn, right=True)
 
     @torch.no_grad()
     def between(

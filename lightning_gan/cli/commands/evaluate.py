@@ -166,6 +166,7 @@ def _of_checkpoint(
             f"The generator of {path} makes {_size(*theirs)}, but {data.name} has "
             f"{_size(data.channels, data.image_size)}: give the data that it was trained on."
         )
+    samples = samples.with_classes_of(data.split("train").labels, gan)
     about = {"checkpoint": called(path), "images_seen": gan.progress.images}
     rows = partial(samples.rows, gan)
     return _Samples(samples.count, samples.blocks(gan), rows, samples.stamp(), about)
