@@ -18,13 +18,17 @@ from lightning_gan.errors import ConfigurationError
 
 
 def _hash(text: str, order: Literal["big", "little"]) -> int:
-    """A 63-bit seed from a text, equal on every machine."""
+    """A 63-bit seed from a text, equal on every machine.
+
+    Generators on a CPU take its lower 32 bits: of 1,000 seeds two are alike with a probability of
+    one in 10,000.
+    """
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     return int.from_bytes(digest, order) >> 1
 
 
 def hashed_seed(*parts: int | str) -> int:
-    """The seed of an update: it differs wherever any of ``parts`` differs."""
+    """The seed of an update: another one wherever any of ``parts`` is another, but by chance."""
     return _hash("/".join(map(str, parts)), "big")
 
 

@@ -24,7 +24,11 @@ FREE = {"max_images", "validate_every", "warm_start", "accumulate", "channels_la
 TELLING: dict[str, Plain] = {"warm_start": None, "accumulate": 1}
 """Free arguments that tell runs apart all the same, where they are not these."""
 
-CHANGING: dict[str, Plain] = {"overfit_batches": 0, "recover": False}
+CHANGING: dict[str, Plain] = {
+    "overfit_batches": 0,
+    "limit_train_batches": "1.0",  # a text, since 1 is one batch and 1.0 are all
+    "recover": False,
+}
 """What a Trainer and its callbacks may change in a training, and where they do not.
 
 A run that goes on may be told to recover, or not to: that may be why it goes on.
@@ -54,7 +58,9 @@ def setting_of(trainer: Trainer) -> dict[str, Plain]:
     content = getattr(data, "content", None)
     found: dict[str, Plain] = {} if content is None else {"samples": content}
     recover = any(getattr(each, "recover", False) for each in trainer.callbacks)  # type: ignore[attr-defined]
-    changing = {"overfit_batches": getattr(trainer, "overfit_batches", 0), "recover": recover}
+    overfit = getattr(trainer, "overfit_batches", 0)
+    limit = "1.0" if overfit else str(getattr(trainer, "limit_train_batches", 1.0))
+    changing = {"overfit_batches": overfit, "limit_train_batches": limit, "recover": recover}
     found |= {name: value for name, value in changing.items() if value != CHANGING[name]}
     return found | {
         "data": None if data is None else _describe_data(data),

@@ -16,7 +16,13 @@ from lightning_gan.recipes import recipe_file, recipe_names
 
 CONFIG = ("-c", "--config")
 
-IDENTIFYING = ("trainer.precision", "trainer.overfit_batches", "lr", "global_batch_size")
+IDENTIFYING = (
+    "trainer.precision",
+    "trainer.overfit_batches",
+    "trainer.limit_train_batches",
+    "lr",
+    "global_batch_size",
+)
 """Options beside those of model and data that make a run another one."""
 
 WATCHING = {"num_samples", "averaged", "truncation", "psi", "extractor", "recover"}

@@ -4,9 +4,10 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from functools import partialmethod
+from functools import partialmethod, reduce
+from operator import or_
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 import torch
 from jsonargparse import Namespace
@@ -163,6 +164,14 @@ class CLI(LightningCLI):
             parser.add_argument(
                 f"--{name}", type=option.type, default=option.default, help=option.help
             )
+        # Python keeps one union for `int or float` and `float or int`, whichever came first, so
+        # that jsonargparse may read 1 batch as all of them.
+        actions: list[Any] = [*parser._actions]
+        for action in actions:
+            kinds = get_args(getattr(action, "_typehint", None))
+            if {int, float} <= {*kinds}:
+                others = [kind for kind in kinds if kind not in (int, float)]
+                action._typehint = reduce(or_, others, int | float)
 
     def _parse_ckpt_path(self) -> None:
         """Leaves the configuration alone: a checkpoint must not override what was asked for."""

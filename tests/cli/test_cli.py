@@ -228,6 +228,19 @@ def test_what_is_printed_can_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert yaml.safe_load(capsys.readouterr().out)["data"] is None
 
 
+@pytest.mark.parametrize(("given", "taken"), [("1", 1), ("1.0", 1.0), ("2", 2), ("0.5", 0.5)])
+def test_one_batch_is_one_and_not_all_of_them(
+    given: str, taken: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(f"trainer: {{limit_val_batches: {given}}}\n")
+    more = ["--trainer.limit_train_batches", given, "--config", str(mine), "--print_config"]
+    run(*RING, *more)
+    trainer = yaml.safe_load(capsys.readouterr().out)["trainer"]
+    for name in ("limit_train_batches", "limit_val_batches"):
+        assert (type(trainer[name]), trainer[name]) == (type(taken), taken)
+
+
 def test_what_is_printed_may_leave_out_what_is_null(capsys: pytest.CaptureFixture[str]) -> None:
     run(*RING, "--print_config=skip_null")
     assert "null" not in capsys.readouterr().out

@@ -404,20 +404,23 @@ def test_what_a_run_began_with_and_is_trained_on_tells_it_apart(
         "usual": [],
         "begun": ["--model.warm_start", str(RUN)],
         "overfitted": ["--trainer.overfit_batches", "1"],
+        "limited": ["--trainer.limit_train_batches", "1"],
     }
     for options in each.values():
         assert program.run([*FIT, "--model.max_images", "64", *few, *options]) == 0
-    begun, overfitted = RUN.with_name("version_1"), RUN.with_name("version_2")
+    begun, overfitted, limited = (RUN.with_name(f"version_{number}") for number in (1, 2, 3))
     capsys.readouterr()
     assert program.run(["table", "runs", "--format", "csv"]) == 0
     rows = csv.DictReader(capsys.readouterr().out.splitlines())
-    assert [row["n"] for row in rows] == ["1", "1", "1"]
+    assert [row["n"] for row in rows] == ["1", "1", "1", "1"]
     more = [*FIT, "--trainer.limit_val_batches", "0", "--model.max_images", "128", "--ckpt_path"]
     last = "checkpoints/last.ckpt"
     assert program.run([*more, str(begun / last)]) == 0  # its beginning is behind it
     assert RunRecord.read(begun).identity["model"]["warm_start"] == str(RUN)
     assert program.run([*more, str(overfitted / last)]) == 2
     assert "overfit_batches is 1 there and 0 here" in capsys.readouterr().err
+    assert program.run([*more, str(limited / last)]) == 2
+    assert "limit_train_batches is 1 there and 1.0 here" in capsys.readouterr().err
 
 
 def test_what_a_run_is_measured_with_tells_it_apart_from_recorded_ones() -> None:
