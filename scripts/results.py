@@ -130,6 +130,11 @@ def percent(values: list[float]) -> str:
     return spread([100 * value for value in values], ".1f")
 
 
+def distances(values: list[float]) -> str:
+    """The same, with two digits at least."""
+    return spread(values, ".3f" if values and statistics.mean(values) < 0.1 else ".2f")
+
+
 def seeds(row: Row) -> str:
     """How many there are."""
     return str(len(row.runs))
@@ -152,12 +157,12 @@ def minutes(row: Row) -> str:
 def distance(row: Row) -> str:
     """Of the averaged generator, with the floor."""
     floor = row.values(f"{row.distance}_floor")
-    return f"{spread(row.values(row.distance), '.2f')} ({floor[0]:.2g})" if floor else "-"
+    return f"{distances(row.values(row.distance))} ({floor[0]:.2g})" if floor else "-"
 
 
 def raw(row: Row) -> str:
     """The distance of the generator itself."""
-    return spread(row.values(row.distance, of="raw"), ".2f")
+    return distances(row.values(row.distance, of="raw"))
 
 
 def covered(row: Row) -> str:
@@ -304,9 +309,7 @@ def recorded(row: Row) -> str:
     parts = []
     if row.values(row.distance) and "identity" not in row.distance:
         floor = row.values(f"{row.distance}_floor")[0]
-        parts.append(
-            f"{row.distance} {spread(row.values(row.distance), '.2f')} (floor {floor:.2g})"
-        )
+        parts.append(f"{row.distance} {distances(row.values(row.distance))} (floor {floor:.2g})")
     if row.values("/covered"):
         parts.append(f"{covered(row)} modes")
     if row.values("/high_quality"):
@@ -370,7 +373,7 @@ def readme(found: list[Row]) -> str:
     table, blank, after = rest.partition("\n\n")
     lines = [table.splitlines()[0]]
     for row in sorted((row for row in found if row.recipe in BEST_KNOWN), key=order):
-        value = spread(row.values(row.distance), ".2f")
+        value = distances(row.values(row.distance))
         cells = (value, covered(row), seeds(row), minutes(row))
         lines.append(f"| `{row.recipe}` | {BEST_KNOWN[row.recipe]} | {' | '.join(cells)} |")
     return before + README_HEAD + "\n".join(lines) + blank + after
