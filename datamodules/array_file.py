@@ -25,6 +25,8 @@ from lightning_gan.errors import ConfigurationError, DataError
 
 VERSION = 1
 """Raised when what is prepared changes."""
+ROUNDING = {"float32": 2**-24, "float16": 2**-11, "bfloat16": 2**-8}
+"""How far from a number what a type has of it may be, as a share."""
 CHUNK = 256
 """Samples that are prepared at a time."""
 
@@ -180,11 +182,11 @@ class ArrayFile(OwnData):
         if known is not None:
             return known
         ends = [(part.min(), part.max()) for _, part in self._parts(values)]
-        low, high = min(low for low, _ in ends), max(high for _, high in ends)
+        low, high = (float(e) for e in (min(e[0] for e in ends), max(e[1] for e in ends)))
         raise ConfigurationError(
             f"Nothing says what range the {values.dtype} in '{self.root}' have: set value_range to "
-            f"the smallest and largest value that there can be; those in the file are [{low:g}, "
-            f"{high:g}]."
+            f"the smallest and largest value that there can be; those in the file are [{low!r}, "
+            f"{high!r}]."
         )
 
     def _parts(self, values: Values) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
@@ -253,8 +255,11 @@ class ArrayFile(OwnData):
                 if size >= free:  # a map onto a full disk would end in SIGBUS
                     raise OSError(f"{size} bytes are needed, {free} are free")
                 into = np.lib.format.open_memmap(place, mode="w+", dtype=kind, shape=shape)
+                name = str(values.dtype).removeprefix("torch.")
+                slack = ROUNDING.get(name, 0.0) * max(abs(low), abs(high))
                 for rows, part in self._parts(values):
-                    outside = ((part < low) | (part > high)).reshape(len(rows), -1).any(1)
+                    beyond = (part < low - slack) | (part > high + slack)
+                    outside = beyond.reshape(len(rows), -1).any(1)
                     if outside.any():
                         row = int(outside.argmax())
                         raise DataError(

@@ -12,7 +12,7 @@ from lightning_gan.datamodules.memory import Split
 from lightning_gan.datamodules.own import OwnData
 from lightning_gan.datamodules.pictures import refuse_damaged
 from lightning_gan.datamodules.sources import some
-from lightning_gan.errors import ConfigurationError, DataError, at_least, check_range, one_of
+from lightning_gan.errors import ConfigurationError, DataError, at_least, check_range, one_of, sides
 
 
 class ImageFolder(OwnData):
@@ -69,10 +69,7 @@ class ImageFolder(OwnData):
         follow_links: bool = False,
     ) -> None:
         super().__init__(root, batch_size, seed, flip, val_fraction, test_fraction, cache_dir)
-        sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-        if len(sides) != 2:
-            raise ConfigurationError(f"ImageFolder: image_size={[*sides]} must be one or two.")
-        self.size = (sides[0], sides[1])
+        self.size = sides(self, image_size)
         check_range(self, at_least(1), image_size=min(self.size))
         check_range(self, one_of(1, 3, 4), channels=channels)
         if levels is not None and not -math.inf < levels[0] < levels[1] < math.inf:

@@ -3,10 +3,18 @@
 import json
 from collections import Counter
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from lightning_gan.basics.texts import printable
-from lightning_gan.datamodules.sources import PassedOver, Picture, Source, some, source_at
+from lightning_gan.datamodules.sources import (
+    PassedOver,
+    Picture,
+    Source,
+    plain_path,
+    some,
+    source_at,
+)
 from lightning_gan.errors import DataError, said
 
 LABELS = "dataset.json"
@@ -127,32 +135,56 @@ def _class_folders(paths: list[str], root: Path) -> tuple[list[str], int]:
     return [folders[depth] for folders in parts], depth
 
 
+def _folders_above(paths: list[str]) -> list[str]:
+    """The root as "", and each folder that all pictures lie below, with "/" at its end."""
+    folders, *others = ([f"{name}/" for name in path.split("/")[:-1]] for path in paths)
+    for other in others:
+        both = takewhile(lambda pair: pair[0] == pair[1], zip(folders, other, strict=False))
+        folders = [name for name, _ in both]
+    return ["".join(folders[:depth]) for depth in range(len(folders) + 1)]
+
+
 def _written_labels(source: Source, paths: list[str]) -> list[int] | None:
     """The labels in the file beside the pictures, zeros where it has none; None without a file.
 
     Raises:
         DataError: If it is damaged, or does not label every picture.
     """
-    place = f"The file {LABELS} in '{source.root}'"
-    try:
-        file = source.file(LABELS)
-        text = file.read_bytes() if isinstance(file, Path) else file.read()
-    except (LookupError, FileNotFoundError):
-        return None
-    except Exception as error:  # of whatever kind an archive raises
-        raise DataError(
-            f"{place} cannot be read ({said(error)}): put a whole one there."
-        ) from error
+    for above in _folders_above(paths):
+        place = f"The file {above}{LABELS} in '{source.root}'"
+        try:
+            file = source.file(f"{above}{LABELS}")
+            text = file.read_bytes() if isinstance(file, Path) else file.read()
+        except (LookupError, FileNotFoundError):
+            continue
+        except Exception as error:  # of whatever kind an archive raises
+            raise DataError(
+                f"{place} cannot be read ({said(error)}): put a whole one there."
+            ) from error
+        return _labels_in(text, place, above, paths)
+    return None
+
+
+def _labels_in(text: bytes, place: str, above: str, paths: list[str]) -> list[int]:
+    """The labels in the text of such a file, whose paths begin where it lies.
+
+    Raises:
+        DataError: If it is damaged, or does not label every picture.
+    """
     try:
         found = json.loads(text)["labels"]
-        labels = None if found is None else {str(path): label for path, label in found}
+        pairs = [(above + plain_path(str(path)), label) for path, label in found or ()]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             f'{place} cannot be read as {{"labels": [["path", class], ...]}} '
             f"({type(error).__name__}: {said(error)}): mend or remove it."
         ) from error
-    if labels is None:
+    if found is None:
         return [0] * len(paths)
+    labels = dict(pairs)
+    for path, label in pairs:
+        if labels[path] != label:
+            raise DataError(f"{place} gives '{printable(path)}' several labels: mend or remove it.")
     for path in paths:
         label = labels.get(path)
         if type(label) is not int or not 0 <= label < MOST_CLASSES:

@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
-from lightning_gan.basics.texts import shortened
+from lightning_gan.basics.texts import printable, shortened
 from lightning_gan.errors import DataError, said
 
 ENDINGS = frozenset(
@@ -219,7 +219,15 @@ class Archive:
                 f"The zip file '{root}' cannot be read ({said(error)}): put a whole one in its "
                 "place."
             ) from error
-        self._members = {self._path(member): member for member in self._file.infolist()}
+        self._members: dict[str, zipfile.ZipInfo] = {}
+        for member in self._file.infolist():
+            path = plain_path(member.filename)
+            before = self._members.setdefault(path, member)
+            if before is not member and not (before.is_dir() or member.is_dir()):
+                raise DataError(
+                    f"The zip file '{root}' has several files called '{printable(path)}', of which "
+                    "programs see one: give each a name of its own."
+                )
 
     def pictures(self, passed_over: PassedOver) -> list[Picture]:
         """Lists all pictures; see :class:`Source`."""
@@ -254,10 +262,11 @@ class Archive:
             raise OSError(f"it would be unpacked to {member.file_size:,} bytes")
         return BytesIO(self._file.read(member))
 
-    @staticmethod
-    def _path(member: zipfile.ZipInfo) -> str:
-        names = member.filename.replace("\\", "/").split("/")
-        return "/".join(name for name in names if name not in ("", ".", ".."))
+
+def plain_path(path: str) -> str:
+    """A path below a root with "/" between the names, and nothing that leads elsewhere."""
+    names = path.replace("\\", "/").split("/")
+    return "/".join(name for name in names if name not in ("", ".", ".."))
 
 
 def by_name(picture: Picture) -> list[str]:

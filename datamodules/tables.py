@@ -36,7 +36,7 @@ class Table:
     labels: Values | None
 
 
-def open_table(path: Path, images: str = "", labels: str = "") -> Table:
+def open_table(path: Path, images: str = "", labels: str = "", mend: str = "") -> Table:
     """Opens a file; what can be mapped is not read yet.
 
     Args:
@@ -44,6 +44,7 @@ def open_table(path: Path, images: str = "", labels: str = "") -> Table:
             pair of samples and labels.
         images: Name of the samples in the file; where empty, "images", or the only array there is.
         labels: Name of the labels in the file; where empty, "labels", if there are any.
+        mend: What to do where the samples are not found; to name them by an option where empty.
 
     Raises:
         DataError: If the file is missing or damaged, holds something else, or has no such array.
@@ -51,35 +52,35 @@ def open_table(path: Path, images: str = "", labels: str = "") -> Table:
     arrays = _read(path)
     for option, name in {"images_key": images, "labels_key": labels}.items():
         if name and name not in arrays:
-            raise _none_of(path, arrays, name, option)
-    return Table(
-        arrays[images or _only(path, arrays, labels or LABELS)], arrays.get(labels or LABELS)
+            raise _none_of(path, arrays, name, f"set {option} to one of these")
+    taken = images or _only(
+        path, arrays, labels or LABELS, mend or "set images_key to one of these"
     )
+    return Table(arrays[taken], arrays.get(labels or LABELS))
 
 
 def are_real_numbers(values: Values) -> bool:
     """Whether an array holds booleans or real numbers, each in its place."""
     if isinstance(values, Tensor):
-        plain = values.layout == torch.strided and not values.is_quantized
-        return plain and not values.is_complex()
+        plain = values.layout == torch.strided and not (values.is_quantized or values.is_nested)
+        return plain and not (values.is_complex() or values.is_meta)
     return values.dtype.kind in "biuf"
 
 
-def _only(path: Path, arrays: Arrays, labels: str) -> str:
+def _only(path: Path, arrays: Arrays, labels: str, mend: str) -> str:
     """The array that is taken for the samples."""
     others = [name for name in arrays if name != labels]
     if IMAGES in others:
         return IMAGES
     if len(others) != 1:
-        raise _none_of(path, arrays, IMAGES, "images_key")
+        raise _none_of(path, arrays, IMAGES, mend)
     return others[0]
 
 
-def _none_of(path: Path, arrays: Arrays, name: str, option: str) -> DataError:
-    return DataError(
-        f"'{path}' holds no array {printable(name)!r} but {some([*arrays]) or 'none'}: set "
-        f"{option} to one of these."
-    )
+def _none_of(path: Path, arrays: Arrays, name: str, mend: str) -> DataError:
+    if not arrays:
+        return DataError(f"'{path}' holds no array at all: put another file in its place.")
+    return DataError(f"'{path}' holds no array {printable(name)!r} but {some([*arrays])}: {mend}.")
 
 
 def _read(path: Path) -> Arrays:
@@ -141,7 +142,7 @@ def _tensors(path: Path) -> Arrays:
         found = dict(zip((IMAGES, LABELS), found, strict=True))
     if not isinstance(found, dict):
         raise ValueError("it holds neither a tensor nor a dictionary or pair of tensors")
-    return {str(name): value for name, value in found.items() if isinstance(value, Tensor)}
+    return {str(name): x.detach() for name, x in found.items() if isinstance(x, Tensor)}
 
 
 def _reason(error: Exception) -> str:

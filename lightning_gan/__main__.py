@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 from lightning_gan import __version__
 from lightning_gan.basics.memory import keep_freed_memory
@@ -16,12 +17,19 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     is_program = arguments is None
     arguments = sys.argv[1:] if arguments is None else arguments
+    if sys.stdout is None:  # it was closed before the start
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (to the end)
     try:
         code = _run(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever reads what is written, such as head, has seen enough
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        if isinstance(error, BrokenPipeError):  # who reads it, such as head, has seen enough
+            return 0
+        sys.stderr.write(
+            f"lightning-gan: error: the answer cannot be written ({error.strerror}).\n"
+        )
+        return 1
     asks = any(a.endswith("help") or a.startswith(("-h", "--print_config")) for a in arguments)
     if is_program and asks:  # tearing torch down would take another second
         os._exit(code)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple, overload
+from typing import Any, NamedTuple, cast, overload
 
 
 class LightningGANError(Exception):
@@ -93,6 +93,8 @@ def check_range(part: object, /, *bounds: Bound, **numbers: Number) -> None:
     for name, number in numbers.items():
         if number is None or callable(number):
             continue
+        if isinstance(cast(object, number), str):
+            raise ConfigurationError(f"{name_of(part)}: {name}={number!r} must be a number.")
         if LARGEST < abs(number) < math.inf and isinstance(number, float):
             raise ConfigurationError(
                 f"{name_of(part)}: {name}={number} is larger than any number of 32 bits."
@@ -123,9 +125,31 @@ def whole(part: object, name: str, number: float | None) -> int | None:
     """
     if number is None:
         return None
-    if not math.isfinite(number) or number != int(number):
-        raise ConfigurationError(f"{name_of(part)}: {name}={number} must be a whole number.")
-    return int(number)
+    try:
+        if math.isfinite(number) and number == int(number):
+            return int(number)
+    except (TypeError, ValueError):  # no number at all
+        pass
+    raise ConfigurationError(f"{name_of(part)}: {name}={number!r} must be a whole number.")
+
+
+def sides(part: object, image_size: Any) -> tuple[int, int]:  # noqa: ANN401 (of any caller)
+    """Height and width of an image size, which is one number or both of them.
+
+    Args:
+        part: Whose argument it is: a part, or a name.
+        image_size: Its value.
+
+    Raises:
+        ConfigurationError: If it is something else.
+    """
+    given = [*image_size] if isinstance(image_size, (tuple, list)) else [image_size, image_size]
+    if len(given) != 2 or None in given:
+        raise ConfigurationError(
+            f"{name_of(part)}: image_size={image_size} must be one number or two."
+        )
+    height, width = (whole(part, "image_size", side) for side in given)
+    return height, width
 
 
 def name_of(part: object) -> str:

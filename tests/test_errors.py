@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import pytest
 
 from lightning_gan import errors
+from lightning_gan.callbacks import CollapseGuard
 from lightning_gan.errors import (
     ConfigurationError,
     LightningGANError,
@@ -17,8 +20,13 @@ from lightning_gan.errors import (
     below,
     check_range,
     one_of,
+    sides,
     whole,
 )
+from lightning_gan.networks import MLPDiscriminator, MLPGenerator, Packed
+from lightning_gan.objectives import NonSaturating, Unrolled
+from lightning_gan.regularizers import R1, PathLength
+from lightning_gan.training.schedule import PerBatch, Phases
 
 
 class Some:
@@ -76,3 +84,39 @@ def test_whole_numbers_of_any_type_become_ints(number: float) -> None:
 def test_what_is_not_whole_is_refused(number: float) -> None:
     with pytest.raises(ConfigurationError, match=f"GAN: max_images={number} must be a whole numb"):
         whole("GAN", "max_images", number)
+
+
+@pytest.mark.parametrize("size", [8, 8.0, np.int64(8), (8, 8), [8, np.float32(8)]])
+def test_an_image_size_is_one_number_or_two_of_any_type(size: object) -> None:
+    assert sides(Some(), size) == (8, 8)
+    assert MLPGenerator(1, cast("int", size), width=4).image_size == 8
+
+
+@pytest.mark.parametrize("size", ["8", None, 8.5, (8,), (8, 8, 8)])
+def test_no_other_image_size_is_one(size: object) -> None:
+    with pytest.raises(ConfigurationError, match="Some: image_size"):
+        sides(Some(), size)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: PerBatch(1.5),
+        lambda: PerBatch(1, 1.5),
+        lambda: Phases(1.5),
+        lambda: Phases(1, 1.5),
+        lambda: R1(every=1.5),
+        lambda: Unrolled(NonSaturating(), 1.5),
+        lambda: CollapseGuard(max_rollbacks=1.5),
+        lambda: Packed(MLPDiscriminator(1, 8, width=4), 1.5),
+        lambda: PathLength(one_in=1.5),
+    ],
+)
+def test_counts_of_parts_are_whole(make: Callable[[], object]) -> None:
+    with pytest.raises(ConfigurationError, match=r"=1.5 must be a whole number"):
+        make()
+
+
+def test_a_text_is_no_number() -> None:
+    with pytest.raises(ConfigurationError, match="Some: rate='much' must be a number"):
+        check_range(Some(), above(0), rate=cast("float", "much"))

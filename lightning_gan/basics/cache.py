@@ -27,6 +27,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     """Gives another path to write to; the file takes its name once all has gone well.
 
     Whoever else reads or writes the same file meets the old one or a new one, never half of one.
+    What is no regular file, such as a terminal or a pipe, stays what it is and is written into.
 
     Args:
         path: The file to be; its folder is made if need be.
@@ -35,12 +36,25 @@ def written_whole(path: Path) -> Iterator[Path]:
         OSError: If the folder cannot be made or written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_what_was_killed(path.parent)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=PREFIX) as folder:
-        part = Path(folder) / path.name  # in the same file system, or it could not be renamed
+    near = None if is_device(path) else path.parent  # in whose file system it can be renamed
+    if near is not None:
+        _remove_what_was_killed(near)
+    with tempfile.TemporaryDirectory(dir=near, prefix=PREFIX) as folder:
+        part = Path(folder) / path.name
         with _locked(Path(folder)):
             yield part
-            part.replace(path)
+            if is_device(path):
+                path.write_bytes(part.read_bytes())
+            else:
+                part.replace(path)
+
+
+def is_device(path: Path) -> bool:
+    """Whether a path leads to something that is written into, and is neither file nor folder."""
+    place = path.absolute()
+    return place.exists() and (
+        place.parts[:2] in (("/", "dev"), ("/", "proc")) or not (place.is_file() or place.is_dir())
+    )
 
 
 @contextmanager

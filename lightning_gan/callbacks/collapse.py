@@ -98,6 +98,7 @@ class CollapseGuard(GANCallback):
     def __post_init__(self) -> None:
         self.patience = whole(self, "patience", self.patience)
         check_range(self, at_least(1), patience=self.patience, factor=self.factor)
+        self.max_rollbacks = whole(self, "max_rollbacks", self.max_rollbacks)
         check_range(self, at_least(1), max_rollbacks=self.max_rollbacks)
         check_range(self, at_least(0), below(1), margin=self.margin)
         check_range(self, at_least(0), deviations=self.deviations)

@@ -153,7 +153,7 @@ class Evaluation(GANCallback):
         # what is cached here must serve later evaluations, in inference mode or not
         with torch.inference_mode(False), torch.no_grad():
             panel = self.panel(trainer, gan)
-            samples = self.samples(panel).with_classes_of(panel.labels, gan)
+            samples = self.samples(panel).with_classes_of(panel.data, gan)
             measured = panel.measure(self._with_bar(trainer, gan, samples))
             if trainer.is_global_zero:
                 latest.pictures = panel.pictures(measured, partial(samples.rows, gan))

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -247,8 +248,8 @@ def loader_of(data: Any, batch_size: int, gan: GAN) -> Any:  # noqa: ANN401 (as 
     counted = isinstance(data, (Tensor, tuple, list, Dataset)) and not is_stream
     if counted and not len(data):
         raise DataError("fit: there are no data: give at least one sample.")
-    columns = [data] if isinstance(data, Tensor) else data
-    if _are_columns(columns):
+    columns = _columns_of(data)
+    if columns is not None:
         if len({len(column) for column in columns}) > 1:
             raise DataError(
                 f"fit: there are {len(columns[0])} samples and {len(columns[1])} labels: give one "
@@ -266,11 +267,17 @@ def loader_of(data: Any, batch_size: int, gan: GAN) -> Any:  # noqa: ANN401 (as 
     return DataLoader(data, size, shuffle=True, drop_last=True, generator=order)
 
 
-def _are_columns(data: Any) -> bool:  # noqa: ANN401 (as fit's)
-    """Whether they are all samples, with all labels where there are classes, and no batches."""
-    if not (isinstance(data, (tuple, list)) and all(isinstance(each, Tensor) for each in data)):
-        return False
-    return len(data) == 1 or (len(data) == 2 and data[1].ndim == 1)
+def _columns_of(data: object) -> list[Tensor] | None:
+    """All samples, with all labels where there are some; None where the data are something else.
+
+    A pair is both of them, but for a list of two batches.
+    """
+    parts = [*data] if isinstance(data, (tuple, list)) else [data]
+    if not all(isinstance(part, (Tensor, np.ndarray)) for part in parts):
+        return None
+    columns = [torch.as_tensor(part).detach() for part in parts]
+    pair = len(columns) == 2 and (isinstance(data, tuple) or columns[1].ndim == 1)
+    return columns if len(columns) == 1 or pair else None
 
 
 def curve_of(root: str | Path, checkpoint: str | Path | None) -> CSVCurve:

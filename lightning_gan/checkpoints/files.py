@@ -10,7 +10,7 @@ import torch
 
 from lightning_gan.checkpoints.exported import NAME, SUFFIX, read_export
 from lightning_gan.checkpoints.pretrained import PREFIX, weights_of
-from lightning_gan.errors import WeightsError
+from lightning_gan.errors import ConfigurationError, WeightsError
 
 SWOLLEN = 20
 """How many times its size a file may unpack to. Ours are not packed at all; one that somebody has
@@ -68,11 +68,18 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") 
     """The content of a checkpoint file, or of an export, of which nothing is executed.
 
     Raises:
+        ConfigurationError: If there is no such device here.
         WeightsError: If the file is missing, damaged, or holds anything but plain data.
     """
     path = _bundled(path)
     if not path.is_file():
         raise WeightsError(f"There is no checkpoint at {path}: check --ckpt_path.")
+    try:
+        torch.empty(0, device=map_location)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        raise ConfigurationError(
+            f"The device {map_location} cannot be used here: leave it out, or take cpu."
+        ) from error
     if path.suffix == SUFFIX:
         return read_export(path, map_location)
     try:

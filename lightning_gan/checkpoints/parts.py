@@ -130,10 +130,21 @@ def _describe_optimizer(make: MakeOptimizer, name: str) -> Plain:
             "such as CosineCurve, where a number is to move, or an object of a class of your own "
             "that is derived from lightning_gan's."
         )
+    tried = nn.Parameter(torch.zeros(2, 2))  # some refuse vectors
+    tried.grad = torch.zeros_like(tried)
     try:
-        optimizer = make([nn.Parameter(torch.zeros(1))])
-    except (TypeError, ValueError) as error:
+        optimizer = make([tried])
+    except ConfigurationError:
+        raise
+    except Exception as error:  # of whatever kind an optimizer raises
         raise ConfigurationError(f"The {name} refuses an option: {said(error)}.") from error
+    try:
+        if type(optimizer).__module__.startswith("torch."):  # whose steps change nothing else
+            optimizer.step()
+    except Exception as error:
+        raise ConfigurationError(
+            f"The {name} cannot make a step here: {said(error)}; take another, or other options."
+        ) from error
     names = inspect.signature(type(optimizer)).parameters.keys() & optimizer.defaults.keys()
     arguments = {name: describe(optimizer.defaults[name]) for name in sorted(names)}
     return {"class_path": public_path(type(optimizer)), "init_args": arguments}

@@ -30,6 +30,9 @@ WATCHING = {"num_samples", "averaged", "truncation", "psi", "extractor", "recove
 
 SYNONYMS = {"--data.global_batch_size": "--global_batch_size"}
 
+TEXT = re.compile(r"(root|folder|name|names|key|dir|path|config|data|samples|output|wandb\w*)\+?$")
+"""How options end that take texts, which are no numbers if they look like one."""
+
 JOINED = re.compile(r"((?:--[\w.+]+=)?)(.*)", re.DOTALL)
 """A flag that is joined with its value, if it is, and the rest."""
 
@@ -82,18 +85,20 @@ def check_values(arguments: list[str]) -> None:
 
 def in_plain_form(arguments: list[str]) -> list[str]:
     """Writes whole numbers like 3e5 out, and options that have another name by that."""
-    plain = []
+    plain: list[str] = []
+    before = ""
     for argument in arguments:
         flag, equals, value = argument.partition("=")
         flag = SYNONYMS.get(flag, flag)
-        value, first = _written_out(value), _written_out(flag)
+        value, first = _written_out(value, flag), _written_out(flag, before)
         plain.append(f"{flag}={value}" if equals else first)
+        before = "" if equals else flag
     return plain
 
 
-def _written_out(word: str) -> str:
-    """A whole number in digits; anything else as it is."""
-    if not WHOLE.fullmatch(word):
+def _written_out(word: str, flag: str) -> str:
+    """A whole number in digits; anything else, and the value of an option for a text, as it is."""
+    if not WHOLE.fullmatch(word) or TEXT.search(flag):
         return word
     number = Decimal(word)
     return str(int(number)) if number == number.to_integral_value() and number < 10**18 else word

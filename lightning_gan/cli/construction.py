@@ -18,7 +18,7 @@ def construct(kind: type[Any], *args: object, **kwargs: object) -> Any:  # noqa:
         raise ConfigurationError(f"{kind.__name__} is there to be derived from: take {choices}.")
     try:
         return kind(*args, **kwargs)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ImportError, RuntimeError) as error:
         if not kind.__module__.startswith(("lightning.", "torch.")):
             raise
         reason = f"{kind.__name__} refuses an argument: {said(error)}."

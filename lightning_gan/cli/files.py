@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, said
 
 DEEPEST = 50
 """How deeply settings are nested at most."""
@@ -23,10 +23,13 @@ def read_settings(path: Path) -> dict[str, object]:
         text = path.read_text(encoding="utf-8")
         check_yaml(text, str(path))
         settings = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except ConfigurationError:
+        raise
+    except (yaml.YAMLError, ValueError, AttributeError, TypeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or "it is no text"
+        no_text = "it is no text" if isinstance(error, UnicodeDecodeError) else said(error)
+        reason = getattr(error, "problem", None) or no_text
         raise ConfigurationError(
             f"{path} is not a YAML file: {reason}{where}; mend it, or give a recipe."
         ) from error
@@ -43,7 +46,8 @@ def check_yaml(text: str, name: str) -> None:
         name: What errors call it.
 
     Raises:
-        ConfigurationError: If it is nested too deeply, contains itself, or grows by its aliases.
+        ConfigurationError: If it is nested too deeply, contains itself, grows by its aliases, or
+            sets something twice.
         yaml.YAMLError: If it is no YAML.
     """
     too_deep = ConfigurationError(f"{name} is nested more than {DEEPEST} levels deep: mend it.")
@@ -58,6 +62,7 @@ def check_yaml(text: str, name: str) -> None:
         if len(around) > DEEPEST:
             raise too_deep
         if id(node) not in sizes:
+            _refuse_twice(node, name)
             inside = (*around, id(node))
             sizes[id(node)] = 1 + sum(size(part, inside) for part in _parts(node))
         return sizes[id(node)]
@@ -71,6 +76,18 @@ def check_yaml(text: str, name: str) -> None:
         raise ConfigurationError(
             f"{name} has {count:,} settings by its aliases, more than {MOST:,}: write fewer."
         )
+
+
+def _refuse_twice(node: yaml.Node, name: str) -> None:
+    """Refuses a mapping with two values of one name, of which YAML would take the last."""
+    keys = [key for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
+    first: dict[str, int] = {}
+    for key in keys:
+        line = key.start_mark.line + 1
+        if isinstance(key, yaml.ScalarNode) and first.setdefault(key.value, line) != line:
+            raise ConfigurationError(
+                f"{name} sets {key.value} twice, in lines {first[key.value]} and {line}: leave one."
+            )
 
 
 def _parts(node: yaml.Node) -> list[yaml.Node]:

@@ -33,7 +33,7 @@ from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.callbacks.preemption import disable_slurm_requeue, refuse_slurm_checkpoints
 from lightning_gan.callbacks.recorder import Recorder, title_of
 from lightning_gan.callbacks.summary import LABELS, measured, write_reports
-from lightning_gan.checkpoints.files import newest_checkpoint, read_checkpoint
+from lightning_gan.checkpoints.files import checkpoint_in, newest_checkpoint, read_checkpoint
 from lightning_gan.checkpoints.identity import changes, identity_of, setting_of
 from lightning_gan.checkpoints.pretrained import PREFIX
 from lightning_gan.checkpoints.record import own_state
@@ -224,6 +224,8 @@ class CLI(LightningCLI):
                 f"{self.subcommand} measures a trained generator: give --ckpt_path last, best, or "
                 "a checkpoint file."
             )
+        elif asked is not None:
+            config.ckpt_path = str(checkpoint_in(asked))
         if config.get("ckpt_path"):
             read_checkpoint(config.ckpt_path)
         if not config.get("ckpt_path") or asked == "best":

@@ -21,7 +21,7 @@ from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.features import shuffled
 from lightning_gan.networks.base import Generator
-from lightning_gan.training.batches import Batch, Batches
+from lightning_gan.training.batches import REFERENCE, Batch, Batches
 
 MOST = 50_000
 """Samples of a loader that others are measured against."""
@@ -116,7 +116,7 @@ def _read(loader: object, generator: Generator) -> LoadedSplit:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         for batch in itertools.chain.from_iterable(_in_order(x, most) for x in _loaders(loader)):
-            samples, labels = batches.pair(batch, "the reference")
+            samples, labels = batches.pair(batch, REFERENCE)
             pairs.append((samples.cpu(), labels.cpu()))
             count += len(samples)
             if count >= most:

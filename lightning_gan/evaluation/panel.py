@@ -208,7 +208,6 @@ class Panel:
         train = data.split("train")  # not kept: stacked digits would take 300 MB
         self.measures = self._fitting(measures, default_measures, len(train.images))
         self.metrics: dict[str, SampleMetric] = dict(self._build(train))
-        self.labels = train.labels
         self._stamp = self._describe(train)
 
     def _find_classifier(self, name: str | None) -> FeatureExtractor | None:

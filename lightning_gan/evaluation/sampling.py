@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, DataError
+from lightning_gan.evaluation.panel import EvaluationData
 from lightning_gan.gan import GAN
 from lightning_gan.metrics.chunks import chunks
 from lightning_gan.metrics.extractors.base import exact_float32
 from lightning_gan.training.sampling import BLOCK, Sampling
+
+WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 @dataclass(frozen=True)
@@ -39,21 +43,39 @@ class MeasuredSamples:
         if self.count < 2:
             raise ConfigurationError(f"num_samples={self.count} must be at least 2.")
 
-    def with_classes_of(self, labels: Tensor, gan: GAN) -> "MeasuredSamples":
-        """The same samples, but with as many of each class as these labels have of theirs.
+    def with_classes_of(self, data: EvaluationData, gan: GAN) -> "MeasuredSamples":
+        """The same samples, but with as many of each class as the training split has of it.
 
         A generator with classes learns how each of them looks, and is told how many there are of
         each: drawn evenly, even a perfect one would be far from data that are uneven.
 
         Args:
-            labels: Class indices (N,) of what it is measured against.
-            gan: What is measured; where its generator knows no classes, or others than these
-                labels, and where all are as many, nothing changes.
+            data: What it is measured against. Its classes are the generator's by their names, where
+                both have some, or by their numbers.
+            gan: What is measured; where the data have not the classes of its generator, and where
+                all are as many, nothing changes.
+
+        Raises:
+            DataError: If the labels are no class indices (N,).
         """
         known = gan.generator.num_classes
-        if known < 2 or not len(labels) or not 0 <= int(labels.min()) <= int(labels.max()) < known:
+        ours, theirs = gan.class_names, tuple(data.class_names)
+        others = bool(ours and theirs) and {*ours} != {*theirs}
+        if known < 2 or data.num_classes != known or others:
             return self
+        labels = getattr(data.split("train"), "labels", None)
+        if labels is None:
+            return self
+        labels = torch.as_tensor(labels)
+        whole = labels.ndim == 1 and labels.dtype in WHOLE
+        if not (whole and len(labels) and 0 <= int(labels.min()) <= int(labels.max()) < known):
+            raise DataError(
+                f"The labels of {data.name} must be whole numbers (N,) from 0 to {known - 1}, as "
+                "the generator knows the classes: mend them."
+            )
         counts = torch.bincount(labels, minlength=known).tolist()
+        if len({*ours} & {*theirs}) == known:
+            counts = [counts[theirs.index(name)] for name in ours]
         if min(counts) == max(counts):
             return self
         return replace(self, sampling=replace(self.sampling, class_counts=tuple(counts)))
@@ -78,6 +100,7 @@ class MeasuredSamples:
 
     def stamp(self) -> dict[str, Any]:
         """What the values of a measurement depend on here."""
+        counts = self.sampling.class_counts
         return {
             "count": self.count,
             "seed": self.sampling.seed,
@@ -86,5 +109,10 @@ class MeasuredSamples:
             "weights": "averaged" if self.averaged else "raw",
             "source": "generator",
             "quantisation": "none",
-            **({} if self.sampling.class_counts is None else {"classes": "as in training"}),
+            **({} if counts is None else {"classes": f"as in training, {_digest(counts)}"}),
         }
+
+
+def _digest(counts: tuple[int, ...]) -> str:
+    """What tells counts of classes from others."""
+    return blake2b(repr(counts).encode(), digest_size=4).hexdigest()

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from lightning_gan.basics.cache import is_device
 from lightning_gan.errors import ConfigurationError
 
 FORMAT = 1  # of the files
@@ -46,6 +47,9 @@ class StampedValues:
         text, target, number = self.as_json(indent) + "\n", path, 1
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if is_device(path):
+                path.write_text(text, encoding="utf-8")
+                return path
             while True:
                 try:
                     with target.open("x", encoding="utf-8") as file:

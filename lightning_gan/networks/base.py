@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.checkpoints.parts import Part
-from lightning_gan.errors import ConfigurationError, at_least, check_range, name_of
+from lightning_gan.errors import ConfigurationError, at_least, check_range, name_of, sides
 
 ImageSize = int | tuple[int, int] | None
 """Height and width in pixels where they are equal, or both; 0 for points; None for the data's."""
@@ -72,15 +72,12 @@ class Network(Part, nn.Module, base=True):
                 f"{name} does not know the size of the data: pass channels and image_size, "
                 f"for instance {name}(channels=1, image_size=28)."
             )
-        sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-        if len(sides) != 2:
-            raise ConfigurationError(f"{name}: image_size={image_size} must be one number or two.")
+        self.size = sides(self, image_size)
         check_range(self, at_least(1), channels=channels)
-        check_range(self, at_least(0), image_size=min(sides))
+        check_range(self, at_least(0), image_size=min(self.size))
         check_range(self, at_least(1), **counts)
         self.channels, self.num_classes = channels, num_classes
-        self.size = (sides[0], sides[1])
-        self.image_size = sides[0] if sides[0] == sides[1] else self.size
+        self.image_size = self.size[0] if self.size[0] == self.size[1] else self.size
 
     @property
     def sample_shape(self) -> tuple[int, ...]:

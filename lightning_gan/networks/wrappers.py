@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_gan.errors import ConfigurationError, at_least, check_range
+from lightning_gan.errors import ConfigurationError, at_least, check_range, whole
 from lightning_gan.networks.base import Discriminator, DiscriminatorOutput
 
 
@@ -71,6 +71,7 @@ class Packed(Wrapper):
     """
 
     def __init__(self, discriminator: Discriminator, pack: int = 2) -> None:
+        pack = whole(self, "pack", pack)
         check_range(self, at_least(1), pack=pack)
         name = type(discriminator).__name__
         if discriminator.num_classes:

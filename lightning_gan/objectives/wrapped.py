@@ -8,6 +8,7 @@ from torch.func import functional_call
 
 from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.errors import ConfigurationError, above, at_least, at_most, check_range
+from lightning_gan.errors import whole as whole_number
 from lightning_gan.networks.base import Discriminator, DiscriminatorOutput, Generator
 from lightning_gan.objectives.base import Objective
 from lightning_gan.training.optimizers import step_after
@@ -136,6 +137,7 @@ class Unrolled(_Around):
     ) -> None:
         super().__init__(objective)
         check_range(self, at_least(0), steps=steps)
+        steps = whole_number(self, "steps", steps)
         self.steps, self.first_order, self.whole = steps, first_order, whole
         # The present discriminator is asked last, after those that are foreseen.
         if steps:

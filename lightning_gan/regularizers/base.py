@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.checkpoints.parts import Part
-from lightning_gan.errors import at_least, check_range
+from lightning_gan.errors import at_least, check_range, whole
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.training.latents import Prior
 from lightning_gan.training.schedule import Curve
@@ -119,7 +119,7 @@ class Penalty(Regularizer, base=True):
         check_range(self, at_least(1), every=every)
         check_range(self, at_least(0), weight=weight, generator_weight=generator_weight)
         self.weight = weight
-        self.every = every
+        self.every = whole(self, "every", every)
         self.generator_weight = weight if generator_weight is None else generator_weight
 
     def discriminator_term(self, step: Step) -> Tensor | None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lightning_gan.basics.precision import outside_autocast
-from lightning_gan.errors import above, at_least, at_most, check_range
+from lightning_gan.errors import above, at_least, at_most, check_range, whole
 from lightning_gan.regularizers.base import Penalty
 from lightning_gan.training.schedule import Curve
 from lightning_gan.training.step import Step
@@ -48,7 +48,7 @@ class PathLength(Penalty):
         super().__init__(weight, every)
         check_range(self, at_least(1), one_in=one_in)
         check_range(self, above(0), at_most(1), decay=decay)
-        self.decay, self.one_in = decay, one_in
+        self.decay, self.one_in = decay, whole(self, "one_in", one_in)
         self.register_buffer("mean_length", torch.zeros(()))
 
     def generator_term(self, step: Step) -> Tensor:

@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 from typing import NamedTuple
 
-from lightning_gan.basics.cache import written_whole
+from lightning_gan.basics.cache import is_device, written_whole
 from lightning_gan.basics.texts import tamed
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.runs.charts import COLOURS, chart, key
@@ -31,6 +31,8 @@ KINDS = {
 }
 """What pictures show whose names are known."""
 HERE = Path(__file__).parent
+BEGINS = b"<!doctype html>"
+"""What a page begins with."""
 
 
 def write_page(folders: Sequence[Path], output: Path) -> Path:
@@ -41,10 +43,16 @@ def write_page(folders: Sequence[Path], output: Path) -> Path:
         output: The file.
 
     Raises:
-        ConfigurationError: If a folder is no run's, or the file cannot be written.
+        ConfigurationError: If a folder is no run's, the file cannot be written, or is there and no
+            page.
     """
     text = tamed(page(folders))
     try:
+        if output.is_file() and not is_device(output) and not _is_page(output):
+            raise ConfigurationError(
+                f"--output {output} is a file that holds something else than a page, and would be "
+                "lost: give another name."
+            )
         with written_whole(output) as part:
             part.write_bytes(text.encode("utf-8"))
     except OSError as error:
@@ -53,6 +61,12 @@ def write_page(folders: Sequence[Path], output: Path) -> Path:
             "--output."
         ) from error
     return output
+
+
+def _is_page(file: Path) -> bool:
+    """Whether a file holds a page, or nothing."""
+    with file.open("rb") as content:
+        return content.read(len(BEGINS)).lower() in (BEGINS, b"")
 
 
 def page(folders: Sequence[Path]) -> str:

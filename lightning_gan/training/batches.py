@@ -13,6 +13,8 @@ from lightning_gan.networks.base import Generator
 Batch = tuple[Tensor, Tensor]
 """Samples (N, C, H, W) in [-1, 1] or points (N, D), and class indices (N,)."""
 
+REFERENCE = "the reference"
+"""The kind of batches that others are measured against."""
 TOLERANCE = 1e-3
 """How far beyond [-1, 1] rounding may take an image."""
 
@@ -55,14 +57,17 @@ class Batches:
 
         Args:
             batch: What a loader gives.
-            kind: What the batch is of, in words; the first of each kind is looked at.
+            kind: What the batch is of, in words; the first of each kind is looked at, and all of
+                the reference.
 
         Raises:
             DataError: If it does not fit the networks, with what it has and what they take.
         """
-        samples, labels = _parts(batch, f"The first batch of {kind}")
-        if kind not in self._looked_at:
-            self._look(samples, labels, kind)
+        first = kind not in self._looked_at
+        name = f"{'The first' if first else 'A'} batch of {kind}"
+        samples, labels = _parts(batch, name)
+        if first or samples.shape[1:] != self.generator.sample_shape or kind == REFERENCE:
+            self._look(samples, labels, name)
             self._looked_at.add(kind)
         if kind == "training" and len(samples) < self.least:
             raise DataError(
@@ -77,7 +82,7 @@ class Batches:
         return samples, labels.long()
 
     @torch.no_grad()
-    def _look(self, samples: Tensor, labels: object, kind: str) -> None:
+    def _look(self, samples: Tensor, labels: object, name: str) -> None:
         generator = self.generator
         # Each looks at what those before it have let pass.
         for reason in (
@@ -88,7 +93,7 @@ class Batches:
             _classes(labels, len(samples), generator.num_classes) if generator.num_classes else (),
         ):
             for sentence in reason:
-                raise DataError(f"The first batch of {kind} {sentence}.")
+                raise DataError(f"{name} {sentence}.")
 
 
 def _parts(batch: object, name: str) -> tuple[Tensor, object]:

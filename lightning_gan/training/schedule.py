@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from torch import Tensor
 
 from lightning_gan.checkpoints.parts import Part
-from lightning_gan.errors import above, at_least, at_most, check_range
+from lightning_gan.errors import above, at_least, at_most, check_range, whole
 
 PlayerName = Literal["discriminator", "generator"]
 PLAYERS: tuple[PlayerName, PlayerName] = ("discriminator", "generator")
@@ -151,7 +151,7 @@ class PerBatch(Alternation):
             R3GAN): a round then takes k + l batches, all of which count as seen.
 
     Raises:
-        ConfigurationError: If k or l is below 1.
+        ConfigurationError: If k or l is below 1 or not whole.
     """
 
     def __init__(
@@ -159,8 +159,8 @@ class PerBatch(Alternation):
     ) -> None:
         check_range(self, at_least(1), discriminator_updates=discriminator_updates)
         check_range(self, at_least(1), generator_updates=generator_updates)
-        self.discriminator_updates = discriminator_updates
-        self.generator_updates = generator_updates
+        self.discriminator_updates = whole(self, "discriminator_updates", discriminator_updates)
+        self.generator_updates = whole(self, "generator_updates", generator_updates)
         self.fresh_reals = fresh_reals
 
     def updates(self, batch: int, epoch: int) -> UpdateCounts:
@@ -182,14 +182,14 @@ class Phases(Alternation):
         generator_epochs: m, epochs in which only the generator moves.
 
     Raises:
-        ConfigurationError: If either is below 1.
+        ConfigurationError: If either is below 1 or not whole.
     """
 
     def __init__(self, discriminator_epochs: int = 1, generator_epochs: int = 1) -> None:
         check_range(self, at_least(1), discriminator_epochs=discriminator_epochs)
         check_range(self, at_least(1), generator_epochs=generator_epochs)
-        self.discriminator_epochs = discriminator_epochs
-        self.generator_epochs = generator_epochs
+        self.discriminator_epochs = whole(self, "discriminator_epochs", discriminator_epochs)
+        self.generator_epochs = whole(self, "generator_epochs", generator_epochs)
 
     def updates(self, batch: int, epoch: int) -> UpdateCounts:
         """One update of the player whose phase it is."""

@@ -3,9 +3,11 @@
 import csv
 import json
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lightning import LightningDataModule
@@ -30,6 +32,7 @@ from lightning_gan.callbacks import (
 )
 from lightning_gan.callbacks.fitting import curve_of, forget_if_unused, silence_lightning
 from lightning_gan.errors import ConfigurationError, DataError
+from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.runs.record import RunRecord
 from lightning_gan.training.batches import batch_size_of
 
@@ -273,6 +276,34 @@ def test_columns_that_do_not_fit_are_refused(data: Any, words: str, tmp_path: Pa
     with pytest.raises(DataError, match=words):
         lightning_gan.fit(points_gan(max_images=16), data, tmp_path, **QUIET)
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("kind", [torch.as_tensor, np.asarray])
+def test_a_pair_is_samples_with_labels_of_whatever_shape(kind: Any, tmp_path: Path) -> None:
+    points, classes = torch.randn(24, 2), torch.arange(24) % 2
+    one_hot = torch.eye(2)[classes]
+    fit = partial(lightning_gan.fit, batch_size=8, **QUIET)
+    for labels in (classes, one_hot, classes[:, None]):
+        gan = points_gan(max_images=24)
+        fit(gan, (kind(points), kind(labels)), tmp_path / "plain")
+        assert gan.progress.batches == 3
+
+    judge = MLPDiscriminator(2, 0, width=4, num_classes=2)
+    make = MLPGenerator(2, 0, width=4, depth=1, num_classes=2)
+    gan = points_gan(generator=make, discriminator=judge, max_images=24)
+    with pytest.raises(DataError, match=r"labels of the shape \(8, 2\) .* one-hot labels"):
+        fit(gan, (kind(points), kind(one_hot)), tmp_path / "one hot")
+    fit(gan, [kind(points), kind(classes)], tmp_path / "classes")
+    assert gan.progress.batches == 3
+
+
+@pytest.mark.parametrize("later", [torch.randn(8, 3), torch.full((8, 2), torch.nan)])
+def test_a_later_batch_of_the_reference_is_looked_at_as_well(
+    later: torch.Tensor, tmp_path: Path
+) -> None:
+    batches = [torch.randn(8, 2), later, torch.randn(8, 2)]
+    with pytest.raises(DataError, match=r"A batch of the reference (has the shape|is not finite)"):
+        lightning_gan.fit(points_gan(max_images=24), batches, tmp_path, **QUIET)
 
 
 def test_double_precision_is_trained_and_measured(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def sentence(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("--model.generator_optimizer.lr 1e300", "GANAdam: lr=1e+300 is larger than any number"),
         ("--data.batch_size=", "--data.batch_size takes a whole number, not nothing."),
         ("--model.generator_optimizer.lr abc", "optimizer.lr takes a number, not abc."),
-        ("--trainer.limit_train_batches abc", "takes a number or a whole number, not abc"),
+        ("--trainer.limit_train_batches abc", "takes a whole number or a number, not abc"),
         ("--seed_everything abc", "--seed_everything takes a whole number, not abc."),
         ("--wandb maybe", "--wandb takes off, offline, or online, not maybe."),
         ("--model.objective null", "--model.objective is missing: give it."),

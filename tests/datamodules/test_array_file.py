@@ -141,7 +141,7 @@ def test_the_second_run_finds_them_prepared_and_a_changed_file_is_prepared_anew(
 
 
 WRONG: dict[str, tuple[Any, dict[str, Any], str]] = {
-    "no range": (numbered(8, 8), {}, r"Nothing says .* int16 .* value_range .* are \[0, 39\]"),
+    "no range": (numbered(8, 8), {}, r"Nothing says .* int16 .* are \[0.0, 39.0\]"),
     "turned range": (numbered(8, 8), {"value_range": (1.0, 0.0)}, "the smallest value, then"),
     "beyond": (numbered(8, 8), {"value_range": (0.0, 9.0)}, r"Sample \d\d .* beyond the value_r"),
     "shape": (np.zeros((3, 2, 2, 2, 2)), {}, r"the shape \(3, 2, 2, 2, 2\): give an array"),

@@ -62,6 +62,33 @@ def test_a_folder_of_nothing_but_a_folder_is_looked_through(lay: Lay) -> None:
     assert [*classes(found).values()] == ["cats", "dogs"]
 
 
+def test_labels_lie_in_the_root_or_in_the_one_folder_of_all_pictures(lay: Lay) -> None:
+    labels = json.dumps({"labels": [["./a/1.png", 1], ["b\\2.png", 0]]})
+    root = lay("set/one/a/1.png", "set/one/b/2.png")
+    for depth in ("set", "set/one"):
+        below = "" if depth == "set/one" else "one/"
+        text = labels.replace("./a", f"./{below}a").replace("b\\", f"{below}b\\")
+        if root.suffix:
+            with zipfile.ZipFile(root, "a") as file:
+                file.writestr(f"{depth}/dataset.json", text)
+        else:
+            (root / depth / "dataset.json").write_text(text)
+        found = find_pictures(root)
+        assert (found.labels, found.class_names) == ([1, 0], ("0", "1"))
+    with pytest.raises(DataError, match=r"gives '1.png' several labels: mend or remove it"):
+        find_pictures(lay("1.png", labels=[["1.png", 0], ["1.png", 1]]))
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("second", ["a/x.png", "../a/x.png", "a\\x.png"])
+def test_files_of_one_name_in_a_zip_file_are_refused(second: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "twice.zip", "w") as file:
+        for name in ("a/", "a/x.png", second):
+            file.writestr(name, b"")
+    with pytest.raises(DataError, match=r"several files called '.*x.png', of which programs see"):
+        find_pictures(tmp_path / "twice.zip")
+
+
 def test_one_folder_of_pictures_is_a_class_and_deeper_ones_are_too(lay: Lay) -> None:
     assert find_pictures(lay("cats/1.png", "cats/2.png")).class_names == ("cats",)
 

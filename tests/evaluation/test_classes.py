@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -13,12 +16,14 @@ from lightning_gan.callbacks import Evaluation
 from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.cli.commands.evaluate import evaluate
 from lightning_gan.datamodules.base import Split
+from lightning_gan.errors import DataError
 from lightning_gan.evaluation.sampling import MeasuredSamples
 from lightning_gan.evaluation.stamped_values import StampedValues
 from lightning_gan.gan import GAN
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 
 COUNTS = (700, 200, 0, 100)
+DIGEST = blake2b(b"(700, 200, 0, 100)", digest_size=4).hexdigest()
 CENTRES = torch.tensor([[0.0, 0.0], [4.0, 0.0], [9.0, 9.0], [0.0, 4.0]])
 LABELS = torch.arange(4).repeat_interleave(torch.tensor(COUNTS))
 
@@ -54,7 +59,7 @@ def classes_of(samples: Tensor) -> list[int]:
 
 def test_classes_are_drawn_by_the_shares_of_the_data_in_any_number_of_processes() -> None:
     gan, drawn = perfect(), MeasuredSamples(10_000)
-    as_in_data = drawn.with_classes_of(LABELS, gan)
+    as_in_data = drawn.with_classes_of(Uneven(8), gan)
     alone = dict(as_in_data.blocks(gan))
     many, few, none, rare = classes_of(torch.cat([*alone.values()]))
     # deviations of binomials: 46, 40 and 30
@@ -69,20 +74,57 @@ def test_classes_are_drawn_by_the_shares_of_the_data_in_any_number_of_processes(
     chosen = torch.tensor([3, 260, 9_999])
     everything = torch.cat([alone[number] for number in sorted(alone)])
     assert torch.equal(as_in_data.rows(gan, chosen), everything[chosen])
-    assert as_in_data.stamp() == drawn.stamp() | {"classes": "as in training"}
+    assert as_in_data.stamp() == drawn.stamp() | {"classes": f"as in training, {DIGEST}"}
+
+
+class Told(Uneven):
+    """The same points under labels of any kind, or none."""
+
+    def __init__(self, labels: Any, names: tuple[str, ...] = Uneven.class_names) -> None:
+        super().__init__(8)
+        self.told, self.class_names, self.num_classes = labels, names, len(names)
+
+    def split(self, name: str) -> Any:
+        return SimpleNamespace(images=CENTRES[LABELS], labels=self.told)
+
+
+NAMED = perfect()
+NAMED.class_names = ("rare", "none", "few", "many")
+OTHERS = perfect()
+OTHERS.class_names = ("cat", "dog", "owl", "elk")
 
 
 @pytest.mark.parametrize(
-    ("labels", "gan"),
+    ("data", "gan"),
     [
-        pytest.param(LABELS, points_gan(), id="no classes"),
-        pytest.param(LABELS, perfect(2), id="other classes"),
-        pytest.param(torch.arange(40) % 4, perfect(), id="even data"),
-        pytest.param(LABELS[:0], perfect(), id="no data"),
+        pytest.param(Uneven(8), points_gan(), id="no classes"),
+        pytest.param(Uneven(8), perfect(2), id="fewer classes"),
+        pytest.param(Uneven(8), OTHERS, id="other classes"),
+        pytest.param(Told(LABELS * 0, ()), perfect(), id="unlabelled data"),
+        pytest.param(Told(None), perfect(), id="no labels"),
+        pytest.param(Told(torch.arange(40) % 4), perfect(), id="even data"),
     ],
 )
-def test_nothing_changes_where_there_is_nothing_to_follow(labels: Tensor, gan: GAN) -> None:
-    assert MeasuredSamples(9).with_classes_of(labels, gan) == MeasuredSamples(9)
+def test_nothing_changes_where_there_is_nothing_to_follow(data: Uneven, gan: GAN) -> None:
+    assert MeasuredSamples(9).with_classes_of(data, gan) == MeasuredSamples(9)
+
+
+def test_classes_are_the_same_by_their_names() -> None:
+    counts = MeasuredSamples(9).with_classes_of(Uneven(8), NAMED).sampling.class_counts
+    assert counts == COUNTS[::-1]
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int32])
+def test_labels_may_be_any_whole_numbers(kind: torch.dtype) -> None:
+    for labels in (LABELS.to(kind), LABELS.to(kind).numpy(), LABELS.tolist()):
+        found = MeasuredSamples(9).with_classes_of(Told(labels), perfect())
+        assert found.sampling.class_counts == COUNTS
+
+
+@pytest.mark.parametrize("labels", [LABELS.float(), LABELS > 0, LABELS[:, None], LABELS + 1])
+def test_labels_that_are_no_class_indices_are_refused(labels: Tensor) -> None:
+    with pytest.raises(DataError, match=r"of points must be whole numbers \(N,\) from 0 to 3"):
+        MeasuredSamples(9).with_classes_of(Told(labels), perfect())
 
 
 def test_a_perfect_generator_is_at_its_floor_in_validations_and_by_command(tmp_path: Path) -> None:
@@ -97,7 +139,7 @@ def test_a_perfect_generator_is_at_its_floor_in_validations_and_by_command(tmp_p
     # 25.2 where all classes are as many
     assert measured.samples.frechet.value < 0.05
     assert measured.stamped is not None
-    assert measured.stamped.stamp["samples"]["classes"] == "as in training"
+    assert measured.stamped.stamp["samples"]["classes"] == f"as in training, {DIGEST}"
 
     trainer.strategy.connect(gan)
     trainer.save_checkpoint(tmp_path / "perfect.ckpt")

@@ -43,6 +43,11 @@ from lightning_gan.training.sampling import BLOCK, Sampling
 
 T = TypeVar("T")
 
+TOLERATED = 1.001
+"""How large rounding may make the values of an image."""
+MOST_BEYOND = 0.01
+"""The share of values that may be larger; of more the range is another."""
+
 
 def evaluate(
     *,
@@ -166,7 +171,7 @@ def _of_checkpoint(
             f"The generator of {path} makes {_size(*theirs)}, but {data.name} has "
             f"{_size(data.channels, data.image_size)}: give the data that it was trained on."
         )
-    samples = samples.with_classes_of(data.split("train").labels, gan)
+    samples = samples.with_classes_of(data, gan)
     about = {"checkpoint": called(path), "images_seen": gan.progress.images}
     rows = partial(samples.rows, gan)
     return _Samples(samples.count, samples.blocks(gan), rows, samples.stamp(), about)
@@ -182,7 +187,8 @@ def _of_files(place: Path, data: RealData, device: torch.device) -> _Samples:
         DataError: If there are less than two, or some cannot be read or are of another size.
     """
     rows: Callable[[Tensor], Tensor]
-    if place.suffix.lower() in ENDINGS or (place / ARRAY).is_file():
+    in_file = place.suffix.lower() in ENDINGS and not place.is_dir()
+    if in_file or (place / ARRAY).is_file():
         array, quantisation = read_array(place / ARRAY if place.is_dir() else place, data)
         array = array[picture_hashes(array).argsort(stable=True)]
         count, rows = len(array), array.__getitem__
@@ -273,7 +279,7 @@ def read_array(path: Path, data: RealData) -> tuple[Tensor, str]:
         DataError: If the file is damaged or holds no numbers, they have not the shape of the data,
             or images plainly another range than [-1, 1].
     """
-    raw = open_table(path).values
+    raw = open_table(path, mend="call the samples images").values
     if not are_real_numbers(raw):
         raise DataError(f"'{path}' holds {raw.dtype}: give an array of real numbers.")
     if not isinstance(raw, Tensor):  # torch has not all of NumPy's numbers
@@ -293,7 +299,8 @@ def read_array(path: Path, data: RealData) -> tuple[Tensor, str]:
     values = values.float()
     finite = values[values.isfinite()]
     low, high = finite.aminmax() if finite.numel() else (values.new_zeros(()),) * 2
-    if size and low >= 0 and high > 1.001:
+    beyond = float((finite.abs() > TOLERATED).float().mean()) if finite.numel() else 0.0
+    if size and (beyond > MOST_BEYOND or (low >= 0 and high > TOLERATED)):
         raise DataError(
             f"'{path}' has values from {low:g} to {high:g}, but samples lie in [-1, 1]: scale "
             "them, or give uint8."

@@ -66,7 +66,14 @@ def get_extractor(name: str) -> FeatureExtractor:
     if name in REGISTRY:
         return REGISTRY[name]().freeze()
     if "." in name:
-        return _import(name)().freeze()
+        kind = _import(name)
+        try:
+            return kind().freeze()
+        except TypeError as error:
+            raise ConfigurationError(
+                f"The extractor {name!r} cannot be made without arguments ({error}): give a class "
+                "that needs none."
+            ) from error
     near = difflib.get_close_matches(name, REGISTRY, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}, or" if near else "choose"
     raise ConfigurationError(
@@ -79,7 +86,7 @@ def _import(path: str) -> type[FeatureExtractor]:
     module, _, attribute = path.rpartition(".")
     try:
         found: Any = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise ConfigurationError(
             f"The extractor {path!r} cannot be imported ({error}): give the full path of a class, "
             "as in my_package.features.MyExtractor."

@@ -1,0 +1,157 @@
+"""Where commands write and read: devices stay, other files are kept, texts are texts."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from recorded_runs import record, report, write_run
+
+import lightning_gan
+from lightning_gan.__main__ import main
+from lightning_gan.basics.cache import written_whole
+from lightning_gan.cli.arguments import in_plain_form
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.metrics.extractors.registry import get_extractor
+
+RUN = Path("runs/ring/version_0")
+PROGRAM = [sys.executable, "-m", "lightning_gan"]
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["lightning-gan"])
+
+
+def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one sentence on the error stream of a command that is refused."""
+    capsys.readouterr()
+    assert main([*arguments]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    return line
+
+
+def test_a_page_takes_the_place_of_pages_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(RUN, record(0), [report(0.5)])
+    kept = (RUN / "run.json").read_bytes()
+    said = complaint(capsys, "report", str(RUN), "--output", str(RUN / "run.json"))
+    assert "holds something else than a page, and would be lost: give another name" in said
+    assert (RUN / "run.json").read_bytes() == kept
+    for _ in range(2):
+        assert main(["report", str(RUN), "--output", "page.html"]) == 0
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="there are no devices")
+def test_what_is_no_file_is_written_into_and_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE)
+    for place in (pipe, Path("/dev/null")):
+        with written_whole(place) as part:
+            part.write_bytes(b"a page")
+    assert reader.communicate(timeout=60)[0] == b"a page"
+    assert pipe.is_fifo()
+    assert Path("/dev/null").is_char_device()
+    assert [each.name for each in tmp_path.iterdir()] == ["pipe"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
+@pytest.mark.parametrize("asked", ["--version", "recipes mlp_ring", "fit --help"])
+def test_an_answer_that_nobody_can_read_ends_without_a_traceback(asked: str) -> None:
+    words = [*PROGRAM, *asked.split()]
+    with Path("/dev/full").open("w") as full:
+        told = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert told.returncode in (1, 2)
+    assert told.stderr.count("\n") == 1
+    assert "No space left on device" in told.stderr
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", *words]
+    told = subprocess.run(closed, stderr=subprocess.PIPE, text=True, check=False)
+    assert (told.returncode, told.stderr) == (0, "")
+
+
+def test_texts_that_look_like_numbers_stay_texts() -> None:
+    given = "--run_name 1e5 --trainer.default_root_dir=2e3 --model.max_images 1e5 --data.root 1e1"
+    kept = "--run_name 1e5 --trainer.default_root_dir=2e3 --model.max_images 100000 --data.root 1e1"
+    assert in_plain_form(given.split()) == kept.split()
+
+
+def test_a_setting_that_a_file_has_twice_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("twice.yaml").write_text("data:\n  class_path: Ring\n  batch_size: 32\n  batch_size: 48\n")
+    said = complaint(capsys, "fit", "--config", "twice.yaml")
+    assert "twice.yaml sets batch_size twice, in lines 3 and 4: leave one." in said
+
+
+@pytest.mark.parametrize("value", ["2024-13-45", "1" * 5000, "!!int abc", "!!timestamp x"])
+def test_values_that_yaml_cannot_make_are_named(
+    value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("odd.yaml").write_text(f"run_name: {value}\n")
+    assert "odd.yaml is not a YAML file: " in complaint(capsys, "fit", "--config", "odd.yaml")
+
+
+def test_a_device_that_is_not_there_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    for load, name in (
+        (lightning_gan.pretrained, "mlp_ring"),
+        (lightning_gan.load, "pretrained:mlp_ring"),
+    ):
+        with pytest.raises(ConfigurationError, match="The device cuda cannot be used here"):
+            load(name, "cuda")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("./my", "cannot be imported"),
+        ("..a", "cannot be imported"),
+        ("collections.Counter", "no FeatureExtractor"),
+    ],
+)
+def test_an_extractor_that_cannot_be_imported_is_named(name: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        get_extractor(name)
+
+
+def test_the_folder_of_a_run_stands_for_its_last_checkpoint(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fit = ["fit", "--config", "mlp_ring", "--trainer.enable_progress_bar", "false"]
+    fit += ["--trainer.limit_val_batches", "0"]
+    assert main([*fit, "--model.max_images", "512"]) == 0
+    folder = "runs/mlp_ring/version_0"
+    assert main([*fit, "--model.max_images", "1024", "--ckpt_path", folder]) == 0
+    assert json.loads(Path(folder, "run.json").read_text())["images"] == 1024
+    for optimizer in ("LBFGS", "SparseAdam"):
+        options = ["--model.generator_optimizer", f"torch.optim.{optimizer}"]
+        said = complaint(capsys, *fit, *options)
+        assert "The generator_optimizer cannot make a step here" in said
+
+
+@pytest.mark.filterwarnings("ignore:Generated images leave")
+def test_samples_of_another_range_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    random = torch.Generator().manual_seed(0)
+    noise = torch.randn(40, 1, 28, 28, generator=random)
+    few_beyond = noise.clamp(-1, 1)
+    few_beyond[0, 0, 0, 0] = 3
+    evaluate = ["evaluate", "--data", "Digits", "--measures", "[frechet]", "--samples"]
+    for name, samples in {"wide.pt": 2.5 * noise, "int8.pt": (40 * noise).char()}.items():
+        torch.save(samples, name)
+        assert "but samples lie in [-1, 1]: scale them" in complaint(capsys, *evaluate, name)
+    torch.save(few_beyond.requires_grad_(), "few.pt")
+    assert main([*evaluate, "few.pt"]) == 0
+    torch.save({"a": noise, "b": noise}, "two.pt")
+    assert "no array 'images' but a, b: call the samples images" in complaint(
+        capsys, *evaluate, "two.pt"
+    )
+    buffer = io.BytesIO()
+    torch.save(noise.to("meta"), buffer)
+    Path("meta.pt").write_bytes(buffer.getvalue())
+    assert "give an array of real numbers" in complaint(capsys, *evaluate, "meta.pt")
