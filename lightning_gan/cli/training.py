@@ -224,7 +224,7 @@ class CLI(LightningCLI):
                 f"{self.subcommand} measures a trained generator: give --ckpt_path last, best, or "
                 "a checkpoint file."
             )
-        elif asked is not None:
+        elif asked is not None and Path(asked).is_dir():
             config.ckpt_path = str(checkpoint_in(asked))
         if config.get("ckpt_path"):
             read_checkpoint(config.ckpt_path)
