@@ -130,7 +130,7 @@ class _Subset(RandomStream):
     def __init__(self, stream: RandomStream, chosen: slice | list[int]) -> None:
         rows = range(stream.shard.count)
         count = len(rows[chosen] if isinstance(chosen, slice) else chosen)
-        shard = Shard(stream.shard.total, stream.shard.first, count)
+        shard = Shard(stream.shard.total, stream.shard.first, count, stream.shard.step)
         super().__init__(stream.draw, shard, stream.dtype)
         self._stream, self._chosen = stream, chosen
 
@@ -142,7 +142,8 @@ class _Repeated(RandomStream):
     """The rows of a stream, one after the other, several times."""
 
     def __init__(self, stream: RandomStream, times: int) -> None:
-        shard = Shard(stream.shard.total, stream.shard.first, stream.shard.count * times)
+        rows = stream.shard
+        shard = Shard(rows.total, rows.first, rows.count * times, rows.step)
         super().__init__(stream.draw, shard, stream.dtype)
         self._stream, self._times = stream, times
 

@@ -49,6 +49,8 @@ class Health:
         n: Number of samples that these are of; with None nothing is chance.
         acc_real: Share of held-out reals that the discriminator is right about.
         acc_fake: Share of fakes that it is right about.
+        auc: Share of pairs of a held-out real and a fake that it tells apart, for objectives under
+            which it is right or wrong about none by itself.
         gradient: Norm of the generator's gradient.
     """
 
@@ -62,6 +64,7 @@ class Health:
     n: float | None = None
     acc_real: float | None = None
     acc_fake: float | None = None
+    auc: float | None = None
     gradient: float | None = None
 
     @classmethod
@@ -81,6 +84,7 @@ class Health:
             n=(neighbours and neighbours.compared) or samples.n,
             acc_real=val and val.acc_real,
             acc_fake=val and val.acc_fake,
+            auc=val and val.auc,
             gradient=training.gradient_norm.get("generator") if training else None,
         )
 
@@ -127,7 +131,7 @@ class Health:
             missing: Names of the modes that were not found.
         """
         best = self._comparable(best)
-        unjudged = None in (self.acc_real, self.acc_fake)
+        unjudged = None in (self.acc_real, self.acc_fake) and self.auc is None
         # From the limits, the value now and the best before to a clause.
         checks: dict[str, tuple[Callable[..., str], float | None, float | None]] = {
             "modes": (partial(self._lost_modes, missing), self.modes, best.modes),
@@ -168,11 +172,17 @@ class Health:
         return f"the Frechet distance rose {values}" if rose else ""
 
     def _saturation(self, limits: Limits, now: float, before: float) -> str:
-        real, fake = self.acc_real or 0.0, self.acc_fake or 0.0
+        real, fake = self.acc_real, self.acc_fake
+        if real is None or fake is None:
+            least = self.auc
+            right = f"tells {least or 0:.1%} of pairs of a real and a fake apart"
+        else:
+            right = f"is right about {real:.1%} of held-out reals and {fake:.1%} of fakes"
+            least = min(real, fake)
         share = now / before if before else 1.0
-        if not (min(real, fake) >= MIN_ACCURACY and share < MAX_GRADIENT):
+        if not ((least or 0) >= MIN_ACCURACY and share < MAX_GRADIENT):
             return ""
         return (
-            f"the discriminator is right about {real:.1%} of held-out reals and {fake:.1%} of "
-            f"fakes, and the generator's gradient has fallen to {share:.2%} of its largest"
+            f"the discriminator {right}, and the generator's gradient has fallen to {share:.2%} of "
+            "its largest"
         )

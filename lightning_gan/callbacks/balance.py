@@ -228,7 +228,14 @@ def _balance(gan: GAN, outputs: list[StepOutput]) -> BalanceResult | None:
     fake = torch.cat([none, *(output.fake_logits for output in outputs)])
     metric.update(real, fake, *(gan.objective.probability(real, fake) or ()))
     result: BalanceResult = metric.compute()
-    return result if gan.objective.has_sign else result._replace(r_t=None)
+    return _meant(gan, result if gan.objective.has_sign else result._replace(r_t=None))
+
+
+def _meant(gan: GAN, result: BalanceResult) -> BalanceResult:
+    """Without accuracies where neither a logit's sign nor a probability tells reals from fakes."""
+    if gan.objective.has_sign or result.real_probability is not None:
+        return result
+    return result._replace(acc_real=None, acc_fake=None)
 
 
 def _val_balance(trainer: Trainer, gan: GAN, real: Tensor, fake: Tensor) -> BalanceResult:
@@ -237,7 +244,7 @@ def _val_balance(trainer: Trainer, gan: GAN, real: Tensor, fake: Tensor) -> Bala
     objective = gan.objective
     metric = ValidationBalance(objective.probability, single=not objective.relative).to(gan.device)
     metric.update(real, fake, _train_logits(trainer, gan, min(count, MAX_TRAIN_IMAGES)))
-    return metric.compute()
+    return _meant(gan, metric.compute())
 
 
 def _train_logits(trainer: Trainer, gan: GAN, count: int) -> Tensor | None:

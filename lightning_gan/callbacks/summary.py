@@ -114,8 +114,12 @@ def _balance(val: BalanceResult) -> str:
             f"scores {real.mean:.2f} ± {real.std:.2f} for reals, "
             f"{fake.mean:.2f} ± {fake.std:.2f} for fakes"
         )
-    right = f"right about {val.acc_real:.0%} of reals, {val.acc_fake:.0%} of fakes"
-    return f"Balance     {shown} on held-out data ({right})"
+    if val.acc_real is None or val.acc_fake is None:
+        auc = val.auc if val.auc is not None else float("nan")
+        told = f"{auc:.0%} of pairs of a real and a fake told apart"
+    else:
+        told = f"right about {val.acc_real:.0%} of reals, {val.acc_fake:.0%} of fakes"
+    return f"Balance     {shown} on held-out data ({told})"
 
 
 def _distance(now: FrechetResult, count: float, best: BestDistance | None) -> Iterator[str]:

@@ -33,8 +33,8 @@ class BalanceResult(NamedTuple):
         fake_logits: Its logits of the fakes.
         real_probability: D(x), where the objective has probabilities.
         fake_probability: D(G(z)), likewise.
-        acc_real: Share of the reals on the right side.
-        acc_fake: Share of the fakes on the right side.
+        acc_real: Share of the reals on the right side; None where no number divides the sides.
+        acc_fake: Share of the fakes on the right side; likewise.
         r_t: Mean sign of the reals' logits.
         n: Number of the reals' logits.
         auc: Probability that a real has the larger logit than a fake.
@@ -47,8 +47,8 @@ class BalanceResult(NamedTuple):
     fake_logits: Spread
     real_probability: Spread | None
     fake_probability: Spread | None
-    acc_real: float
-    acc_fake: float
+    acc_real: float | None
+    acc_fake: float | None
     r_t: float | None = None
     n: int | None = None
     auc: float | None = None

@@ -258,7 +258,8 @@ class Duplicates(FeatureMetric[DuplicatesResult]):
         real = self.reference.sample(len(bank), bank.features.device)
         # The minimum over more pairs would be smaller.
         fakes = bank.sample(len(real))
-        ratio = neighbourhood(fakes).distances.min() / neighbourhood(real).distances.min()
+        fake_pair, real_pair = (neighbourhood(x).distances.min() for x in (fakes, real))
+        ratio = fake_pair / real_pair if real_pair > 0 else torch.full_like(real_pair, math.inf)
         assert bank.digests is not None  # generated samples have them
         pairs, distances = closest_pairs(bank)
         return DuplicatesResult(

@@ -31,8 +31,8 @@ class _Logistic(Objective):
 
     @property
     def has_sign(self) -> bool:
-        """A logit above 0 is a probability above 1/2."""
-        return True
+        """A logit above 0 is a probability above 1/2; not of smoothed labels."""
+        return self.real_label == 1
 
     def discriminator_loss(self, step: Step) -> Tensor:
         """E[s sp(-r) + (1 - s) sp(r)] + E sp(f), with s the target for reals."""
@@ -42,8 +42,15 @@ class _Logistic(Objective):
         return real.mean() + softplus(step.fake_logits).mean()
 
     def probability(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
-        """The sigmoid of each logit."""
-        return real_logits.sigmoid(), fake_logits.sigmoid()
+        """The sigmoid of each logit, divided by the target for reals and at most 1.
+
+        For the best discriminator that is p / (p + q), of the densities of reals and fakes, as
+        without label smoothing, under which its sigmoid is smaller by that target.
+        """
+        real, fake = real_logits.sigmoid(), fake_logits.sigmoid()
+        if self.real_label == 1:
+            return real, fake
+        return (real / self.real_label).clamp(max=1), (fake / self.real_label).clamp(max=1)
 
 
 class Minimax(_Logistic):

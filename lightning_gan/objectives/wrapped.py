@@ -78,6 +78,8 @@ class TopK(_Around):
         ConfigurationError: If the share is out of range, or the loss is not of single samples.
     """
 
+    ranks_logits = True
+
     def __init__(self, objective: Objective, share: float | Curve = 0.5) -> None:
         super().__init__(objective)
         check_range(self, above(0), at_most(1), share=share)

@@ -15,7 +15,7 @@ from lightning_gan.checkpoints.parts import Part
 from lightning_gan.errors import at_least, check_range, whole
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.training.latents import Prior
-from lightning_gan.training.schedule import Curve
+from lightning_gan.training.schedule import Curve, PlayerName
 from lightning_gan.training.step import Kind, Step
 
 
@@ -32,6 +32,9 @@ class Regularizer(Part, nn.Module, base=True):
 
     bounds_lipschitz: bool = False
     """Whether it bounds the slope of the discriminator, as a Wasserstein critic needs."""
+
+    compares_logits: ClassVar[bool] = False
+    """Whether it takes each logit for a sample's own, and not for a square's."""
 
     per_sample: ClassVar[bool] = False
     """Whether it needs logits or features of single samples, which packs have not."""
@@ -121,6 +124,11 @@ class Penalty(Regularizer, base=True):
         self.weight = weight
         self.every = whole(self, "every", every)
         self.generator_weight = weight if generator_weight is None else generator_weight
+
+    def acts(self, player: PlayerName) -> bool:
+        """Whether it has a term in a player's loss whose weight is not always 0."""
+        weight = self.weight if player == "discriminator" else self.generator_weight
+        return self.has_term(player) and (callable(weight) or weight != 0)
 
     def discriminator_term(self, step: Step) -> Tensor | None:
         """The bare term of the discriminator's loss, a scalar; None where there is none."""

@@ -56,6 +56,7 @@ class Consistency(Penalty):
     """
 
     images_only = True
+    compares_logits = True
 
     def __init__(self, weight: float | Curve = 10.0, fakes: bool = False, every: int = 1) -> None:
         super().__init__(weight, every)
@@ -90,6 +91,8 @@ class LatentConsistency(Penalty):
     Raises:
         ConfigurationError: If sigma is negative.
     """
+
+    compares_logits = True
 
     def __init__(
         self,
@@ -138,6 +141,7 @@ class LatentOptimisation(LatentMove):
     """
 
     per_sample = True
+    compares_logits = True
 
     def __init__(
         self,

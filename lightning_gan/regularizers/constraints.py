@@ -45,7 +45,8 @@ class WeightClipping(Constraint):
         for module in discriminator.modules():
             if not isinstance(module, norms):
                 for parameter in module.parameters(recurse=False):
-                    parameter.clamp_(-self.bound, self.bound)
+                    if parameter.requires_grad:  # frozen ones bound the slope as they are
+                        parameter.clamp_(-self.bound, self.bound)
 
 
 class SpectralNormalization(Constraint):

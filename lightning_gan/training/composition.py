@@ -26,6 +26,8 @@ from lightning_gan.training.latents import Prior
 TRACES_GRADIENTS = "2.14"
 """The first torch that traces ``autograd.grad`` inside what it compiles."""
 
+LAZY = 4
+"""The longest interval of a penalty with which relativistic pairing was seen to converge."""
 BATCH_NORM = "Batch norm"
 """What messages call it among what looks across the batch."""
 
@@ -146,7 +148,10 @@ def _reads_labels(part: Objective | Regularizer) -> bool:
 
 def _bounded(parts: Composition) -> bool:
     """Whether anything bounds the slope of the discriminator."""
-    bounds = any(regularizer.bounds_lipschitz for regularizer in parts.regularizers)
+    bounds = any(
+        part.bounds_lipschitz and (not isinstance(part, Penalty) or part.acts("discriminator"))
+        for part in parts.regularizers
+    )
     return bounds or has_spectral_norm(parts.discriminator)
 
 
@@ -221,6 +226,8 @@ def _objective(parts: Composition, objective: Objective) -> Iterator[str]:
     if objective.joins_features and discriminator.judges_squares:
         joins = f"{name} joins one logit to the features of each sample, and {_name(discriminator)}"
         yield f"{joins} gives one for each square: take another discriminator."
+    if objective.ranks_logits and discriminator.judges_squares:
+        yield _of_squares(name, discriminator)
     if inner is not None:
         if inner.paired or inner.looks_across or inner.reads_labels or inner.wants_reconstruction:
             looks = f"{_name(inner)} looks at pairs, batches, classes or reconstructions"
@@ -241,6 +248,8 @@ def _regularizer(parts: Composition, part: Regularizer) -> Iterator[str]:
     if part.per_sample and discriminator.pack > 1:
         needs = f"{name} needs logits and features of single samples, and Packed has one set for"
         yield f"{needs} {discriminator.pack}: leave one of the two out."
+    if part.compares_logits and discriminator.judges_squares:
+        yield _of_squares(name, discriminator)
     if part.images_only and 0 in discriminator.size:
         yield f"{name} changes images, and the data are points: leave it out."
     if [type(other) for other in parts.regularizers].count(type(part)) > 1:
@@ -252,6 +261,11 @@ def _regularizer(parts: Composition, part: Regularizer) -> Iterator[str]:
     if isinstance(part, Constraint) and part.bounds_weights and has_spectral_norm(discriminator):
         rescales = f"{name} does nothing under spectral normalisation, which rescales the weights"
         yield f"{rescales}: use one of the two."
+
+
+def _of_squares(name: str, discriminator: Discriminator) -> str:
+    takes = f"{name} takes each logit for that of a sample, and {_name(discriminator)} has one for"
+    return f"{takes} each square of it: take another discriminator."
 
 
 def _task(parts: Composition, task: AuxiliaryTask) -> Iterator[str]:
@@ -370,11 +384,14 @@ def _normed_vectors(parts: Composition) -> list[str]:
 
 
 def _precision(precision: object, penalties: Sequence[Penalty]) -> Iterator[str]:
-    """16-bit floating point under a penalty that does not survive it."""
+    """16-bit floating point that penalties, or averages, do not survive."""
     twice = [_name(part) for part in penalties if part.differentiates_twice]
     if str(precision).startswith("16") and twice:
         dies = f"{twice[0]} does not survive 16-bit floating point (Huang et al. 2024, of R1 R2)"
         yield f"{dies}: take --trainer.precision bf16-mixed or 32-true."
+    if str(precision) == "bf16-true":
+        still = "In bfloat16 alone the averaged generator, and what adapts, stand nearly still"
+        yield f"{still}: take --trainer.precision bf16-mixed or 32-true."
 
 
 def _compiled(objective: Objective) -> Iterator[str]:
@@ -418,8 +435,8 @@ def _compiled_alone(parts: Composition) -> Iterator[str]:
 def _unstable(parts: Composition) -> Iterator[str]:
     """What works, but badly."""
     objective, name = parts.objective, _name(parts.objective)
-    flat = [part for part in parts.penalties if part.flattens is not None]
-    lazy = [part.every for part in flat if part.every > 1]
+    flat = [p for p in parts.penalties if p.flattens is not None and p.acts("discriminator")]
+    lazy = [part.every for part in flat if part.every > LAZY]
     if objective.unbounded and not _bounded(parts):
         falls = f"{name}: the generator's loss has no lower bound, and nothing bounds the slope"
         yield f"{falls}; add spectral normalisation, R1 or GradientPenalty."

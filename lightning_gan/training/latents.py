@@ -115,4 +115,5 @@ def normal_latents(
         return z.normal_(generator=random)
     check_range("normal_latents", above(0), truncation=truncation)
     edge = torch.erf(torch.tensor(truncation / 2**0.5))
-    return torch.erfinv(z.uniform_(-1, 1, generator=random) * edge) * 2**0.5
+    cut = torch.erfinv(z.uniform_(-1, 1, generator=random) * edge) * 2**0.5
+    return cut.clamp(-truncation, truncation)  # the error function rounds to 1 from 5.5 on

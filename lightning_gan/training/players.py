@@ -56,7 +56,8 @@ class Player:
             ConfigurationError: If its rate is out of range.
         """
         optimizer = make([weight for weight in self.weights.parameters() if weight.requires_grad])
-        correct_for_laziness(optimizer, max((t.penalty.every for t in self.terms), default=1))
+        acting = [term.penalty.every for term in self.terms if term.penalty.acts(self.name)]
+        correct_for_laziness(optimizer, max(acting, default=1))
         skip_capture_check(optimizer)
         for group in optimizer.param_groups:
             check_range(optimizer, at_least(0), lr=group["lr"])

@@ -45,7 +45,10 @@ def validate(
         step = _plain_step(game, real, fake, labels, z, random, images)
         step = step.judged(*game.discriminator.reads)
         loss = game.discriminator.loss(step)
-    return [StepOutput("discriminator", loss, step.real_logits, step.fake_logits)]
+    judge = game.parts.discriminator
+    reals = _of_samples(judge, step.real_logits, len(real))
+    fakes = _of_samples(judge, step.fake_logits, len(real))
+    return [StepOutput("discriminator", loss, reals, fakes)]
 
 
 @torch.no_grad()
@@ -56,7 +59,15 @@ def validation_logits(game: Game, real: Tensor, labels: Tensor, batch: int, shar
     random = game.seeds.stream("scored", batch, shard, like=real)
     real = game.reals(real, random)
     with _as_in_training(game, len(real)):
-        return _plain_step(game, real, real, labels, real, random).judged("real").real_logits
+        step = _plain_step(game, real, real, labels, real, random).judged("real")
+    return _of_samples(game.parts.discriminator, step.real_logits, len(real))
+
+
+def _of_samples(discriminator: Discriminator, logits: Tensor, count: int) -> Tensor:
+    """One logit for each sample or pack: the mean over its squares, which are not independent."""
+    if not discriminator.judges_squares:
+        return logits
+    return logits.view(count // discriminator.pack, -1).mean(1)
 
 
 def _plain_step(

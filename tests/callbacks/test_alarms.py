@@ -112,6 +112,10 @@ def test_a_saturated_game_has_a_sure_discriminator_and_no_gradient() -> None:
         assert said(replace(sure, **calm), best) == {"saturated": ""}
     assert said(sure, Health()) == {"saturated": ""}
     assert said(replace(sure, gradient=None), best) == {}
+    critic = Health(auc=0.991, gradient=0.019)  # which is right or wrong about no sample by itself
+    told = said(critic, best)["saturated"]
+    assert told.startswith("the discriminator tells 99.1% of pairs of a real and a fake apart, and")
+    assert said(replace(critic, auc=0.98), best) == {"saturated": ""}
 
 
 def test_what_is_not_measured_raises_no_alarm_and_no_silence() -> None:

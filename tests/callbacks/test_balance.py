@@ -25,9 +25,16 @@ from lightning_gan.callbacks import Balance
 from lightning_gan.datamodules import RealData, Split
 from lightning_gan.gan import GAN
 from lightning_gan.metrics import ValidationBalance
-from lightning_gan.networks import MLPDiscriminator, MLPGenerator, Packed
+from lightning_gan.networks import (
+    FastGANDiscriminator,
+    FastGANGenerator,
+    MLPDiscriminator,
+    MLPGenerator,
+    Packed,
+)
 from lightning_gan.objectives import Hinge, NonSaturating, RelativisticPairing, Wasserstein
 from lightning_gan.regularizers import GradientPenalty
+from lightning_gan.training.validation import validate, validation_logits
 
 
 class Twice(Points):
@@ -147,11 +154,29 @@ def test_data_that_hand_out_no_images_of_training_have_no_gap() -> None:
 )
 def test_only_what_means_something_is_logged(gan: Any, has_sign: bool, bounds: bool) -> None:
     trained = fit(gan(), 2, callbacks=[Balance(every=2)])
-    assert ("gan/r_t" in latest(trained.trainer, "training")) == has_sign
+    logged = latest(trained.trainer, "training")
+    assert ("gan/r_t" in logged) == has_sign
     held_out = measured(trained, Points(8))
     assert "r_t" not in held_out
+    divides = has_sign or "d_real" in held_out
+    assert ("acc_real" in held_out) == ("gan/acc_fake" in logged) == divides
     assert ("jsd_lower_bound" in held_out) == bounds
     assert 0 <= held_out["auc"] <= 1  # of logits, whatever they mean
+
+
+def test_pictures_are_judged_by_the_mean_over_their_squares() -> None:
+    generator, judge = FastGANGenerator(1, 32, width=4), FastGANDiscriminator(1, 32, width=4)
+    gan = points_gan(generator=generator, discriminator=judge)
+    real = torch.rand(6, 1, 32, 32) * 2 - 1
+    labels = torch.zeros(6, dtype=torch.long)
+    game, shard = gan.game, Shard(6, 0, 6)
+    (output,) = validate(game, real, labels, 0, shard, 0)
+    assert output.real_logits is not None
+    assert output.real_logits.shape == output.fake_logits.shape == (6,)
+    squares = judge.output(real, labels).logits.view(6, 25)
+    torch.testing.assert_close(output.real_logits, squares.mean(1))
+    scored = validation_logits(game, real, labels, 0, shard)
+    torch.testing.assert_close(scored, squares.mean(1))
 
 
 def test_layers_that_draw_noise_draw_the_same_in_every_validation() -> None:

@@ -138,3 +138,21 @@ def test_probabilities_are_what_the_papers_say() -> None:
     levels = torch.tensor([-3.0, -1.0, 0.0, 1.0, 3.0])
     for probability in LeastSquares(-1, 1, 0).probability(levels, levels):
         assert probability.tolist() == [0, 0, 0.5, 1, 1]
+
+
+@pytest.mark.parametrize("label", [0.7, 0.9, 1.0])
+@pytest.mark.parametrize("kind", [Minimax, NonSaturating])
+def test_probabilities_are_a_half_at_the_equilibrium_whatever_the_label(
+    kind: type[Minimax | NonSaturating], label: float
+) -> None:
+    objective = kind(real_label=label)
+    # where reals and fakes have one law, the loss of one logit for both is least at this
+    best = torch.tensor(label / 2).logit().requires_grad_()
+    step = scored(best.expand(4), best.expand(4))
+    (slope,) = torch.autograd.grad(objective.discriminator_loss(step), best)
+    assert abs(float(slope)) < 1e-6
+    real, fake = objective.probability(best, best)
+    assert (float(real.detach()), float(fake.detach())) == pytest.approx((0.5, 0.5))
+    assert objective.has_sign == (label == 1)
+    sure, _ = objective.probability(torch.tensor(20.0), best)
+    assert float(sure) == pytest.approx(1)

@@ -312,3 +312,15 @@ def test_clipping_changes_only_what_lies_beyond_the_bound(bound: float) -> None:
     for name, value in weights(critic).items():
         assert value.numpy() == pytest.approx(np.clip(before[name].numpy(), -bound, bound))
     assert any(not torch.equal(before[name], value) for name, value in weights(critic).items())
+
+
+def test_clipping_leaves_frozen_layers_as_they_are() -> None:
+    critic = MLPDiscriminator(2, 0, width=8, depth=2)
+    gan = points_gan(Wasserstein(), [FreezeD(1), WeightClipping(0.01)], discriminator=critic)
+    before = weights(critic)
+    fit(gan, 2)
+    kept = [name for name, weight in weights(critic).items() if torch.equal(weight, before[name])]
+    assert len(kept) == 2
+    largest = {n: float(p.detach().abs().max()) for n, p in critic.named_parameters()}
+    assert all(size <= 0.01 for name, size in largest.items() if name not in kept)
+    assert max(largest[name] for name in kept) > 0.01

@@ -10,10 +10,12 @@ from tiny import points_gan
 from torch import Tensor, nn
 from zoo import Styled
 
+from lightning_gan.errors import ConfigurationError, UnstableWarning
 from lightning_gan.networks import MLPDiscriminator
-from lightning_gan.regularizers import R1, R2, PathLength, Regularizer
+from lightning_gan.objectives import RelativisticPairing, Wasserstein
+from lightning_gan.regularizers import R1, R2, GradientPenalty, PathLength, Regularizer
 from lightning_gan.training.optimizers import GANAdam, correct_for_laziness
-from lightning_gan.training.schedule import Progress
+from lightning_gan.training.schedule import LinearCurve, Progress
 
 
 def rates(optimizer: torch.optim.Optimizer) -> list[tuple[float, tuple[float, float]]]:
@@ -72,3 +74,17 @@ def test_one_lazy_penalty_has_the_gradient_of_all_the_eager_ones_together(every:
     )
     assert torch.allclose(lazy - none, eager - none, rtol=1e-9, atol=1e-12)
     assert (eager - none).abs().max() > 1e-3
+
+
+def test_a_penalty_of_weight_zero_is_none() -> None:
+    plain = points_gan().configure_optimizers()
+    for gan, changed in (
+        (points_gan(regularizers=[R1(0.0, every=16)]), False),
+        (points_gan(regularizers=[R1(LinearCurve(0, 1, 100), every=16)]), True),
+    ):
+        found = [rates(optimizer) for optimizer in gan.configure_optimizers()]
+        assert (found != [rates(optimizer) for optimizer in plain]) == changed
+    with pytest.raises(ConfigurationError, match="needs a critic of bounded slope"):
+        points_gan(Wasserstein(), [GradientPenalty(0.0)])
+    with pytest.warns(UnstableWarning, match="R1 alone diverges"):
+        points_gan(RelativisticPairing(), [R1(), R2(0.0)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,15 @@ from zoo import Styled
 
 from lightning_gan.basics.randomness import RandomStream, Seeds, Shard
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.networks import Generator, MLPDiscriminator, MLPGenerator
+from lightning_gan.networks import (
+    Generator,
+    MLPDiscriminator,
+    MLPGenerator,
+    StyleGAN2Discriminator,
+    StyleGAN2Generator,
+)
 from lightning_gan.regularizers import PathLength
+from lightning_gan.training.schedule import Progress
 from lightning_gan.training.step import Step
 
 HEIGHT, WIDTH = 4, 8
@@ -189,6 +197,32 @@ def test_pieces_of_one_sample_leave_the_training_finite() -> None:
     terms = [float(output.terms["PathLength"]) for output in outputs]
     assert min(terms) > 0
     assert all(torch.isfinite(p).all() for p in gan.parameters())
+
+
+def moved_average(pieces: int, penalty: PathLength) -> float:
+    """How far of its way to the one style that there is an update moves the average style."""
+    generator = StyleGAN2Generator(1, 8, latent_dim=4, width=2, style_dim=4, mapping_depth=1)
+    generator.style_mixing = 0
+    with torch.no_grad():
+        generator.mapping.layers[0].weight.zero_()
+        generator.mapping.layers[0].bias.fill_(100.0)
+    judge = StyleGAN2Discriminator(1, 8, width=2, minibatch_std=0)
+    parts: dict[str, Any] = {"generator": generator, "discriminator": judge}
+    game = points_gan(regularizers=[penalty], accumulate=pieces, **parts).game
+    generator.train()
+    real, labels = torch.zeros(4, 1, 8, 8), torch.zeros(4, dtype=torch.long)
+    for step in game.steps(game.generator, real, labels, Progress()):
+        game.loss(step, game.generator.due(0))
+    (style,) = generator.mapping(torch.randn(1, 4), labels[:1])
+    return float((generator.w_average / style).mean())
+
+
+def test_pieces_move_the_average_style_together_as_far_as_the_whole() -> None:
+    whole = moved_average(1, PathLength(every=1, one_in=1))
+    assert whole == pytest.approx(0.004, rel=0.01)  # a pass for the loss, one for the penalty
+    for pieces in (2, 4):
+        found = moved_average(pieces, PathLength(every=1, one_in=1))
+        assert found == pytest.approx(whole, rel=0.01)
 
 
 def test_the_term_teaches_what_the_images_are_made_with() -> None:

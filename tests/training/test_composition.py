@@ -27,6 +27,7 @@ from lightning_gan.networks import (
 )
 from lightning_gan.objectives import (
     BEGAN,
+    Hinge,
     MultiHinge,
     NonSaturating,
     Objective,
@@ -36,8 +37,11 @@ from lightning_gan.objectives import (
 from lightning_gan.regularizers import (
     R1,
     AuxiliaryTask,
+    Consistency,
     Constraint,
     FeatureMatching,
+    LatentConsistency,
+    LatentOptimisation,
     Penalty,
     Regularizer,
     Rotation,
@@ -206,8 +210,8 @@ RULES: dict[str, list[Rule]] = {
         Rule(
             Mine,
             True,
-            "Mine with a penalty at every 4th update fails to converge.*take every=1",
-            lambda: {"regularizers": [R1(), flagged(MyPenalty, 4, flattens="fake")]},
+            "Mine with a penalty at every 16th update fails to converge.*take every=1",
+            lambda: {"regularizers": [R1(), flagged(MyPenalty, 16, flattens="fake")]},
         ),
     ],
     # both
@@ -348,6 +352,8 @@ ELSEWHERE = {
     "bounds_lipschitz": "lifts a refusal, that of needs_lipschitz",
     "logged": "names for the logs",
     "joins_features": "refused beside a discriminator that judges squares, below",
+    "ranks_logits": "likewise",
+    "compares_logits": "likewise",
 }
 
 
@@ -496,6 +502,13 @@ def test_one_logit_beside_features_is_refused_where_there_are_many() -> None:
         "objective": MultiHinge(),
     }
     assert "FastGANDiscriminator gives one for each square" in said(squares)
+    judge = FastGANDiscriminator(3, 32, width=4, num_classes=2)
+    single = squares | {"objective": Hinge(), "discriminator": judge}
+    for penalty in (Consistency(), LatentConsistency(), LatentOptimisation()):
+        found = said(single | {"regularizers": [penalty]})
+        assert f"{type(penalty).__name__} takes each logit for that of a sample, and" in found
+    assert "TopK takes each logit for that of a" in said(single | {"objective": TopK(Hinge())})
+    assert said(single) == ""
 
 
 def test_minibatch_discrimination_in_pieces_is_warned_of() -> None:

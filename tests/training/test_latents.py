@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import MLPGenerator
-from lightning_gan.training.latents import CodePrior, UniformPrior
+from lightning_gan.training.latents import CodePrior, UniformPrior, normal_latents
 
 COUNT = 20_000
 BOUND = 1.63 / math.sqrt(COUNT)
@@ -108,3 +108,11 @@ def test_both_players_and_samples_take_their_latents_from_the_prior() -> None:
     gan.generator_ema.register_forward_pre_hook(lambda _, given: shown.append(given[0]))
     gan.sample(300)
     assert distance_from_uniform((torch.cat(shown) + 1) / 2) < 1.63 / math.sqrt(600)
+
+
+@pytest.mark.parametrize("truncation", [0.5, 5.0, 6.0, 40.0])
+def test_latents_that_are_cut_off_are_finite_and_below_the_cut(truncation: float) -> None:
+    random = torch.Generator().manual_seed(1)
+    z = normal_latents(150_000, 128, random, truncation)
+    assert z.isfinite().all()
+    assert z.abs().max() <= truncation

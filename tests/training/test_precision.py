@@ -16,6 +16,7 @@ from zoo import own, with_network
 from lightning_gan.augment import InstanceNoise
 from lightning_gan.callbacks import Balance, LastCheckpoint
 from lightning_gan.callbacks.measurements import measurements
+from lightning_gan.errors import ConfigurationError
 from lightning_gan.gan import GAN
 from lightning_gan.networks import Discriminator, Generator, MLPDiscriminator, MLPGenerator
 from lightning_gan.networks.layers import BATCH_NORMS
@@ -242,3 +243,8 @@ def test_an_update_with_r1_is_that_of_float32_to_the_bit(kind: type[Any]) -> Non
     expected_term, expected = updated("32-true")
     assert torch.equal(term, expected_term)
     assert [name for name in end if not torch.equal(end[name], expected[name])] == []
+
+
+def test_bfloat16_alone_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"stand nearly still: .* bf16-mixed"):
+        fit(points_gan(), 1, precision="bf16-true")
