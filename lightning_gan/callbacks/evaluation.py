@@ -106,6 +106,8 @@ class Evaluation(GANCallback):
             ConfigurationError: If there is one training sample, which nothing compares with.
         """
         self._clock = _Clock()
+        if self._best is not None:  # of a run that goes on
+            measurements(trainer).best = self._best
         asked = trainer.limit_val_batches and not is_dry_run(trainer)
         split = split_of(getattr(trainer, "datamodule", None))
         if asked and split is not None and len(split("train").images) < FeatureMetric.min_reals:

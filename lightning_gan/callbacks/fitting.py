@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
@@ -31,12 +31,22 @@ from lightning_gan.callbacks.equilibrium import EquilibriumStopping
 from lightning_gan.callbacks.evaluation import Evaluation
 from lightning_gan.callbacks.last_checkpoint import LastCheckpoint
 from lightning_gan.callbacks.loggers import CSVCurve
+from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.callbacks.progress_bar import ImagesBar
 from lightning_gan.callbacks.recorder import Recorder, draw_curves_of
 from lightning_gan.callbacks.sample_grid import SampleGrid
 from lightning_gan.callbacks.summary import LABELS, summary
-from lightning_gan.checkpoints.files import newest_checkpoint
-from lightning_gan.errors import ConfigurationError, DataError, at_least, check_range, whole
+from lightning_gan.checkpoints.files import newest_checkpoint, read_checkpoint
+from lightning_gan.checkpoints.record import own_state
+from lightning_gan.distributed import processes
+from lightning_gan.errors import (
+    ConfigurationError,
+    DataError,
+    WeightsError,
+    at_least,
+    check_range,
+    whole,
+)
 from lightning_gan.evaluation.loaders import LoaderData, NothingHeldOut
 from lightning_gan.evaluation.panel import MEASURES, EvaluationData, extractor_for
 from lightning_gan.gan import GAN
@@ -92,9 +102,52 @@ class BestCheckpoint(GANCallback, ModelCheckpoint):  # type: ignore[misc]  # hoo
         self.kth_value = torch.tensor(math.inf)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on from a state, with the score of its file, which Lightning forgets."""
-        super().load_state_dict(state_dict)
+        """Goes on from a state, with the score of its file, wherever the run's folder is by now."""
+        super().load_state_dict(self._here(state_dict))
         self.current_score = state_dict.get("current_score")
+
+    def _here(self, state: dict[str, Any]) -> dict[str, Any]:
+        """The state of the same folder under its name of today, which Lightning compares."""
+        folder, path = self.dirpath, str(state.get("best_model_path") or "")
+        if folder is None or not (Path(folder) / Path(path).name).is_file():
+            return state
+
+        def here(file: str) -> str:
+            return str(Path(folder) / Path(file).name) if file else file
+
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        moved = {name: here(str(state.get(name) or "")) for name in paths}
+        best = {here(file): score for file, score in state.get("best_k_models", {}).items()}
+        return state | moved | {"dirpath": folder, "best_k_models": best}
+
+    def on_train_start(self, trainer: Trainer, gan: GAN) -> None:
+        """Drops a file of updates that were lost, which nothing on record tells of."""
+        super().on_train_start(trainer, gan)
+        if not gan.progress.images:
+            return
+        file, seen = Path(self.best_model_path), gan.progress.images
+        lost = bool(self.best_model_path) and file.is_file() and _images_in(file) > seen
+        if not processes.any_true([lost], gan.device)[0]:
+            return
+        rank_zero_warn(
+            f"{file} is of more images than the {seen:,} after which the run goes on: it is "
+            "dropped, and the next distance is the best."
+        )
+        for each in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(each, Evaluation):
+                each.forget()
+        measurements(trainer).best = None
+        self.forget_best()
+        if trainer.is_global_zero:
+            file.unlink(missing_ok=True)
+
+
+def _images_in(checkpoint: Path) -> int:
+    """Images that had been seen when it was written; 0 where it does not say so."""
+    try:
+        return int(own_state(read_checkpoint(checkpoint), str(checkpoint))["progress"]["images"])
+    except WeightsError:
+        return 0
 
 
 def default_callbacks(

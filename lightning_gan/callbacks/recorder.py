@@ -35,6 +35,9 @@ from lightning_gan.runs.record import EVALUATIONS, NAME, RunRecord, Segment, Sta
 from lightning_gan.training.batches import batch_size_of
 from lightning_gan.training.schedule import PLAYERS
 
+DIGITS = 10
+"""Of the number of images in the name of a picture."""
+
 
 class Recorder(GANCallback):
     """Keeps ``run.json`` in the folder of the run, and every logger on the axis of images.
@@ -61,6 +64,8 @@ class Recorder(GANCallback):
         self.name, self.recipe, self.differs, self.config = name, recipe, differs or {}, config
         self.run_id = run_id or secrets.token_hex(4)
         self.record: RunRecord | None = None
+        self._began = False
+        """Whether this start has added a segment."""
         self._rows: list[dict[str, str]] = []
         """Rows of the curve before, in a run that goes on."""
 
@@ -86,11 +91,15 @@ class Recorder(GANCallback):
                     self._rows = logger.experiment.cut(images, gan.images_validated)
             cut_lines(folder / EVALUATIONS, _images_of, gan.images_validated)
             cut_lines(folder / scores.NAME, scores.images_of, gan.images_validated)
+            _remove_pictures(folder / "samples", gan.images_validated)
         known = record_in(folder) if images else None
         self.record = known or self._new(trainer, gan)
+        if self.record.best is not None and self.record.best["images"] > gan.images_validated:
+            self.record.best = None
         self.record.values |= _last_values(self._rows)
         spent = gan.max_images is not None and images >= gan.max_images
-        if known is None or not known.segments or not spent:
+        self._began = known is None or not known.segments or not spent
+        if self._began:
             self._begin_segment(trainer, gan)
         if spent:
             rank_zero_info(
@@ -155,7 +164,7 @@ class Recorder(GANCallback):
     def on_fit_end(self, trainer: Trainer, gan: GAN) -> None:
         """Says so of a run that had come to its end before, of which nothing was left to train."""
         if self.record is not None and self.record.state == "running":
-            if len(self.record.segments) > 1:
+            if self._began and len(self.record.segments) > 1:
                 self.record.segments.pop()
             self._write(trainer, gan, "finished")
 
@@ -212,6 +221,14 @@ class Recorder(GANCallback):
             name = f"fid/{best.extractor}"
             self.record.best = {"name": name, "value": best.value, "images": best.images}
         self.record.write(run_folder(trainer))
+
+
+def _remove_pictures(folder: Path, images: int) -> None:
+    """Removes pictures of more images than were seen, which are drawn again."""
+    for path in folder.glob("*.png"):
+        when = path.stem.rpartition("_")[2]
+        if len(when) == DIGITS and when.isdigit() and int(when) > images:
+            path.unlink(missing_ok=True)
 
 
 def draw_curves_of(trainer: Trainer) -> None:

@@ -75,7 +75,8 @@ class StampedValues:
         """
         if path.suffix != ".jsonl":
             return cls.parse(_text(path), path)
-        newest_first = (cls.parse(line, path) for line in reversed(_lines(path)))
+        lines = [*filter(_is_whole, reversed(_lines(path)))] or _lines(path)
+        newest_first = (cls.parse(line, path) for line in lines)
         last = next(newest_first)
         return next(filter(_is_of_training, itertools.chain([last], newest_first)), last)
 
@@ -128,11 +129,22 @@ def history(path: Path) -> list[StampedValues]:
         ConfigurationError: If there is no such file, or a line holds no measurement.
     """
     found: list[StampedValues] = []
-    measurements = [StampedValues.parse(line, path) for line in _lines(path)]
+    measurements = [StampedValues.parse(line, path) for line in _lines(path) if _is_whole(line)]
+    if not measurements:
+        raise _no_measurement(path)
     for measured in reversed([*filter(_is_of_training, measurements)] or measurements):
         if not found or measured.images_seen < found[-1].images_seen:
             found.append(measured)
     return found[::-1]
+
+
+def _is_whole(line: str) -> bool:
+    """Whether a line is JSON, and none that a kill broke off in the midst of a file."""
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _is_of_training(measured: StampedValues) -> bool:
@@ -143,11 +155,8 @@ def _is_of_training(measured: StampedValues) -> bool:
 def _lines(path: Path) -> list[str]:
     """The lines of a file but one that a kill broke off; an empty one if there is none."""
     *lines, last = _text(path).split("\n")
-    try:
-        json.loads(last)
+    if _is_whole(last):  # mostly nothing, since the file ends with a line's end
         lines.append(last)
-    except (ValueError, RecursionError):
-        pass  # mostly nothing, since the file ends with a line's end
     return [line for line in lines if line.strip()] or [last]
 
 

@@ -54,7 +54,7 @@ def write_page(folders: Sequence[Path], output: Path) -> Path:
                 "lost: give another name."
             )
         with written_whole(output) as part:
-            part.write_bytes(text.encode("utf-8"))
+            part.write_bytes(text.encode("utf-8", "replace"))  # names of files may be no text
     except OSError as error:
         raise ConfigurationError(
             f"The page cannot be written to {output} ({error.strerror}): give another place with "

@@ -113,7 +113,7 @@ def _spread(paths: Sequence[Path], size: int) -> list[Path]:
     """As many of the paths as fit, evenly spread, the last one among them."""
     for count in range(min(len(paths), MAX_SLIDES), 1, -1):
         chosen = evenly_spread(paths, count)
-        if sum(path.stat().st_size for path in chosen) <= size:
+        if sum(path.stat().st_size for path in chosen if path.is_file()) <= size:
             return chosen
     return list(paths[-1:])
 

@@ -73,6 +73,13 @@ def test_grids_take_no_more_bytes_than_they_may(tmp_path: Path) -> None:
     assert read_grids(tmp_path, Allowance(size - 1)).pictures == []
 
 
+def test_links_that_lead_nowhere_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "samples").mkdir()
+    for number in (1, 2):
+        (tmp_path / "samples" / f"{number:010d}.png").symlink_to(tmp_path / "gone.png")
+    assert read_grids(tmp_path, Allowance(1000)).pictures == []
+
+
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"<svg onload='alert(1)'/>"])
 def test_what_is_no_whole_picture_is_left_out(content: bytes, tmp_path: Path) -> None:
     draw(tmp_path, "0000000000")
