@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
-from lightning_gan.basics.texts import printable
+from lightning_gan.basics.texts import counted, printable
 from lightning_gan.datamodules.sources import (
     PassedOver,
     Picture,
@@ -41,7 +41,7 @@ class Found:
     passed_over: PassedOver
 
     def __str__(self) -> str:
-        what = _counted(len(self.pictures), "picture", "pictures")
+        what = counted(len(self.pictures), "picture")
         what += in_classes(self.labels, self.class_names)
         return "; ".join(filter(None, (f"{what} in '{self.source.root}'", str(self.passed_over))))
 
@@ -201,8 +201,4 @@ def in_classes(labels: list[int], class_names: tuple[str, ...]) -> str:
         return ""
     counts = Counter(labels)
     classes = [f"{name} {counts[label]:,}" for label, name in enumerate(class_names)]
-    return f" in {_counted(len(classes), 'class', 'classes')} ({some(classes)})"
-
-
-def _counted(count: int, one: str, more: str) -> str:
-    return f"{count:,} {one if count == 1 else more}"
+    return f" in {counted(len(classes), 'class')} ({some(classes)})"

@@ -61,3 +61,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 (whatever is asked for)
     if name not in HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """What is offered here, whether it was imported before or not."""
+    return sorted({*globals(), *HOMES} - {"HOMES", "OFFERED", "Any", "Path", "import_module"})

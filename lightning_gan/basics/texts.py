@@ -58,3 +58,9 @@ def folded(text: str, stream: TextIO, indent: int = 0) -> str:
         )
         for line in text.split("\n")
     )
+
+
+def counted(count: int, one: str) -> str:
+    """A number of things that have a regular plural: 1 batch, 2,000 batches."""
+    ending = "es" if one.endswith(("s", "ch", "x")) else "s"
+    return f"{count:,} {one if count == 1 else one + ending}"

@@ -77,6 +77,10 @@ FASTER_MATMUL = (
 """What Lightning's hint should say."""
 
 
+USUAL_BATCH = 64
+"""Samples a batch and process, of data sets and tensors."""
+
+
 class BestCheckpoint(GANCallback, ModelCheckpoint):  # type: ignore[misc]  # hooks that are None
     """Keeps ``best.ckpt``, the generator with the smallest distance so far.
 
@@ -205,7 +209,7 @@ def fit(
     ckpt_path: str | Path | None = None,
     callbacks: Sequence[Callback] = (),
     loggers: Sequence[Logger] = (),
-    batch_size: int = 64,
+    batch_size: int | None = None,
     **options: Any,  # noqa: ANN401 (the Trainer's own)
 ) -> Trainer:
     """Trains a GAN with the record, the pictures and the safety of ``lightning-gan fit``.
@@ -219,7 +223,8 @@ def fit(
             below ``folder``, if there is any; "best" for a new run that begins with the best one.
         callbacks: More callbacks, or others in the place of the usual ones.
         loggers: More loggers; the curve in ``metrics.csv`` is always written.
-        batch_size: Samples a batch and process, of a data set or tensors.
+        batch_size: Samples a batch and process, of a data set or tensors; 64 where None. Fewer
+            where there are fewer.
         options: Options of the Trainer.
 
     Returns:
@@ -283,15 +288,19 @@ def fit(
     return trainer
 
 
-def loader_of(data: Any, batch_size: int, gan: GAN) -> Any:  # noqa: ANN401 (as fit's)
+def loader_of(data: Any, batch_size: int | None, gan: GAN) -> Any:  # noqa: ANN401 (as fit's)
     """Shuffled, whole batches of a data set or of tensors, and batches as they are.
 
     Raises:
-        ConfigurationError: If the data can be read once alone.
+        ConfigurationError: If the data can be read once alone, or have batches of their own and a
+            size is asked for.
         DataError: If there are none, or not as many labels as samples.
     """
     check_range("fit", at_least(1), batch_size=batch_size)
-    batch_size = whole("fit", "batch_size", batch_size)
+    asked = whole("fit", "batch_size", batch_size)
+    batch_size = asked or USUAL_BATCH
+    if isinstance(data, (str, Path)):
+        raise DataError(f"fit: {data} is a path: give datamodules.ImageFolder('{data}'), or so.")
     if isinstance(data, Iterator):
         raise ConfigurationError(
             "fit: the data are an iterator, which can be read once: give a list, a DataLoader, or "
@@ -311,6 +320,11 @@ def loader_of(data: Any, batch_size: int, gan: GAN) -> Any:  # noqa: ANN401 (as 
         data = TensorDataset(*columns)
     if is_stream:
         return DataLoader(data, batch_size)
+    if asked is not None and not isinstance(data, Dataset):
+        raise ConfigurationError(
+            "fit: batch_size is for data sets and tensors, and these data have batches of their "
+            "own: set it there."
+        )
     if isinstance(data, (tuple, list)) and not any(isinstance(each, DataLoader) for each in data):
         return DataLoader(data, batch_size=None)  # type: ignore[arg-type]  # batches, as they are
     if not isinstance(data, Dataset):

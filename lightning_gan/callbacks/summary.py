@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lightning.pytorch import Trainer
 
+from lightning_gan.basics.texts import counted
 from lightning_gan.callbacks.base import run_folder
 from lightning_gan.callbacks.evaluation import save_pictures
 from lightning_gan.callbacks.last_checkpoint import LastCheckpoint
@@ -27,7 +28,10 @@ def summary(trainer: Trainer, gan: GAN) -> str:
     """The final balance, distance and modes, and where everything lies."""
     lines, folder = [*_lines(trainer, gan)], run_folder(trainer)
     if (spent := measurements(trainer).time) is not None:
-        lines.append(f"Time        {lasting(spent.whole)}, {spent.share:.0%} of it for evaluations")
+        record = measurements(trainer).record
+        since = " since it went on" if record is not None and len(record.segments) > 1 else ""
+        share = f"{spent.share:.0%} of it for evaluations"
+        lines.append(f"Time        {lasting(spent.whole)}{since}, {share}")
     lines += _expected(folder)
     written = {
         "Pictures": folder / "samples",
@@ -74,9 +78,10 @@ def write_reports(trainer: Trainer, folder: Path) -> str:
 def _lines(trainer: Trainer, gan: GAN) -> Iterator[str]:
     """The final balance, distance and modes."""
     progress, latest = gan.progress, measurements(trainer)
+    updates = counted(progress.discriminator_updates, "update")
     yield (
-        f"Trained on {progress.images:,} images: {progress.discriminator_updates:,} updates of the "
-        f"discriminator, {progress.generator_updates:,} of the generator."
+        f"Trained on {counted(progress.images, 'image')}: {updates} of the discriminator, "
+        f"{progress.generator_updates:,} of the generator."
     )
     if latest.samples is not None and latest.samples.frechet is not None:
         yield from _distance(latest.samples.frechet, latest.samples.n, latest.best)
@@ -137,7 +142,7 @@ def _modes(modes: ModesResult) -> str:
     covered = f"Modes       {modes.strictly_covered:.0f} of {modes.total} "
     if modes.high_quality is not None:
         return (
-            f"Modes       {modes.covered:.0f} of {modes.total} covered, "
+            f"{covered}covered ({modes.covered:.0f} by the papers' rule), "
             f"{modes.high_quality:.1%} of the samples within 3 sigma of one"
         )
     if modes.covered_robust is not None:

@@ -17,7 +17,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
-from lightning_gan.basics.texts import folded
+from lightning_gan.basics.texts import counted, folded
 from lightning_gan.callbacks.base import is_dry_run, run_folder
 from lightning_gan.callbacks.dashboards import open_wandb, wandb_logger
 from lightning_gan.callbacks.fitting import (
@@ -394,7 +394,9 @@ class CLI(LightningCLI):
         processes, each = self.trainer.world_size, self.datamodule.batch_size
         total, images = processes * each, self.model.max_images
         shared = f"{processes} processes × {each} = batches of {total}" if processes > 1 else ""
-        batches = "" if images is None else f"{-(-images // total):,} batches for {images:,} images"
+        batches = ""
+        if images is not None:
+            batches = f"{counted(-(-images // total), 'batch')} for {counted(images, 'image')}"
         return "; ".join(filter(None, (shared or f"Batches of {total}", batches)))
 
     def after_fit(self) -> None:

@@ -3,7 +3,7 @@
 import math
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PICTURE = "curves.png"
+BEYOND = 1.05
+"""How far the axes reach, as a share of the images seen."""
 MOST_POINTS = 20_000
 """Real points that are drawn at most."""
 
@@ -59,10 +61,11 @@ def _draw(axis: "Axes", panel: Panel, curves: Curves, bands: Bands) -> None:
     axis.set_title(panel.title, fontsize=11)
     lines = panel.among(curves).lines
     if not lines:
-        axis.text(0.5, 0.5, "not measured", ha="center", va="center", transform=axis.transAxes)
+        axis.text(0.5, 0.5, "nothing logged", ha="center", va="center", transform=axis.transAxes)
         axis.set_axis_off()
         return
     values: list[float] = []
+    end = max(series.images[-1] for series in curves.values() if series.images)
     for label, name in lines.items():
         points = thinned(curves[name])
         style = "--" if name.endswith("_floor") else "-"
@@ -72,8 +75,16 @@ def _draw(axis: "Axes", panel: Panel, curves: Curves, bands: Bands) -> None:
         )
         if name in bands:
             band = bands[name]
+            near = sum(images <= BEYOND * end for images in band.images) + 1  # the next one as well
+            low = [max(value, 0.0) if min(points.middle) >= 0 else value for value in band.low]
+            colour: Any = line.get_color()
             axis.fill_between(
-                band.images, band.low, band.high, color=line.get_color(), alpha=0.15, linewidth=0
+                band.images[:near],
+                low[:near],
+                band.high[:near],
+                color=colour,
+                alpha=0.15,
+                linewidth=0,
             )
         values += [value for value in points.middle if math.isfinite(value)]
     if panel.level is not None:
@@ -85,7 +96,7 @@ def _draw(axis: "Axes", panel: Panel, curves: Curves, bands: Bands) -> None:
     if panel.from_zero:
         axis.set_ylim(bottom=0)
     axis.set_xlabel("images seen", fontsize=10)
-    axis.set_xlim(left=0)
+    axis.set_xlim(0, BEYOND * end if end else None)
     axis.xaxis.set_major_formatter("{x:,.0f}")
     axis.legend(fontsize=9, frameon=False)
     axis.grid(alpha=0.3)

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from lightning_gan.basics.texts import folded
+from lightning_gan.basics.texts import counted, folded
 
 LINE = "Balance     D(x) = 0.51 ± 0.01, D(G(z)) = 0.49 ± 0.01 on held-out data (right about 73%)"
 PATH = "Checkpoint  " + "a/" * 50 + "last.ckpt"
@@ -27,3 +27,8 @@ def test_a_terminal_of_80_columns_breaks_no_word(monkeypatch: pytest.MonkeyPatch
     assert all(len(line) <= 80 or "/" in line for line in lines)
     assert lines[1].startswith(" " * 12 + "about")
     assert text.endswith("\n")
+
+
+def test_things_are_counted_in_their_number() -> None:
+    counts = [counted(1, "batch"), counted(2000, "batch"), counted(0, "image"), counted(1, "class")]
+    assert counts == ["1 batch", "2,000 batches", "0 images", "1 class"]

@@ -366,3 +366,15 @@ def test_patience_is_a_whole_number(kind: Any) -> None:
     assert kind(patience=3.0).patience == 3
     with pytest.raises(ConfigurationError, match=r"patience=2\.5 must be a whole number"):
         kind(patience=2.5)
+
+
+def test_a_batch_size_is_for_what_has_none(tmp_path: Path) -> None:
+    for data in (Points(8), DataLoader(TensorDataset(torch.randn(16, 2)), 8)):
+        with pytest.raises(ConfigurationError, match="these data have batches of their own"):
+            lightning_gan.fit(points_gan(max_images=8), data, tmp_path, batch_size=4, **QUIET)
+    with pytest.raises(DataError, match=r"pictures is a path: give datamodules.ImageFolder"):
+        lightning_gan.fit(points_gan(max_images=8), "pictures", tmp_path, **QUIET)
+
+
+def test_what_the_package_offers_is_listed() -> None:
+    assert {"GAN", "fit", "load", "pretrained"} <= {*dir(lightning_gan)}
