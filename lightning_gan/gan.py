@@ -345,7 +345,8 @@ class GAN(CompiledInPlace, Part, LightningModule):
             count: Number of samples.
             labels: Class indices (count,), or one class, by number or name, for all samples, or a
                 list of such; drawn uniformly where None.
-            seed: Seed of latents, classes and noise.
+            seed: Seed of latents, classes and noise. A second call needs another one, or it draws
+                the same samples again.
             truncation: Largest absolute value of a latent's entries, which are then drawn from the
                 normal distribution cut off there (Brock et al. 2019, section 3.1); None for no cut.
             psi: What is left of a style's distance from the average style, for generators with
