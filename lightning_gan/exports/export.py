@@ -4,7 +4,7 @@ import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, get_args
@@ -37,6 +37,8 @@ CONFIG, CARD = "config.json", "README.md"
 OWN = [NAME, CONFIG, CARD]
 OWN += [f"{what}{ending}" for what in ("model", "discriminator") for ending, _ in GRAPHS.values()]
 """What an export may write, and the next one into its folder removes."""
+INHERITED = ("name", "license", "run", "measured")
+"""What the export of an export says as that did."""
 UNFINISHED = ".export-"
 """How the folder of an export begins that is not finished, or was killed."""
 
@@ -46,11 +48,12 @@ LICENSE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+()-]{0,99}")
 
 @dataclass(frozen=True)
 class _Source:
-    """A model, and what is known of it besides: its data, and the folder of its run."""
+    """A model, and what is known of it besides: its data, the folder of its run, an older card."""
 
     gan: GAN
     setting: Mapping[str, Plain]
     run: Path | None
+    card: Mapping[str, Plain] = field(default_factory=dict)
 
 
 def export(
@@ -106,6 +109,7 @@ def export(
             place = Path(name)
             file = _write_weights(found, generator, discriminator, place, to, with_discriminator)
             about = configuration(found.gan, found.setting, found.run, half, license)
+            about |= dict(found.card) | ({} if license == "unknown" else {"license": license})
             about |= {"format": to, "file": file, "discriminator_written": with_discriminator}
             text = json.dumps(about, indent=1) + "\n"
             (place / CONFIG).write_text(text, encoding="utf-8")
@@ -173,7 +177,18 @@ def _found(source: GAN | str | Path) -> _Source:
     path = checkpoint_in(source)
     state = record.own_state(read_checkpoint(path), str(path))
     run = path.parent.parent if path.parent.name == "checkpoints" else None
-    return _Source(load(path), state.get("setting", {}), run)
+    return _Source(load(path), state.get("setting", {}), run, _card_beside(path))
+
+
+def _card_beside(path: Path) -> dict[str, Plain]:
+    """What an export says of itself that its weights do not tell; nothing of other files."""
+    try:
+        about = json.loads(path.with_name(CONFIG).read_text(encoding="utf-8"))
+        if path.name != NAME or about["file"] != NAME:
+            return {}
+        return {name: about[name] for name in INHERITED}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _refuse_infinite(generator: nn.Module, half: bool) -> None:

@@ -66,6 +66,17 @@ def test_a_card_says_what_was_measured_and_no_place_of_the_maker(name: str) -> N
         assert not any(place in content for place in (b"/tmp", b"/home", b"/root", b"/work"))
 
 
+def test_an_export_of_a_model_says_what_its_card_says(tmp_path: Path) -> None:
+    known = json.loads((FOLDER / "mlp_ring" / "config.json").read_text(encoding="utf-8"))
+    for source, folder in (("pretrained:mlp_ring", "once"), (str(tmp_path / "once"), "twice")):
+        lightning_gan.export(source, tmp_path / folder)
+        about = json.loads((tmp_path / folder / "config.json").read_text(encoding="utf-8"))
+        for name in ("name", "license", "run", "measured", "images_seen"):
+            assert about[name] == known[name]
+    lightning_gan.export("pretrained:mlp_ring", tmp_path / "mine", license="mit")
+    assert json.loads((tmp_path / "mine" / "config.json").read_text())["license"] == "mit"
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_finds_its_recorded_values(name: str, tmp_path: Path) -> None:
     setting = Recipe.read(name).data
