@@ -223,10 +223,13 @@ def _balance(gan: GAN, outputs: list[StepOutput]) -> BalanceResult | None:
     if not processes.any_true([bool(outputs)], gan.device)[0]:
         return None
     metric = DiscriminatorBalance().to(gan.device)
-    none = torch.zeros(0, device=gan.device)
-    real = torch.cat([none, *(o.real_logits for o in outputs if o.real_logits is not None)])
-    fake = torch.cat([none, *(output.fake_logits for output in outputs)])
-    metric.update(real, fake, *(gan.objective.probability(real, fake) or ()))
+    pairs = [(o.real_logits, o.fake_logits) for o in outputs if o.real_logits is not None]
+    if pairs and not gan.objective.relative:
+        reals, fakes = zip(*pairs, strict=True)
+        pairs = [(torch.cat(reals), torch.cat(fakes))]
+    # One update after the other where logits mean something beside those of their batch alone.
+    for real, fake in pairs:
+        metric.update(real, fake, *(gan.objective.probability(real, fake) or ()))
     result: BalanceResult = metric.compute()
     return _meant(gan, result if gan.objective.has_sign else result._replace(r_t=None))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -32,9 +33,18 @@ from lightning_gan.networks import (
     MLPGenerator,
     Packed,
 )
-from lightning_gan.objectives import Hinge, NonSaturating, RelativisticPairing, Wasserstein
+from lightning_gan.objectives import (
+    Hinge,
+    NonSaturating,
+    RelativisticAverage,
+    RelativisticPairing,
+    Wasserstein,
+)
 from lightning_gan.regularizers import GradientPenalty
+from lightning_gan.training.optimizers import GANAdam
 from lightning_gan.training.validation import validate, validation_logits
+
+Quick = partial(GANAdam, lr=0.05)
 
 
 class Twice(Points):
@@ -162,6 +172,21 @@ def test_only_what_means_something_is_logged(gan: Any, has_sign: bool, bounds: b
     assert ("acc_real" in held_out) == ("gan/acc_fake" in logged) == divides
     assert ("jsd_lower_bound" in held_out) == bounds
     assert 0 <= held_out["auc"] <= 1  # of logits, whatever they mean
+
+
+def test_relative_probabilities_are_those_of_each_update() -> None:
+    balance, objective = Balance(every=20), RelativisticAverage()
+    means: list[float] = []
+
+    class Watched(RelativisticAverage):
+        def observe(self, real_logits: Tensor, fake_logits: Tensor) -> None:
+            real, _ = objective.probability(real_logits, fake_logits)
+            means.append(float(real.mean()))
+
+    gan = points_gan(Watched(), generator_optimizer=Quick, discriminator_optimizer=Quick)
+    trained = fit(gan, 20, callbacks=[balance])
+    told = latest(trained.trainer, "training")["gan/d_real"]
+    assert told == pytest.approx(sum(means) / 20, rel=1e-5)
 
 
 def test_pictures_are_judged_by_the_mean_over_their_squares() -> None:
