@@ -114,8 +114,9 @@ class Unrolled(_Around):
               \theta_D)) / \partial \theta_G
 
     (Eq. 7 to 11). The steps are those of the discriminator's own optimizer (Adam from its present
-    moments, or SGD), and the gradient passes through all of them; the discriminator itself moves
-    once, by its ordinary step. As in the authors' code the generator minimises minus the whole loss
+    moments, or SGD) on the objective alone, without penalties and without clipped gradients, and
+    the gradient passes through all of them; the discriminator itself moves once, by its ordinary
+    step. As in the authors' code the generator minimises minus the whole loss
     of the discriminator, with the term of the reals, which depends on it by the future weights.
 
     Args:
