@@ -142,7 +142,8 @@ def _modes(modes: ModesResult) -> str:
     covered = f"Modes       {modes.strictly_covered:.0f} of {modes.total} "
     if modes.high_quality is not None:
         return (
-            f"{covered}covered ({modes.covered:.0f} by the papers' rule), "
+            f"Modes       {modes.covered:.0f} of {modes.total} covered "
+            f"({modes.strictly_covered:.0f} by the stricter rule), "
             f"{modes.high_quality:.1%} of the samples within 3 sigma of one"
         )
     if modes.covered_robust is not None:
