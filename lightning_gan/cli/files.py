@@ -84,10 +84,13 @@ def _refuse_twice(node: yaml.Node, name: str) -> None:
     first: dict[str, int] = {}
     for key in keys:
         line = key.start_mark.line + 1
-        if isinstance(key, yaml.ScalarNode) and first.setdefault(key.value, line) != line:
-            raise ConfigurationError(
-                f"{name} sets {key.value} twice, in lines {first[key.value]} and {line}: leave one."
-            )
+        if not isinstance(key, yaml.ScalarNode):
+            continue
+        if key.value in first:
+            before = first[key.value]
+            where = f"line {line}" if line == before else f"lines {before} and {line}"
+            raise ConfigurationError(f"{name} sets {key.value} twice, in {where}: leave one.")
+        first[key.value] = line
 
 
 def _parts(node: yaml.Node) -> list[yaml.Node]:

@@ -18,7 +18,7 @@ from lightning_gan.errors import ConfigurationError
 
 KEY = re.compile(r'Parser key "([^"]+)":\s*')
 """How a message begins that is about an option."""
-# Lightning's command line calls what jsonargparse 5 will no longer have, and silences it likewise.
+# Lightning's command line calls what jsonargparse 5 will no longer have, which users cannot mend.
 os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
 
 

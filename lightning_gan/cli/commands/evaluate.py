@@ -45,8 +45,8 @@ T = TypeVar("T")
 
 TOLERATED = 1.001
 """How large rounding may make the values of an image."""
-MOST_BEYOND = 0.01
-"""The share of values that may be larger; of more the range is another."""
+FAR, MOST_FAR = 1.5, 0.01
+"""What is far from an image's range, and the share of values that may be; of more it is another."""
 
 
 def evaluate(
@@ -299,8 +299,8 @@ def read_array(path: Path, data: RealData) -> tuple[Tensor, str]:
     values = values.float()
     finite = values[values.isfinite()]
     low, high = finite.aminmax() if finite.numel() else (values.new_zeros(()),) * 2
-    beyond = float((finite.abs() > TOLERATED).float().mean()) if finite.numel() else 0.0
-    if size and (beyond > MOST_BEYOND or (low >= 0 and high > TOLERATED)):
+    far = float((finite.abs() > FAR).float().mean()) if finite.numel() else 0.0
+    if size and (far > MOST_FAR or (low >= 0 and high > TOLERATED)):
         raise DataError(
             f"'{path}' has values from {low:g} to {high:g}, but samples lie in [-1, 1]: scale "
             "them, or give uint8."
