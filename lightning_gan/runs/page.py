@@ -48,7 +48,8 @@ def write_page(folders: Sequence[Path], output: Path) -> Path:
     """
     text = tamed(page(folders))
     try:
-        if output.is_file() and not is_device(output) and not _is_page(output):
+        plain = output.is_file() and not (output.is_symlink() or is_device(output))
+        if plain and not _is_page(output):
             raise ConfigurationError(
                 f"--output {output} is a file that holds something else than a page, and would be "
                 "lost: give another name."

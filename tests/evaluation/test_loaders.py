@@ -62,7 +62,8 @@ def test_training_samples_alone_are_measured_against_once_the_budget_is_spent(
 ) -> None:
     gan = points_gan(max_images=64)
     few = [Evaluation(num_samples=100)]
-    trainer = lightning_gan.fit(gan, data, tmp_path, callbacks=few, batch_size=8, **QUIET)
+    size = None if isinstance(data, DataLoader) else 8
+    trainer = lightning_gan.fit(gan, data, tmp_path, callbacks=few, batch_size=size, **QUIET)
     (line,) = lines(tmp_path)
     assert line["stamp"]["reference"]["count"] == 64
     assert line["values"]["fid/identity"] > 0

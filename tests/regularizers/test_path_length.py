@@ -214,7 +214,7 @@ def moved_average(pieces: int, penalty: PathLength) -> float:
     for step in game.steps(game.generator, real, labels, Progress()):
         game.loss(step, game.generator.due(0))
     (style,) = generator.mapping(torch.randn(1, 4), labels[:1])
-    return float((generator.w_average / style).mean())
+    return float((generator.w_average / style.detach()).mean())
 
 
 def test_pieces_move_the_average_style_together_as_far_as_the_whole() -> None:
