@@ -53,7 +53,7 @@ class Objective(Part, nn.Module, base=True):
     per_sample: ClassVar[bool] = False
     """Whether it needs logits of single samples, which packs have not."""
 
-    ranks_logits: ClassVar[bool] = False
+    compares_logits: ClassVar[bool] = False
     """Whether it takes each logit for a sample's own, and not for a square's."""
 
     joins_features: ClassVar[bool] = False

@@ -78,7 +78,7 @@ class TopK(_Around):
         ConfigurationError: If the share is out of range, or the loss is not of single samples.
     """
 
-    ranks_logits = True
+    compares_logits = True
 
     def __init__(self, objective: Objective, share: float | Curve = 0.5) -> None:
         super().__init__(objective)

@@ -27,7 +27,10 @@ TRACES_GRADIENTS = "2.14"
 """The first torch that traces ``autograd.grad`` inside what it compiles."""
 
 LAZY = 4
-"""The longest interval of a penalty with which relativistic pairing was seen to converge."""
+"""The longest interval of a penalty with which relativistic pairing converged, on small digits.
+
+On MNIST it was chance (docs/results.md, what was tried for the quickstart).
+"""
 BATCH_NORM = "Batch norm"
 """What messages call it among what looks across the batch."""
 
@@ -226,7 +229,7 @@ def _objective(parts: Composition, objective: Objective) -> Iterator[str]:
     if objective.joins_features and discriminator.judges_squares:
         joins = f"{name} joins one logit to the features of each sample, and {_name(discriminator)}"
         yield f"{joins} gives one for each square: take another discriminator."
-    if objective.ranks_logits and discriminator.judges_squares:
+    if objective.compares_logits and discriminator.judges_squares:
         yield _of_squares(name, discriminator)
     if inner is not None:
         if inner.paired or inner.looks_across or inner.reads_labels or inner.wants_reconstruction:

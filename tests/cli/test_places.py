@@ -151,6 +151,9 @@ def test_samples_of_another_range_are_refused(capsys: pytest.CaptureFixture[str]
         assert "but samples lie in [-1, 1]: scale them" in complaint(capsys, *evaluate, name)
     torch.save(few_beyond.requires_grad_(), "few.pt")
     assert main([*evaluate, "few.pt"]) == 0
+    pairs = [word.replace("frechet", "duplicates") for word in evaluate]
+    assert main([*pairs, "few.pt", "--output", "/dev/null"]) == 0
+    assert not [*Path("/dev").glob("null?*")]  # no pictures beside what is no file
     torch.save({"a": noise, "b": noise}, "two.pt")
     assert "no array 'images' but a, b: call the samples images" in complaint(
         capsys, *evaluate, "two.pt"

@@ -352,7 +352,6 @@ ELSEWHERE = {
     "bounds_lipschitz": "lifts a refusal, that of needs_lipschitz",
     "logged": "names for the logs",
     "joins_features": "refused beside a discriminator that judges squares, below",
-    "ranks_logits": "likewise",
     "compares_logits": "likewise",
 }
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from lightning_gan.basics.cache import written_whole
+from lightning_gan.basics.cache import is_device, written_whole
 from lightning_gan.basics.images import from_uint8, save_png
 from lightning_gan.basics.texts import printable
 from lightning_gan.basics.version import versions
@@ -138,7 +138,8 @@ def evaluate(
         sys.stdout.write(f"Missing     {names}\n")
     path = stamped.write(output)
     sys.stdout.write(f"Measured    {printable(str(path))}\n")
-    for name, pairs in panel.pictures(measured, source.rows).items():
+    pictures = {} if is_device(path) else panel.pictures(measured, source.rows)  # beside a file
+    for name, pairs in pictures.items():
         picture = path.with_name(f"{path.stem}_{name}.png")
         with written_whole(picture) as part:  # a link of that name is not followed
             save_png(pairs, part)
