@@ -106,7 +106,9 @@ class Setting(NamedTuple):
 SETTINGS = {
     "ring": Setting(lambda b: Ring(b), 256, 3200, 200, 1e-3, (0.0, 0.99), 0.1, 2500, 8),
     "grid": Setting(lambda b: Grid(b), 256, 3200, 200, 1e-3, (0.0, 0.99), 0.1, 2500, 25),
-    "mnist": Setting(lambda b: MNIST(batch_size=b), 64, 1200, 150, 5e-4, (0.5, 0.99), 0.3, 3000, 10),
+    "mnist": Setting(
+        lambda b: MNIST(batch_size=b), 64, 1200, 150, 5e-4, (0.5, 0.99), 0.3, 3000, 10
+    ),
 }
 
 

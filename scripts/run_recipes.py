@@ -162,11 +162,14 @@ class Process:
         folder: Where its log and its count lie.
         stop: Set when it is to end early.
         niceness: From 0 to 19.
+        count: Name of the file with its seconds.
     """
 
-    def __init__(self, folder: Path, stop: threading.Event, niceness: int) -> None:
+    def __init__(
+        self, folder: Path, stop: threading.Event, niceness: int, count: str = "cpu_seconds.txt"
+    ) -> None:
         self.folder, self.stop, self.niceness = folder, stop, niceness
-        self.count = folder / "cpu_seconds.txt"
+        self.count = folder / count
 
     @property
     def seconds(self) -> float:
@@ -223,7 +226,9 @@ def carry_out(run: Run, place: Place, stop: threading.Event) -> Values | None:
     """Trains and measures one run, or goes on with it; None if it was stopped before the end."""
     folder = place.runs / run.folder
     folder.mkdir(parents=True, exist_ok=True)
-    process = Process(folder, stop, place.niceness)
+    training = Process(folder, stop, place.niceness)
+    # Apart, so that a measurement that was broken off does not count as training later.
+    measuring = Process(folder, stop, place.niceness, "measuring_seconds.txt")
     fit = ["fit", "--config", run.recipe, "--seed_everything", str(run.seed)]
     fit += [
         "--run_name",
@@ -233,14 +238,14 @@ def carry_out(run: Run, place: Place, stop: threading.Event) -> Values | None:
         "--trainer.default_root_dir",
         str(folder / "run"),
     ]
-    code = process.run(fit + data_root(run.recipe, place.data), limit_of(run))
+    code = training.run(fit + data_root(run.recipe, place.data), limit_of(run))
     if stop.is_set():
         return None
     found = sorted((folder / "run").glob("version_*"))
     saved = found and (found[-1] / "checkpoints" / "last.ckpt").exists()
     if not saved or (code == MENDABLE and record_of(found[-1])["state"] != "diverged"):
         raise RuntimeError(f"{run.name} ended with {code}; {folder / 'log.txt'} says why.")
-    version, training_seconds = found[-1], process.seconds
+    version = found[-1]
     measured: dict[str, Values | None] = {"averaged": None, "raw": None}
     for kind, averaged in ("averaged", "true"), ("raw", "false"):
         if kind == "raw" and run.minutes is not None:
@@ -248,11 +253,11 @@ def carry_out(run: Run, place: Place, stop: threading.Event) -> Values | None:
         output = folder / f"{kind}.json"
         words = ["evaluate", "--ckpt_path", str(version), "--measures", "[frechet,modes]"]
         words += ["--averaged", averaged, "--output", str(output)]
-        failed = process.run(words + data_words(run.recipe, place.data))
+        failed = measuring.run(words + data_words(run.recipe, place.data))
         if stop.is_set():
             return None
         measured[kind] = None if failed else json.loads(output.read_text(encoding="utf-8"))
-    return line_of(run, version, code, training_seconds, measured)
+    return line_of(run, version, code, training.seconds, measured)
 
 
 def record_of(version: Path) -> Values:

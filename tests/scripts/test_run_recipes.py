@@ -90,6 +90,31 @@ def test_a_run_that_was_refused_or_saved_nothing_leaves_no_line(
         carry_out(run, place, threading.Event())
 
 
+def test_a_measurement_that_was_broken_off_does_not_count_as_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, stop = Run("mlp_ring", 0), threading.Event()
+    place = Place(tmp_path / "data", tmp_path / "runs", tmp_path / "results", niceness=0)
+    version = place.runs / run.folder / "run" / "version_0"
+    (version / "checkpoints").mkdir(parents=True)
+    (version / "checkpoints" / "last.ckpt").touch()
+
+    def work(process: Process, words: list[str], limit: float | None = None) -> int:
+        process.count.write_text(f"{process.seconds + 100}")
+        if words[0] == "evaluate" and not stop.is_set():
+            stop.set()
+        return 0
+
+    monkeypatch.setattr(Process, "run", work)
+    monkeypatch.setattr(run_recipes, "line_of", lambda *parts: {"seconds": parts[3]})
+    assert carry_out(run, place, stop) is None
+    ended = threading.Event()
+    monkeypatch.setattr(Process, "run", lambda *_: 0)
+    for kind in "averaged", "raw":
+        (place.runs / run.folder / f"{kind}.json").write_text("{}")
+    assert carry_out(run, place, ended) == {"seconds": 100}
+
+
 def test_a_run_of_a_recipe_that_has_changed_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Run("mlp_ring", 0)
     before = run.folder
