@@ -110,7 +110,7 @@ def settings_hash(recipe: str) -> str:
 
 def of_paper_size(recipe: str) -> bool:
     """Whether its budget is days or weeks of a CPU core."""
-    return recipe.endswith("_cifar10") or recipe in LONG
+    return recipe in LONG or (recipe.endswith("_cifar10") and "_small_" not in recipe)
 
 
 def by_cost(name: str, speeds: dict[str, float]) -> tuple[bool, float]:
