@@ -76,6 +76,18 @@ def test_the_recipes_to_begin_with_have_the_gamma_and_the_batch_of_the_table() -
         assert kind == augmentation, name
 
 
+def test_the_minutes_of_the_table_are_those_of_the_recorded_runs() -> None:
+    checked = 0
+    for _, _, recipe, *_, time in rows(7):
+        said = re.fullmatch(r"([\d.]+) minutes of CPU", time)
+        header = recipe_file(recipe.strip("`")).read_text(encoding="utf-8").partition("\nmodel:")[0]
+        recorded = re.search(r"([\d.]+) CPU minutes", header.replace("\n# ", " "))
+        if said and recorded:
+            assert abs(float(said[1]) - float(recorded[1])) < 0.5, recipe
+            checked += 1
+    assert checked >= 4
+
+
 def test_the_gammas_of_the_page_are_those_of_the_recipes() -> None:
     table = rows(4)
     assert len(table) == 7
