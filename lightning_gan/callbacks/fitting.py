@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only, rank_zero_warn
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
@@ -223,8 +223,8 @@ def fit(
             below ``folder``, if there is any; "best" for a new run that begins with the best one.
         callbacks: More callbacks, or others in the place of the usual ones.
         loggers: More loggers; the curve in ``metrics.csv`` is always written.
-        batch_size: Samples a batch and process, of a data set or tensors; 64 where None. Fewer
-            where there are fewer.
+        batch_size: Samples a batch and process, of a data set or tensors; 64 where None, or all of
+            them where there are fewer, which is said.
         options: Options of the Trainer.
 
     Returns:
@@ -232,7 +232,8 @@ def fit(
 
     Raises:
         ConfigurationError: If there is no budget.
-        DataError: If the first batch does not fit the networks.
+        DataError: If the first batch does not fit the networks, or there are fewer samples than one
+            batch that was asked for.
 
     Example:
         >>> from lightning_gan.datamodules import Ring
@@ -294,7 +295,8 @@ def loader_of(data: Any, batch_size: int | None, gan: GAN) -> Any:  # noqa: ANN4
     Raises:
         ConfigurationError: If the data can be read once alone, or have batches of their own and a
             size is asked for.
-        DataError: If there are none, or not as many labels as samples.
+        DataError: If there are none, fewer than one batch of the size that is asked for, or not as
+            many labels as samples.
     """
     check_range("fit", at_least(1), batch_size=batch_size)
     asked = whole("fit", "batch_size", batch_size)
@@ -329,7 +331,18 @@ def loader_of(data: Any, batch_size: int | None, gan: GAN) -> Any:  # noqa: ANN4
         return DataLoader(data, batch_size=None)  # type: ignore[arg-type]  # batches, as they are
     if not isinstance(data, Dataset):
         return data
-    size = min(batch_size, len(data))  # type: ignore[arg-type]  # all but streams have a length
+    samples = len(data)  # type: ignore[arg-type]  # all but streams have a length
+    if asked is not None and asked > samples:
+        raise DataError(
+            f"fit: the data have {samples} samples, fewer than one batch of {asked}: set a smaller "
+            f"batch_size, at most {samples}."
+        )
+    if batch_size > samples:
+        rank_zero_info(
+            f"The data have {samples} samples, fewer than the usual batch of {batch_size}: all of "
+            "them are one batch."
+        )
+    size = min(batch_size, samples)
     order = Generator().manual_seed(int(gan.hparams["seed"]))
     return DataLoader(data, size, shuffle=True, drop_last=True, generator=order)
 

@@ -26,7 +26,7 @@ from lightning_gan.callbacks.loggers import (
 from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.callbacks.preemption import Interrupted
 from lightning_gan.checkpoints.identity import environment, identity_of, setting_of
-from lightning_gan.errors import ConfigurationError, DivergenceError, said
+from lightning_gan.errors import ConfigurationError, DataError, DivergenceError, said
 from lightning_gan.gan import GAN
 from lightning_gan.runs import scores
 from lightning_gan.runs.curves import NAME as CURVES
@@ -162,7 +162,16 @@ class Recorder(GANCallback):
         self._write(trainer, gan, "finished")
 
     def on_fit_end(self, trainer: Trainer, gan: GAN) -> None:
-        """Says so of a run that had come to its end before, of which nothing was left to train."""
+        """Says so of a run that had come to its end before, of which nothing was left to train.
+
+        Raises:
+            DataError: If there was something left, and the loader of training gave no batch.
+        """
+        if trainer.num_training_batches == 0 and trainer.limit_train_batches:
+            raise DataError(
+                "The loader of training gives no batch, so nothing was trained: it has too few "
+                "samples for one whole batch on each process, so set a smaller batch_size."
+            )
         if self.record is not None and self.record.state == "running":
             if self._began and len(self.record.segments) > 1:
                 self.record.segments.pop()

@@ -376,5 +376,41 @@ def test_a_batch_size_is_for_what_has_none(tmp_path: Path) -> None:
         lightning_gan.fit(points_gan(max_images=8), "pictures", tmp_path, **QUIET)
 
 
+@pytest.mark.parametrize("count", [1, 4])
+def test_fewer_samples_than_a_batch_that_was_asked_for_are_refused(
+    count: int, tmp_path: Path
+) -> None:
+    few = torch.randn(count, 2)
+    for data in (few, TensorDataset(few), few.numpy(), (few, torch.zeros(count).long())):
+        match = f"have {count} samples, fewer than one batch of 32: .* at most {count}"
+        with pytest.raises(DataError, match=match):
+            lightning_gan.fit(points_gan(max_images=8), data, tmp_path, batch_size=32, **QUIET)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_fewer_samples_than_the_usual_batch_are_one_batch_and_it_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = QUIET | {"callbacks": [Evaluation(num_samples=100)]}
+    with caplog.at_level(logging.INFO):
+        gan = points_gan(max_images=12)
+        lightning_gan.fit(gan, torch.randn(4, 2), tmp_path, **options)
+    assert gan.progress.batches == 3
+    said = [each.message for each in caplog.records if "fewer than" in each.message]
+    assert said == [
+        "The data have 4 samples, fewer than the usual batch of 64: all of them are one batch."
+    ]
+
+
+def test_a_loader_without_a_whole_batch_trains_nothing_and_leaves_no_folder(tmp_path: Path) -> None:
+    data = DataLoader(TensorDataset(torch.randn(4, 2)), 32, drop_last=True)
+    with (
+        pytest.warns(UserWarning, match="across ranks is zero"),
+        pytest.raises(DataError, match=r"gives no batch.*set a smaller batch_size"),
+    ):
+        lightning_gan.fit(points_gan(max_images=8), data, tmp_path, **QUIET)
+    assert not [*tmp_path.iterdir()]
+
+
 def test_what_the_package_offers_is_listed() -> None:
     assert {"GAN", "fit", "load", "pretrained"} <= {*dir(lightning_gan)}
