@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.checkpoints.parts import Part
 from lightning_gan.errors import ConfigurationError, at_least, check_range, name_of, sides
+from lightning_gan.networks.inputs import check_latents, check_samples, class_indices
 
 ImageSize = int | tuple[int, int] | None
 """Height and width in pixels where they are equal, or both; 0 for points; None for the data's."""
@@ -138,8 +139,12 @@ class Generator(Network, base=True):
         """Calls ``forward``, which always gets labels; where there are no classes they are zeros.
 
         Raises:
-            ConfigurationError: If there are classes and no labels.
+            ConfigurationError: If there are classes and no labels, or latents or labels are of
+                another shape or type, with what was expected and what was given.
         """
+        looks = not torch.compiler.is_compiling()  # a graph knows shapes as symbols
+        if looks:
+            check_latents(self, z)
         if labels is None:
             if self.num_classes:
                 raise ConfigurationError(
@@ -147,6 +152,8 @@ class Generator(Network, base=True):
                     "the latents and class indices (N,), or let gan.sample(N) draw both."
                 )
             labels = torch.zeros(len(z), dtype=torch.long, device=z.device)
+        elif looks and self.num_classes:
+            labels = class_indices(self, labels, len(z))
         samples: Tensor = super().__call__(z, labels, *noise)
         return samples
 
@@ -210,6 +217,28 @@ class Discriminator(Network, base=True):
 
     compiled_pass: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
     """What :meth:`compile` has made of ``logits_and_features``, which losses call."""
+
+    def __call__(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Calls ``forward``, which always gets labels; where there are no classes they are zeros.
+
+        Raises:
+            ConfigurationError: If there are classes and no labels, or samples or labels are of
+                another shape or type, with what was expected and what was given.
+        """
+        looks = not torch.compiler.is_compiling()
+        if looks:
+            check_samples(self, samples)
+        if labels is None:
+            if self.num_classes:
+                raise ConfigurationError(
+                    f"{type(self).__name__} judges samples of {self.num_classes} classes: give it "
+                    "the samples and class indices (N,)."
+                )
+            labels = torch.zeros(len(samples), dtype=torch.long, device=samples.device)
+        elif looks and self.num_classes:
+            labels = class_indices(self, labels, len(samples))
+        logits: Tensor = super().__call__(samples, labels)
+        return logits
 
     def add_head(self, num_features: int) -> None:
         """Adds what turns ``num_features`` features into a logit."""

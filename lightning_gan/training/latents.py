@@ -76,7 +76,16 @@ class CodePrior(Prior):
         return sum(self.categories) + self.continuous
 
     def __call__(self, z: Tensor) -> Tensor:
-        """The largest of some normal numbers is each of them equally often."""
+        """The largest of some normal numbers is each of them equally often.
+
+        Raises:
+            ConfigurationError: If there is no room for the codes in them.
+        """
+        if z.ndim != 2 or z.shape[1] < self.min_latent_dim:
+            raise ConfigurationError(
+                f"CodePrior makes codes of normal numbers (N, latent_dim), {self.min_latent_dim} "
+                f"or more in a row, and was given {tuple(z.shape)}: let gan.sample(N) draw them."
+            )
         *chances, continuous, noise = torch.split(z, self._sizes(z), dim=1)
         # As one_hot, which reads the classes to see whether they are in range.
         largest = [chance.argmax(dim=1, keepdim=True) for chance in chances]

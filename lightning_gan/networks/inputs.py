@@ -1,0 +1,103 @@
+"""What networks are given, looked at before torch would fail somewhere inside.
+
+A look reads shapes and types, which waits for no device; it takes in the range of labels where they
+lie on the CPU.
+"""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from lightning_gan.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from lightning_gan.networks.base import Discriminator, Generator, Network
+
+
+def check_latents(generator: "Generator", z: object) -> None:
+    """Refuses what are no latents (N, latent_dim) of the generator.
+
+    Args:
+        generator: Who is given them.
+        z: The latents.
+
+    Raises:
+        ConfigurationError: With the shapes expected and given.
+    """
+    wanted = ("N", generator.latent_dim)
+    _check_rows(generator, "latents", wanted, z, "let gan.sample(N) draw them")
+
+
+def check_samples(discriminator: "Discriminator", samples: object) -> None:
+    """Refuses what are no images (N, C, H, W), or points (N, D), of the discriminator's size.
+
+    Args:
+        discriminator: Who is given them.
+        samples: The images or points.
+
+    Raises:
+        ConfigurationError: With the shapes expected and given.
+    """
+    what = "images" if discriminator.image_size else "points"
+    mend = "bring them to that shape"
+    if isinstance(samples, Tensor) and tuple(samples.shape) == discriminator.sample_shape:
+        mend = "call .unsqueeze(0), for this is one alone"
+    _check_rows(discriminator, what, ("N", *discriminator.sample_shape), samples, mend)
+
+
+def _check_rows(
+    network: "Network", what: str, wanted: tuple[str | int, ...], given: object, mend: str
+) -> None:
+    name, shape = type(network).__name__, f"({', '.join(map(str, wanted))})"
+    if not isinstance(given, Tensor):
+        raise ConfigurationError(
+            f"{name} takes {what} {shape}, and was given {type(given).__name__}: give a tensor."
+        )
+    if given.ndim != len(wanted) or tuple(given.shape[1:]) != wanted[1:]:
+        raise ConfigurationError(
+            f"{name} takes {what} {shape}, and was given {tuple(given.shape)}: {mend}."
+        )
+    weight = next(network.parameters(), None)
+    if weight is None or given.dtype == weight.dtype:
+        return
+    # Autocast makes one type of several floating point ones.
+    if not given.is_floating_point() or not torch.is_autocast_enabled(given.device.type):
+        takes, has = (str(dtype).removeprefix("torch.") for dtype in (weight.dtype, given.dtype))
+        mend = f"call .to(torch.{takes})"
+        if what == "images" and not given.is_floating_point():
+            mend = f"give images.to(torch.{takes}) / 127.5 - 1 of grey levels from 0 to 255"
+        raise ConfigurationError(f"{name} takes {what} of {takes}, and was given {has}: {mend}.")
+
+
+def class_indices(network: "Network", labels: object, count: int) -> Tensor:
+    """Class indices (N,), int64, of a network that has classes.
+
+    Args:
+        network: Who is given them.
+        labels: Whole numbers of any type.
+        count: Number N of latents or samples.
+
+    Raises:
+        ConfigurationError: If they are something else, or name no class.
+    """
+    name, classes = type(network).__name__, network.num_classes
+    takes = f"{name} takes class indices ({count},) from 0 to {classes - 1}"
+    if not isinstance(labels, Tensor):
+        raise ConfigurationError(
+            f"{takes}, and was given {type(labels).__name__}: give a tensor of int64."
+        )
+    if labels.shape != (count,):
+        one_hot = labels.ndim == 2 and tuple(labels.shape) == (count, classes)
+        mend = "call .argmax(1) on one-hot labels" if one_hot else "give one for each row"
+        raise ConfigurationError(f"{takes}, and was given {tuple(labels.shape)}: {mend}.")
+    if labels.dtype == torch.bool or labels.is_floating_point() or labels.is_complex():
+        dtype = str(labels.dtype).removeprefix("torch.")
+        raise ConfigurationError(f"{takes}, and was given {dtype}: call .long() on them.")
+    if count and labels.device.type == "cpu":  # others would be waited for
+        low, high = (int(label) for label in labels.aminmax())
+        if low < 0 or high >= classes:
+            raise ConfigurationError(
+                f"{takes}, and was given {low if low < 0 else high}: leave out what is no class."
+            )
+    return labels.long()
