@@ -107,20 +107,22 @@ class SampleGrid(GANCallback):
     def reals(self, gan: GAN, train: Samples) -> Tensor:
         """Training images (rows * columns, C, H, W) in [-1, 1], a class in each row as samples are.
 
-        Each class begins anew where it has too few; of one that has none the row is white.
+        None is shown twice: cells for which there are too few, of a class or of all, are white.
         """
         order = torch.randperm(
             len(train.images), generator=torch.Generator().manual_seed(self.seed)
         )
         count = self.rows * self.columns
-        if not gan.generator.num_classes:
-            return in_range(train.images[order[torch.arange(count) % len(order)]])
         found = torch.ones(count, *train.images.shape[1:])
+        if not gan.generator.num_classes:
+            own = _distinct(train.images, order, count)
+            found[: len(own)] = in_range(train.images[own])
+            return found
         labels, classes = self._labels(gan, self.rows), train.labels[order]
         for label in range(gan.generator.num_classes):
-            cells, own = (labels == label).nonzero()[:, 0], order[classes == label]
-            if len(own):
-                found[cells] = in_range(train.images[own[torch.arange(len(cells)) % len(own)]])
+            cells = (labels == label).nonzero()[:, 0]
+            own = _distinct(train.images, order[classes == label], len(cells))
+            found[cells[: len(own)]] = in_range(train.images[own])
         return found
 
     def _labels(self, gan: GAN, rows: int) -> Tensor:
@@ -136,6 +138,16 @@ class SampleGrid(GANCallback):
             return ""
         names = _class_names(data_of(trainer), count)
         return f"a class in each row: {', '.join(names[:rows])}"
+
+
+def _distinct(images: Tensor, rows: Tensor, most: int) -> Tensor:
+    """The first of some rows (n,) whose pictures are all different, at most so many."""
+    found: dict[bytes, int] = {}
+    for row in rows.tolist():
+        if len(found) == most:
+            break
+        found.setdefault(images[row].numpy().tobytes(), row)
+    return torch.tensor([*found.values()], dtype=torch.long)
 
 
 def _class_names(data: EvaluationData | None, count: int) -> list[str]:

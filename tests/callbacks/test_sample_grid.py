@@ -80,7 +80,20 @@ def test_reals_are_mixed_and_follow_from_the_seed_alone() -> None:
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
     assert {grey >= 200 for grey in greys(one)} == {True, False}
-    assert len(SampleGrid(9, 9).reals(picture_gan(), train)) == 81  # more than there are
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+@pytest.mark.parametrize("make", [picture_gan, conditional_gan])
+def test_no_real_is_shown_twice_and_cells_without_one_are_white(make: Any, copies: int) -> None:
+    images, labels = Shades(8).split("train")
+    count, size = len(images), len(images) // 2 + 1
+    train = Split(images.repeat(copies, 1, 1, 1), labels.repeat(copies))
+    shown = SampleGrid(4, size).reals(make(), train)
+    assert len(shown) == 4 * size > count
+    white = (shown == 1).flatten(1).all(1)
+    assert len(shown[~white].unique(dim=0)) == (~white).sum() == len(images.unique(dim=0))
+    few = SampleGrid(2, 2).reals(make(), train)
+    assert len(few.unique(dim=0)) == 4
 
 
 def test_a_conditional_generator_has_reals_of_one_class_in_each_row() -> None:
