@@ -65,12 +65,13 @@ class ModesResult(NamedTuple):
         min_share: The smallest share of a class.
         tv: Total variation to the data's shares.
         high_quality: Share of the points that lie near a mode.
-        kl: Kullback-Leibler divergence from the data's shares, in nats.
+        kl: Kullback-Leibler divergence from the data's shares, in nats, over classes of the data.
         kl_all: The same over all points, where ``kl`` is over those of high quality.
         kl_floor: What a perfect sampler scores.
         std_ratio: Standard deviation within a mode over the true one.
         unclassifiable: Share of the pictures that the classifier is not certain of.
         within_classes: Share of the variance of small grey pictures that lies within the classes.
+        outside: Share of the pictures that are taken for a class that the data lack.
     """
 
     data: str
@@ -87,6 +88,7 @@ class ModesResult(NamedTuple):
     std_ratio: float | None = None
     unclassifiable: float | None = None
     within_classes: float | None = None
+    outside: float | None = None
 
     @property
     def alike(self) -> bool:
@@ -141,10 +143,15 @@ class ClassCoverage(CoverageMetric):
     the number of classes whose share is at least a tenth of their share in the data (the errors of
     the classifier hit every class now and then, so "at least one" would mean nothing);
     ``min_share``, the smallest share; ``tv``, the total variation to the data's shares; ``kl``,
-    KL(histogram || prior); ``within_classes``, the share of the variance of the pictures, made grey
-    and 8 x 8 pixels small, that lies within the classes: 0 for a generator that draws one picture
-    of each class, which none of the others sees, 0.70 for the training images of MNIST, 0.92 for
-    those of CIFAR-10. Count at least 1000 images.
+    KL(histogram || prior) in nats; ``within_classes``, the share of the variance of the pictures,
+    made grey and 8 x 8 pixels small, that lies within the classes: 0 for a generator that draws one
+    picture of each class, which none of the others sees, 0.70 for the training images of MNIST,
+    0.92 for those of CIFAR-10. Count at least 1000 images.
+
+    Where the data lack a class, one picture that the classifier takes for it would make the
+    divergence infinite. So ``kl`` is then that of the pictures of the data's classes alone, and
+    ``outside`` says which share of all pictures is of the others; ``tv`` counts both. With none of
+    the data's classes ``kl`` is NaN.
 
     Args:
         classifier: An extractor with as many classes as the data has.
@@ -219,15 +226,19 @@ class ClassCoverage(CoverageMetric):
         if self.unusable():
             share = torch.full_like(share, math.nan)
         expected, covered = self.prior > 0, share >= MIN_SHARE * self.prior
+        lacking = {} if expected.all() else {"outside": share[~expected].sum()}
+        inside = share[expected]
         return self.result(
             self.class_names,
             covered,
             int(expected.sum()),
             covered=covered[expected].sum(),
-            min_share=share[expected].min(),
+            min_share=inside.min(),
             tv=total_variation(share, self.prior),
-            kl=divergence(share, self.prior),
+            # NaN where no picture is of a class of the data, as in the mixtures' below.
+            kl=divergence(inside / inside.sum(), self.prior[expected]) + 0 / inside.sum(),
             within_classes=self._within_classes(),
+            **lacking,
         )
 
 

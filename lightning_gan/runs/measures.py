@@ -6,7 +6,7 @@ from lightning_gan.errors import ConfigurationError
 
 BESIDE = ("_floor", "_debiased", "_real", "_held_out", "_std")
 """Endings of values that stand beside a measure and read it."""
-SMALLER = ("fid/", "kid/", "exact", "kl", "kl_all", "tv", "unclassifiable")
+SMALLER = ("fid/", "kid/", "exact", "kl", "kl_all", "tv", "unclassifiable", "outside")
 """Measures, and values of modes, that are better the smaller they are."""
 LARGER = (
     *("precision/", "recall/", "density/", "coverage/", "vendi/", "is/"),

@@ -109,6 +109,24 @@ def test_a_class_that_the_data_does_not_have_is_not_asked_for() -> None:
     metric.update(pictures([5, 5, 5, 0]))
     assert (metric.compute().covered, metric.compute().missing) == (3, [])
     assert metric.compute().total == 3
+    assert metric.compute().logged()["modes/animals/outside"] == 0
+
+
+def test_a_class_that_the_data_lack_leaves_a_finite_divergence_and_is_told_by_its_share() -> None:
+    metric = ClassCoverage(FirstPixel(), [2, 1, 1, 0], "animals")
+    metric.update(pictures([20, 10, 10, 10]))  # in the data's shares, but for a fifth
+    found = metric.compute()
+    assert found.kl == pytest.approx(0, abs=1e-12)
+    assert found.outside == pytest.approx(0.2)
+    assert found.tv == pytest.approx(0.2)
+    metric.reset()
+    metric.update(pictures([20, 0, 0, 1]))
+    assert metric.compute().kl == pytest.approx(math.log(2))  # all of a class of half the data
+    metric.reset()
+    metric.update(pictures([0, 0, 0, 4]))
+    found = metric.compute()
+    assert (found.covered, found.outside) == (0, 1)
+    assert math.isnan(found.logged()["modes/animals/kl"])
 
 
 def test_class_coverage_without_images_is_nan_with_a_warning() -> None:
