@@ -246,6 +246,11 @@ def watch(folder: Path, trainer: dict[str, Any], processes: int) -> dict[str, An
     values = {"held out": timeless(gan, "val"), "evaluation": timeless(gan, "samples")}
     quiet_trainer(**arguments).fit(gan, data)
     values["training"] = timeless(gan, "training")
+    relative, balance = points_gan(RelativisticAverage()), [Balance(every=2)]
+    quiet_trainer(**arguments | {"callbacks": balance}).fit(relative, data)
+    # The loss leaves free what is added to all logits, where Adam makes steps of rounding errors.
+    shown = timeless(relative, "training").items()
+    values["relative"] = {name: value for name, value in shown if "score" not in name}
     quiet_trainer(**arguments).test(gan, data, verbose=False)
     return values | {"test": without_prefix(timeless(gan, "val")) | timeless(gan, "samples")}
 

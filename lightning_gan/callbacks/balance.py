@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,11 +24,25 @@ MAX_TRAIN_IMAGES = 1000
 """Images of training that are judged beside the held-out ones."""
 
 
+@dataclass(frozen=True)
+class JudgedOutput(StepOutput):
+    """What an update shows, with probabilities that only the batch of all processes tells.
+
+    Args:
+        real_probability: D(x) (N,) of this process's reals; None where each process can tell.
+        fake_probability: D(G(z)) (N,), likewise.
+    """
+
+    real_probability: Tensor | None = None
+    fake_probability: Tensor | None = None
+
+
 class Balance(GANCallback):
     """Logs the means and spreads of D(x) and D(G(z)), accuracies, losses and gradient norms.
 
     It reads the forward passes of training and adds none; nothing is computed between two reports
-    beyond keeping the logits. Probabilities are logged only where the objective has them, and
+    beyond keeping the logits, but probabilities that are relative to the batch of all processes,
+    where there are several. Probabilities are logged only where the objective has them, and
     ``gan/r_t``, the mean sign of the reals' logits, only where a sign means something; logits
     always, as ``gan/score_real`` and ``gan/score_fake``. Norms of gradients are those before
     clipping.
@@ -74,7 +89,7 @@ class Balance(GANCallback):
 
     def on_train_batch_end(self, trainer: Trainer, gan: GAN, *_: object) -> None:
         """Keeps the outputs of the batch, and reports where it is time."""
-        self._outputs += gan.outputs
+        self._outputs += [_judged(gan, output) for output in gan.outputs]
         if not self._is_due(trainer, gan.progress.batches) or not self._outputs:
             return
         report = self._report(trainer, gan)
@@ -137,7 +152,7 @@ class Balance(GANCallback):
         norms = {who: torch.as_tensor(norm) for who, norm in norms.items()}
         self._before = Measurements(gradient_norms=norms, training=report)
         if processes.rank() == 0:
-            outputs = (StepOutput(**output) for output in state_dict.get("outputs", []))
+            outputs = (JudgedOutput(**output) for output in state_dict.get("outputs", []))
             self._outputs = [_to(output, torch.device("cpu")) for output in outputs]
 
     def _is_due(self, trainer: Trainer, batches: int) -> bool:
@@ -224,14 +239,41 @@ def _balance(gan: GAN, outputs: list[StepOutput]) -> BalanceResult | None:
         return None
     metric = DiscriminatorBalance().to(gan.device)
     pairs = [(o.real_logits, o.fake_logits) for o in outputs if o.real_logits is not None]
+    known = [_known(output) for output in outputs if output.real_logits is not None]
     if pairs and not gan.objective.relative:
         reals, fakes = zip(*pairs, strict=True)
-        pairs = [(torch.cat(reals), torch.cat(fakes))]
+        pairs, known = [(torch.cat(reals), torch.cat(fakes))], [None]
     # One update after the other where logits mean something beside those of their batch alone.
-    for real, fake in pairs:
-        metric.update(real, fake, *(gan.objective.probability(real, fake) or ()))
+    for (real, fake), told in zip(pairs, known, strict=True):
+        metric.update(real, fake, *(told or gan.objective.probability(real, fake) or ()))
     result: BalanceResult = metric.compute()
     return _meant(gan, result if gan.objective.has_sign else result._replace(r_t=None))
+
+
+def _known(output: StepOutput) -> tuple[Tensor, Tensor] | None:
+    """The probabilities that came with an output."""
+    if not isinstance(output, JudgedOutput):
+        return None
+    real, fake = output.real_probability, output.fake_probability
+    return None if real is None or fake is None else (real, fake)
+
+
+def _judged(gan: GAN, output: StepOutput) -> StepOutput:
+    """The output with probabilities beside the logits of all processes, where they tell them."""
+    real, fake, objective = output.real_logits, output.fake_logits, gan.objective
+    across = objective.relative and objective.looks_across and processes.is_distributed()
+    if real is None or not across or objective.probability(real, fake) is None:
+        return output
+    # In one exchange. The loss has looked across as many rows of each process, too.
+    everyone = processes.gather(torch.cat([real, fake])).unflatten(0, (-1, len(real) + len(fake)))
+    reals, fakes = everyone.split([len(real), len(fake)], dim=1)
+    found = objective.probability(reals.flatten(), fakes.flatten())
+    assert found is not None  # as it was not alone
+    return JudgedOutput(
+        **vars(output),
+        real_probability=processes.own_rows(found[0]),
+        fake_probability=processes.own_rows(found[1]),
+    )
 
 
 def _meant(gan: GAN, result: BalanceResult) -> BalanceResult:
@@ -264,11 +306,7 @@ def _train_logits(trainer: Trainer, gan: GAN, count: int) -> Tensor | None:
 
 def _to(output: StepOutput, device: torch.device) -> StepOutput:
     """The same output on a device."""
-    real = output.real_logits
-    return StepOutput(
-        output.player,
-        output.loss.to(device),
-        None if real is None else real.to(device),
-        output.fake_logits.to(device),
-        {name: term.to(device) for name, term in output.terms.items()},
-    )
+    found = {
+        name: value.to(device) for name, value in vars(output).items() if isinstance(value, Tensor)
+    }
+    return replace(output, **found, terms={name: x.to(device) for name, x in output.terms.items()})

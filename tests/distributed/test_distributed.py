@@ -145,7 +145,7 @@ def test_two_processes_end_with_the_weights_of_one_for_every_part(
             assert_parity(name, one, [first, second])
 
 
-@pytest.mark.parametrize("part", ["held out", "evaluation", "training", "test"])
+@pytest.mark.parametrize("part", ["held out", "evaluation", "training", "test", "relative"])
 def test_callbacks_say_on_two_processes_what_they_say_on_one(
     part: str, both: tuple[dict[str, Any], dict[str, Any], Path], tmp_path: Path
 ) -> None:
