@@ -265,7 +265,7 @@ def _judged(gan: GAN, output: StepOutput) -> StepOutput:
     if real is None or not across or objective.probability(real, fake) is None:
         return output
     # In one exchange. The loss has looked across as many rows of each process, too.
-    everyone = processes.gather(torch.cat([real, fake])).unflatten(0, (-1, len(real) + len(fake)))
+    everyone = processes.gather(torch.cat([real, fake])).view(-1, len(real) + len(fake))
     reals, fakes = everyone.split([len(real), len(fake)], dim=1)
     found = objective.probability(reals.flatten(), fakes.flatten())
     assert found is not None  # as it was not alone
@@ -306,7 +306,7 @@ def _train_logits(trainer: Trainer, gan: GAN, count: int) -> Tensor | None:
 
 def _to(output: StepOutput, device: torch.device) -> StepOutput:
     """The same output on a device."""
-    found = {
+    found: dict[str, Any] = {
         name: value.to(device) for name, value in vars(output).items() if isinstance(value, Tensor)
     }
     return replace(output, **found, terms={name: x.to(device) for name, x in output.terms.items()})

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -303,7 +303,7 @@ def loader_of(data: Any, batch_size: int | None, gan: GAN) -> Any:  # noqa: ANN4
     batch_size = asked or USUAL_BATCH
     if isinstance(data, (str, Path)):
         raise DataError(f"fit: {data} is a path: give datamodules.ImageFolder('{data}'), or so.")
-    if isinstance(data, Iterator):
+    if _is_read_once(data):
         raise ConfigurationError(
             "fit: the data are an iterator, which can be read once: give a list, a DataLoader, or "
             "an object whose __iter__ begins anew."
@@ -345,6 +345,16 @@ def loader_of(data: Any, batch_size: int | None, gan: GAN) -> Any:  # noqa: ANN4
     size = min(batch_size, samples)
     order = Generator().manual_seed(int(gan.hparams["seed"]))
     return DataLoader(data, size, shuffle=True, drop_last=True, generator=order)
+
+
+def _is_read_once(data: object) -> bool:
+    """Whether data are an iterator, or a stream that always hands out the same one."""
+    stream = data.dataset if isinstance(data, DataLoader) else data
+    if isinstance(stream, Iterator):
+        return True
+    if hasattr(stream, "__len__") and not isinstance(stream, IterableDataset):
+        return False
+    return isinstance(stream, Iterable) and iter(stream) is iter(stream)
 
 
 def _columns_of(data: object) -> list[Tensor] | None:

@@ -66,6 +66,8 @@ class Recorder(GANCallback):
         self.record: RunRecord | None = None
         self._began = False
         """Whether this start has added a segment."""
+        self._batches = 0
+        """Batches of training before this epoch."""
         self._rows: list[dict[str, str]] = []
         """Rows of the curve before, in a run that goes on."""
 
@@ -151,6 +153,23 @@ class Recorder(GANCallback):
             **{f"parameters.{player}": count for player, count in record.parameters.items()},
             **{f"versions.{name}": version for name, version in last.versions.items()},
         }
+
+    def on_train_epoch_start(self, trainer: Trainer, gan: GAN) -> None:
+        """Notes where the epoch begins."""
+        self._batches = gan.progress.batches
+
+    def on_train_epoch_end(self, trainer: Trainer, gan: GAN) -> None:
+        """Ends a run whose loader has nothing more to give, which would go on for ever.
+
+        Raises:
+            DataError: If an epoch had no batch.
+        """
+        if gan.progress.batches == self._batches and trainer.train_dataloader is not None:
+            raise DataError(
+                f"The loader of training gives no more batches after {gan.progress.images:,} "
+                "images, since it can be read once: give one whose __iter__ begins anew, or train "
+                "for one epoch."
+            )
 
     def on_validation_end(self, trainer: Trainer, gan: GAN) -> None:
         """Writes down where the run stands."""

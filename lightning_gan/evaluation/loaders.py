@@ -121,8 +121,27 @@ def _read(loader: object, generator: Generator) -> LoadedSplit:
             count += len(samples)
             if count >= most:
                 break
+        else:
+            _refuse_if_spent(loader, count)
     samples, labels = (torch.cat(column)[:most] for column in zip(*pairs, strict=True))
     return LoadedSplit(to_uint8(samples) if generator.image_size else samples, labels)
+
+
+def _refuse_if_spent(loader: object, count: int) -> None:
+    """Refuses a stream that has been read to its end and does not begin anew.
+
+    Raises:
+        ConfigurationError: If there is nothing left of it to train on.
+    """
+    for one in _loaders(loader) if count else ():
+        streams = not isinstance(one, NothingHeldOut) and not (
+            isinstance(one, DataLoader) and _has_all(one)
+        )
+        if streams and next(iter(_in_order(one, 1)), None) is None:
+            raise ConfigurationError(
+                f"The training data are a stream that can be read once, and its {count} samples "
+                "were read as the reference: give one whose __iter__ begins anew."
+            )
 
 
 def _loaders(loader: object) -> list[object]:

@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.model_helpers import is_overridden
-from tiny import Points, points_gan
+from tiny import Points, points_gan, quiet_trainer
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from torchvision.transforms import Compose
 
 import lightning_gan
@@ -31,7 +32,9 @@ from lightning_gan.callbacks import (
     recorder,
 )
 from lightning_gan.callbacks.fitting import curve_of, forget_if_unused, silence_lightning
-from lightning_gan.errors import ConfigurationError, DataError
+from lightning_gan.callbacks.recorder import Recorder
+from lightning_gan.errors import ConfigurationError, DataError, LightningGANError
+from lightning_gan.evaluation.loaders import LoaderData
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.runs.record import RunRecord
 from lightning_gan.training.batches import batch_size_of
@@ -410,6 +413,61 @@ def test_a_loader_without_a_whole_batch_trains_nothing_and_leaves_no_folder(tmp_
     ):
         lightning_gan.fit(points_gan(max_images=8), data, tmp_path, **QUIET)
     assert not [*tmp_path.iterdir()]
+
+
+class Same(IterableDataset[torch.Tensor]):
+    """A stream that hands out the same iterator each time."""
+
+    def __init__(self) -> None:
+        self.rows = iter(torch.randn(64, 2))
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        return self.rows
+
+
+class Eaten(IterableDataset[torch.Tensor]):
+    """A stream that nobody can tell from others until nothing is left of it."""
+
+    def __init__(self) -> None:
+        self.rows = [*torch.randn(64, 2)]
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        while self.rows:
+            yield self.rows.pop()
+
+
+class OnceABatch:
+    """Batches in an object, read once."""
+
+    def __init__(self) -> None:
+        self.batches = (torch.randn(8, 2) for _ in range(8))
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        return self.batches
+
+
+@pytest.mark.parametrize("make", [Same, OnceABatch, lambda: DataLoader(Same(), 8)])
+def test_a_stream_that_can_be_read_once_is_refused(make: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="an iterator, which can be read once: give a"):
+        lightning_gan.fit(points_gan(max_images=16), make(), tmp_path, **QUIET)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_stream_that_the_reference_has_used_up_is_refused(tmp_path: Path) -> None:
+    gan = points_gan(max_images=64, validate_every=16)
+    options = QUIET | {"callbacks": [Evaluation(num_samples=50)], "max_epochs": 2}
+    with pytest.raises(LightningGANError, match="read once"):
+        lightning_gan.fit(gan, DataLoader(Eaten(), 8), tmp_path, **options)
+    with pytest.raises(ConfigurationError, match="its 64 samples were read as the reference"):
+        LoaderData(MLPGenerator(2, 0), DataLoader(Eaten(), 8)).split("train")
+
+
+@pytest.mark.filterwarnings("ignore:.*have no `val_dataloader`.*")
+def test_a_stream_that_has_ended_ends_the_run(tmp_path: Path) -> None:
+    gan, ended = points_gan(max_images=640), "no more batches after 64 images, since it can be read"
+    trainer = quiet_trainer(tmp_path, callbacks=[Recorder()], max_epochs=3)
+    with pytest.raises(DataError, match=ended):
+        trainer.fit(gan, DataLoader(Eaten(), 8))
 
 
 def test_what_the_package_offers_is_listed() -> None:
