@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -93,6 +93,7 @@ class Evaluation(GANCallback):
         self._best: BestDistance | None = None
         self._panels: dict[str, Panel] = {}
         """The last panel of each split."""
+        self._said: set[str] = set()
         self._clock: _Clock | None = None
 
     def forget(self) -> None:
@@ -214,6 +215,10 @@ class Evaluation(GANCallback):
             self._panels[split] = Panel(data, self.measures, *options, gan.device, default)
             if trainer.is_global_zero:
                 trainer.strategy.barrier()
+            for remark in self._panels[split].remarks:
+                if remark not in self._said:
+                    self._said.add(remark)
+                    rank_zero_info(remark)
         return self._panels[split]
 
     def samples(self, panel: Panel) -> MeasuredSamples:

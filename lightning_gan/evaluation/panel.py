@@ -205,6 +205,8 @@ class Panel:
         self.cache_dir, self.device = cache_dir, device
         self.extractor = extractor_for(data, extractor)
         self.classifier = self._find_classifier(classifier)
+        self.remarks: list[str] = []
+        """What a user should know before believing the values, in sentences."""
         train = data.split("train")  # not kept: stacked digits would take 300 MB
         self.measures = self._fitting(measures, default_measures, len(train.images))
         self.metrics: dict[str, SampleMetric] = dict(self._build(train))
@@ -272,11 +274,23 @@ class Panel:
             statistics = ReferenceStatistics.load_or_build(
                 train.images, self.extractor, **place, features=known
             )
+            self._note_if_few(statistics)
             yield "frechet", FrechetDistance(self.extractor, statistics)
         if "score" in self.measures and self.classifier is not None:
             yield "score", ClassifierScore(self.classifier)
         if "modes" in self.measures:
             yield "modes", self._coverage(train)
+
+    def _note_if_few(self, statistics: ReferenceStatistics) -> None:
+        """Notes where the reals are too few for their covariance."""
+        if statistics.count > statistics.size:
+            return
+        name = f"fid/{self.extractor.name}"
+        self.remarks.append(
+            f"The reference has {statistics.count} samples and {self.extractor.name} has "
+            f"{statistics.size} features, so that {name} measures chance more than the generator: "
+            f"read it beside {name}_floor, or give more than {statistics.size} samples."
+        )
 
     @property
     def _feature_measures(self) -> list[Measure]:

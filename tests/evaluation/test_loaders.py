@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,16 @@ def test_a_data_module_without_splits_is_measured(tmp_path: Path) -> None:
         (line,) = lines(tmp_path / name)
         assert line["stamp"]["reference"]["count"] == 64
         assert (tmp_path / name / "version_0" / "checkpoints" / "best.ckpt").is_file()
+
+
+def test_few_reals_are_said_once_by_the_callback(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = QUIET | {"callbacks": [Evaluation(num_samples=50)], "max_epochs": 2}
+    with caplog.at_level(logging.INFO):
+        gan = points_gan(validate_every=2)
+        lightning_gan.fit(gan, POINTS[:2], tmp_path, batch_size=2, **options)
+    assert sum("The reference has 2 samples" in each.message for each in caplog.records) == 1
 
 
 def test_nothing_held_out_is_one_empty_batch() -> None:

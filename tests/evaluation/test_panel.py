@@ -132,6 +132,14 @@ def test_few_training_samples_leave_out_what_needs_more(count: int, left_out: se
             Panel(data, [measure])  # type: ignore[list-item]
 
 
+def test_fewer_reals_than_features_are_remarked_on_with_the_numbers() -> None:
+    (remark,) = Panel(Few(2), ["frechet"]).remarks
+    assert "The reference has 2 samples and identity has 2 features" in remark
+    assert "beside fid/identity_floor, or give more than 2 samples" in remark
+    assert not Panel(Few(3), ["frechet"]).remarks
+    assert not Panel(Few(2), ["modes"]).remarks
+
+
 def test_data_have_their_usual_extractor_and_number_of_samples() -> None:
     assert (extractor_for(Points()).name, default_num_samples(Points())) == ("identity", 2500)
     assert (extractor_for(Pictures()).name, default_num_samples(Pictures())) == ("pixel", 10_000)

@@ -125,6 +125,8 @@ def evaluate(
         drawn = MeasuredSamples(count, Sampling(seed, truncation, psi), averaged)
         source = _of_checkpoint(ckpt_path, data, place, drawn)
     panel = Panel(data, measures, extractor, classifier, cache_dir=cache_dir, device=place)
+    for remark in panel.remarks:
+        note(remark)
     total = -(-source.count // BLOCK)
     measured = panel.measure(tqdm(source.chunks, "measuring", total, disable=None, unit="chunk"))
     values = replace(measured, seconds=time.perf_counter() - started).logged()
