@@ -266,7 +266,7 @@ def _judged(gan: GAN, output: StepOutput) -> StepOutput:
         return output
     # In one exchange. The loss has looked across as many rows of each process, too.
     everyone = processes.gather(torch.cat([real, fake])).view(-1, len(real) + len(fake))
-    reals, fakes = everyone.split([len(real), len(fake)], dim=1)
+    reals, fakes = torch.split(everyone, [len(real), len(fake)], dim=1)
     found = objective.probability(reals.flatten(), fakes.flatten())
     assert found is not None  # as it was not alone
     return JudgedOutput(
