@@ -4,12 +4,16 @@ A penalty takes one norm per sample over all its dimensions, and the mean over t
 joins the player's loss, so that one backward pass and one optimizer step serve both.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from lightning_gan.basics.precision import outside_autocast
+from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError, above, at_most, check_range
-from lightning_gan.networks.minibatch import judged_together
+from lightning_gan.networks.base import Discriminator
+from lightning_gan.networks.minibatch import MinibatchDiscrimination, judged_together
 from lightning_gan.regularizers.base import Penalty
 from lightning_gan.training.schedule import Curve
 from lightning_gan.training.step import Step
@@ -172,6 +176,28 @@ class DRAGAN(_SlopePenalty):
         return real + alpha * 0.5 * std * step.random.uniform(*real.shape[1:])
 
 
+def unequal_shares(discriminator: Discriminator, penalty: Penalty, rows: int) -> Iterator[str]:
+    """Shares of which processes would have other numbers of rows, and one waits for all of them.
+
+    Args:
+        discriminator: Who judges the rows.
+        penalty: Whose share it is.
+        rows: Samples of a process, or of a piece of them.
+    """
+    one_in = penalty.one_in if isinstance(penalty, _SquaredSlope) else 1
+    gathers = any(isinstance(part, MinibatchDiscrimination) for part in discriminator.modules())
+    every = one_in * judged_together(discriminator)
+    if processes.world_size() > 1 and one_in > 1 and gathers and rows % every:
+        has = (
+            f"MinibatchDiscrimination looks at as many samples of each process, and {rows} on each"
+        )
+        near = -(-rows // every) * every
+        yield (
+            f"{has} do not give {type(penalty).__name__} the same share={1 / one_in:g} of them: "
+            f"set --data.batch_size to a multiple of {every}, such as {near}, or leave share out."
+        )
+
+
 class _SquaredSlope(_SlopePenalty):
     """Half the mean squared slope at the reals or at the fakes, exact or by differences."""
 
@@ -216,6 +242,8 @@ class _SquaredSlope(_SlopePenalty):
         # the global batch, so that any number of processes chooses the same ones; where it is in
         # pieces, in each of them.
         first = shard.first // shard.step // unit
+        for reason in unequal_shares(step.discriminator, self, shard.count):
+            raise ConfigurationError(reason)
         rows: slice | list[int] = slice(-first % self.one_in, None, self.one_in)
         if unit > 1:
             units = (first + row // unit for row in range(shard.count))

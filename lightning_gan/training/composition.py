@@ -20,6 +20,7 @@ from lightning_gan.networks.layers import has_batch_norm, has_spectral_norm
 from lightning_gan.networks.minibatch import MinibatchDiscrimination, judged_together
 from lightning_gan.objectives import Objective
 from lightning_gan.regularizers import AuxiliaryTask, Constraint, Penalty, Regularizer
+from lightning_gan.regularizers.gradient_penalties import unequal_shares
 from lightning_gan.training.batches import batch_size_of
 from lightning_gan.training.latents import Prior
 
@@ -113,6 +114,7 @@ class Composition:
         _refuse(_batch(self.discriminator, data, self.accumulate))
         _refuse(_pieces(self, data))
         _refuse(_single(self, data))
+        _refuse(_shares(self, data))
         _refuse(_precision(precision, self.penalties))
 
     def check_training(self, precision: object) -> None:
@@ -366,6 +368,15 @@ def _pieces(parts: Composition, data: object) -> Iterator[str]:
         sees = f"{across[0]} looks across the batch, and {pieces} pieces of {size} samples on each"
         near = -(-size // pieces) * pieces
         yield f"{sees} process are not those of one process: set --data.batch_size to {near}."
+
+
+def _shares(parts: Composition, data: object) -> Iterator[str]:
+    """Shares of a batch that are not the same on all processes, where these wait for each other."""
+    size = batch_size_of(data)
+    if size is None or size % parts.accumulate:
+        return
+    for penalty in parts.penalties:
+        yield from unequal_shares(parts.discriminator, penalty, size // parts.accumulate)
 
 
 def _single(parts: Composition, data: object) -> Iterator[str]:

@@ -25,15 +25,17 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from lightning_gan.augment import AdaptiveAugmentation, Augmentation, DiffAugment, InstanceNoise
 from lightning_gan.basics.randomness import Seeds, Shard
+from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.gan import GAN
 from lightning_gan.networks import (
     Discriminator,
+    MinibatchDiscrimination,
     MLPDiscriminator,
     StyleGAN2Discriminator,
     StyleGAN2Generator,
 )
-from lightning_gan.objectives import NonSaturating, Wasserstein
+from lightning_gan.objectives import Hinge, NonSaturating, Wasserstein
 from lightning_gan.regularizers import (
     DRAGAN,
     R1,
@@ -43,6 +45,7 @@ from lightning_gan.regularizers import (
     Regularizer,
     WassersteinDivergence,
 )
+from lightning_gan.regularizers.gradient_penalties import unequal_shares
 from lightning_gan.training.schedule import Progress
 from lightning_gan.training.step import Step
 
@@ -468,3 +471,23 @@ def test_a_share_is_of_whole_groups_of_minibatch_std() -> None:
     (step,) = gan.game.steps(gan.game.discriminator, real, labels, Progress())
     values = [term(R1(difference=0.001, share=share), step) for share in (1.0, 0.5, 0.25)]
     assert max(values) < 5 * min(values), "no distance between other neighbours over s"
+
+
+@pytest.mark.parametrize(("rows", "fits"), [(4, True), (3, False), (1, False)])
+def test_a_share_that_processes_would_not_take_alike_is_refused_where_they_wait_for_each_other(
+    rows: int, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = MLPDiscriminator(2, 0, width=8, depth=2)
+    across = MinibatchDiscrimination(MLPDiscriminator(2, 0, width=8, depth=2), kernels=3, dims=2)
+    share = R1(difference=0.01, share=0.5)
+    gan = points_gan(Hinge(), [share], discriminator=across)
+    data = SimpleNamespace(batch_size=rows)
+    gan.game.parts.check_run(data, "32-true")  # alone there is nobody to wait for
+    monkeypatch.setattr(processes, "world_size", lambda: 2)
+    assert not [*unequal_shares(inner, share, rows)]
+    assert not [*unequal_shares(across, R1(difference=0.01), rows)]
+    if fits:
+        gan.game.parts.check_run(data, "32-true")
+    else:
+        with pytest.raises(ConfigurationError, match=r"R1 the same share=0\.5 .* a multiple of 2"):
+            gan.game.parts.check_run(data, "32-true")
