@@ -36,6 +36,7 @@ from lightning_gan.callbacks.progress_bar import ImagesBar
 from lightning_gan.callbacks.recorder import Recorder, draw_curves_of
 from lightning_gan.callbacks.sample_grid import SampleGrid
 from lightning_gan.callbacks.summary import LABELS, summary
+from lightning_gan.callbacks.unsuited import refuse_unsuited
 from lightning_gan.checkpoints.files import newest_checkpoint, read_checkpoint
 from lightning_gan.checkpoints.record import own_state
 from lightning_gan.distributed import processes
@@ -174,8 +175,10 @@ def default_callbacks(
         validating: Whether there are validations.
 
     Raises:
-        ConfigurationError: If two of those that were asked for would save their states as one.
+        ConfigurationError: If two of those that were asked for would save their states as one, or
+            one cannot watch two players.
     """
+    refuse_unsuited(asked)
     saved = [each.state_key for each in asked if type(each).state_dict is not Callback.state_dict]
     for key in saved:
         if saved.count(key) > 1:

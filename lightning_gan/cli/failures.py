@@ -6,11 +6,12 @@ from pathlib import Path
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback
 from lightning.pytorch.trainer.connectors import checkpoint_connector
 
 import lightning_gan
 from lightning_gan.distributed.strategy import lost_process
-from lightning_gan.errors import LightningGANError, WeightsError
+from lightning_gan.errors import LightningGANError, WeightsError, said
 
 FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 """No room on the disk, in a quota, or in a file."""
@@ -31,7 +32,7 @@ MENDS = {
 
 def mendable(error: Exception) -> Exception | None:
     """What a user can mend, its message for them to read; None for a defect of ours."""
-    found = lost_process(error) or _of_a_file(error) or error
+    found = lost_process(error) or _of_a_file(error) or _of_a_callback(error) or error
     return found if isinstance(found, (LightningGANError, MisconfigurationException)) else None
 
 
@@ -65,6 +66,23 @@ def _of_a_file(error: Exception) -> LightningGANError | None:
         return None
     mend = MENDS.get(error.errno or 0, "look after its disk; what was written before is kept")
     return LightningGANError(f"{name} could not be read or written ({error.strerror}): {mend}.")
+
+
+def _of_a_callback(error: Exception) -> LightningGANError | None:
+    """What to say where a callback of Lightning's own gives up; None of anything else.
+
+    The user has asked for it, or for what it should watch: it raises nothing for a defect of ours.
+    """
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    callback = frames[-1].f_locals.get("self") if frames else None
+    if isinstance(error, MisconfigurationException) or not isinstance(callback, Callback):
+        return None
+    if not type(callback).__module__.startswith("lightning."):
+        return None
+    return LightningGANError(
+        f"The callback {type(callback).__name__} has ended the run ({type(error).__name__}: "
+        f"{said(error)}): mend that, or leave it out."
+    )
 
 
 def _is_ours(name: str) -> bool:

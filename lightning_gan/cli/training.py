@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from functools import partialmethod, reduce
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 import torch
+import yaml
 from jsonargparse import Namespace
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
@@ -53,6 +55,9 @@ from lightning_gan.runs.record import RunRecord, run_folders
 
 PRINTED = {"skip_default": "skip_default", "skip_null": "skip_unset", "skip_unset": "skip_unset"}
 """What ``--print_config=FLAG`` may leave out, as jsonargparse calls it."""
+
+CANNOT_BE_WRITTEN = re.compile(r"\('cannot represent an object', (.*)\)")
+"""What YAML says of an object that is no plain value."""
 
 FASTER = (
     "This processor multiplies bfloat16 by itself: --trainer.precision bf16-mixed makes networks "
@@ -147,9 +152,26 @@ class CLI(LightningCLI):
             if flag not in PRINTED:
                 raise unknown("flag of --print_config", flag, PRINTED)
         options = {"skip_unset": False} | dict.fromkeys((PRINTED[flag] for flag in flags), True)
-        parser = self._parser(self.config.subcommand)
-        sys.stdout.write(parser.dump(config, skip_validation=True, **options))
+        sys.stdout.write(self._written_out(config, **options))
         raise SystemExit(0)
+
+    def _written_out(self, config: Namespace, **options: bool) -> str:
+        """Settings as the YAML of a file.
+
+        Raises:
+            ConfigurationError: If a callback holds something that no file can hold.
+        """
+        parser = self._parser(self.config.subcommand)
+        try:
+            text: str = parser.dump(config, skip_validation=True, **options)
+        except (ValueError, yaml.YAMLError) as error:
+            found = CANNOT_BE_WRITTEN.search(str(error))
+            held = found[1] if found else said(error)[:200]
+            raise ConfigurationError(
+                f"A setting cannot be written to the run's configuration: a part holds {held}, "
+                "which no file can hold; set that option otherwise, or leave the part out."
+            ) from error
+        return text
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -245,6 +267,7 @@ class CLI(LightningCLI):
         watching = self._watching(config)
         if self.printing:
             self._print(self._with_callbacks(watching))
+        self._written_out(self.config[self.subcommand])  # as a run begins with it
         matmul = self.config_init[self.subcommand].matmul_precision
         if matmul is not None:
             torch.set_float32_matmul_precision(matmul)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import sys
 import urllib.request
@@ -204,6 +205,43 @@ def test_a_value_of_the_right_kind_that_cannot_be_is_answered(
 ) -> None:
     values = [option.replace(":&a[", ": &a [") for option in options.split()]
     assert expected in sentence(capsys, *RING, *values)
+
+
+@pytest.mark.parametrize(
+    ("callback", "expected"),
+    [
+        ("GradientAccumulationScheduler", "--model.accumulate."),
+        ("BackboneFinetuning", "FreezeD."),
+        ("BatchSizeFinder", "--data.batch_size"),
+        ("LearningRateFinder", "give --lr."),
+        ("StochasticWeightAveraging", "--model.ema_half_life."),
+        ("Timer", "<Interval.step: 'step'>, which no file can hold"),
+    ],
+)
+def test_a_callback_of_lightnings_that_cannot_watch_two_players_is_refused_at_the_start(
+    capsys: pytest.CaptureFixture[str], callback: str, expected: str
+) -> None:
+    arguments = {
+        "GradientAccumulationScheduler": {"scheduling": {0: 2}},
+        "StochasticWeightAveraging": {"swa_lrs": 0.1},
+    }
+    whole = {"class_path": callback, "init_args": arguments.get(callback, {})}
+    said = sentence(capsys, *RING, f"--trainer.callbacks+={json.dumps(whole)}")
+    assert callback in said or callback == "Timer"
+    assert expected in said
+    assert not Path("runs").exists()
+
+
+def test_a_callback_of_lightnings_that_gives_up_later_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    few = ["--model.max_images", "128", "--data.batch_size", "64"]
+    few += ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor", "val_loss"]
+    assert program.run([*RING, *few]) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "error: The callback EarlyStopping has ended the run" in said
+    assert "`val_loss` which is not available" in said
+    assert Path("runs/mlp_ring/version_0/checkpoints/last.ckpt").is_file()
 
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
