@@ -433,7 +433,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
             WeightsError: If it was made by something else, or with other networks, or is of another
                 run that this training must not go on with.
         """
-        players = {player: self.hparams[player] for player in PLAYERS}
+        players = {player: self.hparams.get(player) for player in PLAYERS}
         state = record.fitting_state(checkpoint, players, self.state_dict(), self.training)
         if self.training:
             before = identity.identity_of(checkpoint[record.ARGUMENTS], state.get("setting", {}))

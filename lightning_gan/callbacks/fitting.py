@@ -346,7 +346,7 @@ def loader_of(data: Any, batch_size: int | None, gan: GAN) -> Any:  # noqa: ANN4
             "them are one batch."
         )
     size = min(batch_size, samples)
-    order = Generator().manual_seed(int(gan.hparams["seed"]))
+    order = Generator().manual_seed(gan.game.seeds.seed)
     return DataLoader(data, size, shuffle=True, drop_last=True, generator=order)
 
 

@@ -133,7 +133,7 @@ class Recorder(GANCallback):
         self.record.max_images = gan.max_images
         if gan.changes:
             self.record.differs |= {name: now for name, (_, now) in gan.changes.items()}
-            self.record.seed = int(gan.hparams["seed"])
+            self.record.seed = gan.game.seeds.seed
             title = title_of(self.record.recipe, self.record.differs, self.record.seed)
             self.record.name = f"{title} changed on the way"
 
@@ -206,7 +206,7 @@ class Recorder(GANCallback):
             draw_curves_of(trainer)
 
     def _new(self, trainer: Trainer, gan: GAN) -> RunRecord:
-        seed = int(gan.hparams["seed"])
+        seed = gan.game.seeds.seed
         return RunRecord(
             id=self.run_id,
             name=self.name or title_of(self.recipe, self.differs, seed),

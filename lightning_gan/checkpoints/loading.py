@@ -1,5 +1,6 @@
 """A model from its checkpoint alone."""
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -42,6 +43,7 @@ def build_model(
     state = own_state(checkpoint, str(path))
     own = {name: part for name, part in given.items() if part is not None}
     named = {name: part for name, part in checkpoint[ARGUMENTS].items() if name not in own}
+    _refuse_arguments_of_a_subclass(kind, named, path)
     try:
         model = kind(**{name: build(part) for name, part in named.items()} | own)
         weights = checkpoint["state_dict"].items()
@@ -59,3 +61,20 @@ def build_model(
             f"({type(error).__name__}): take another checkpoint of the run."
         ) from error
     return model.to(map_location).eval(), state
+
+
+def _refuse_arguments_of_a_subclass(
+    kind: type[nn.Module], named: Mapping[str, Plain], path: Path
+) -> None:
+    """Refuses what a class does not take: the model was one of another class, derived from it.
+
+    Raises:
+        WeightsError: With the way to load it.
+    """
+    parameters = inspect.signature(kind).parameters
+    unknown = [name for name in named if name not in parameters]
+    if unknown and not any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+        raise WeightsError(
+            f"{path} is of a class of somebody's own, since {kind.__name__} takes no "
+            f"{', '.join(unknown)}: load it from Python by that class's load_from_checkpoint."
+        )

@@ -17,6 +17,7 @@ from lightning_gan.cli.choices import nearest, unknown
 from lightning_gan.cli.construction import construct
 from lightning_gan.distributed.strategy import refuse_strategy
 from lightning_gan.errors import ConfigurationError, above, at_least, at_most, check_range
+from lightning_gan.gan import GAN
 from lightning_gan.networks.base import ImageSize
 from lightning_gan.training.schedule import PLAYERS
 
@@ -49,6 +50,7 @@ def fill_sizes(config: Namespace) -> None:
         if not config[name]:
             raise ConfigurationError(f"--{name} is missing: give it, or --config NAME.")
         _check_nulls(config[name], name)
+    _check_model(config.model)
     data = construct(_class_of(config.data), **config.data.init_args.as_dict())
     for player in ("generator", "discriminator"):
         _fill_network(config.model.init_args[player], player, data.channels, data.image_size)
@@ -70,6 +72,21 @@ def _fill_network(network: Namespace, option: str, channels: int, image_size: Im
     if inner is not None:
         channels = _class_of(network).inner_channels(channels, arguments.as_dict())
         _fill_network(inner, f"{option}.discriminator", channels, image_size)
+
+
+def _check_model(model: Namespace) -> None:
+    """Refuses a class of one's own that does not take what the command line gives a GAN.
+
+    Raises:
+        ConfigurationError: With the way to take it, and to train it otherwise.
+    """
+    lacking = [name for name in inspect.signature(GAN).parameters if name not in model.init_args]
+    if lacking:
+        raise ConfigurationError(
+            f"--model {model.class_path} takes no {lacking[0]}, which it must here, as all that "
+            "GAN takes: let its __init__ have **kwargs for super().__init__(**kwargs), or train it "
+            "from Python by lightning_gan.fit."
+        )
 
 
 def _check_nulls(settings: object, option: str) -> None:

@@ -323,7 +323,7 @@ class CLI(LightningCLI):
         name = f"config-{earlier + 1}.yaml" if earlier else "config.yaml"
         self.save_config_kwargs["config_filename"] = name
         differs = given(self.arguments)
-        title = title_of(self.recipe, differs, self.model.hparams["seed"])
+        title = title_of(self.recipe, differs, self.model.game.seeds.seed)
         known = None
         with contextlib.suppress(ConfigurationError):
             known = RunRecord.read(folder).id

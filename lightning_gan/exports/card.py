@@ -56,8 +56,8 @@ def configuration(
     return {
         "name": record.name if record else type(generator).__name__,
         "license": license,
-        "generator": gan.hparams["generator"],
-        "discriminator": gan.hparams["discriminator"],
+        "generator": describe(generator),
+        "discriminator": describe(gan.discriminator),
         "prior": describe(gan.prior),
         "latent_dim": generator.latent_dim,
         "sample_shape": list(generator.sample_shape),

@@ -6,6 +6,7 @@ import copy
 import pickle
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -13,8 +14,9 @@ import numpy as np
 import pytest
 import torch
 from small_networks import network_of
-from tiny import points_gan
+from tiny import Points, points_gan
 
+import lightning_gan
 from lightning_gan.augment import Augmentations, DiffAugment, InstanceNoise
 from lightning_gan.basics.classes import subclasses
 from lightning_gan.checkpoints.parts import Part, build, describe, own_arguments
@@ -270,3 +272,26 @@ def test_a_model_can_be_pickled() -> None:
     gan = points_gan()
     again = pickle.loads(pickle.dumps(gan))
     assert torch.equal(again.sample(3), gan.sample(3))
+
+
+class Small(GAN):
+    """One that chooses its parts by itself."""
+
+    def __init__(self, width: int = 4) -> None:
+        networks = MLPGenerator(2, 0, width=width), MLPDiscriminator(2, 0, width=width)
+        super().__init__(*networks, NonSaturating(), max_images=32)
+
+
+def test_a_gan_with_arguments_of_its_own_goes_on_and_is_loaded_by_its_class(tmp_path: Path) -> None:
+    quiet = {"accelerator": "cpu", "enable_progress_bar": False, "limit_val_batches": 0}
+    lightning_gan.fit(Small(8), Points(8), tmp_path, **quiet)
+    again = Small(8)
+    again.max_images = 64
+    lightning_gan.fit(again, Points(8), tmp_path, "last", **quiet)
+    assert again.progress.images == 64
+    run = tmp_path / "version_0"
+    assert Small.load_from_checkpoint(run).hparams["width"] == 8
+    with pytest.raises(WeightsError, match=r"GAN takes no width: load it from Python by that class"):
+        lightning_gan.load(run)
+    with pytest.raises(WeightsError, match="does not fit the networks"):
+        lightning_gan.fit(Small(4), Points(8), tmp_path, "last", **quiet)

@@ -15,6 +15,9 @@ import torch
 from PIL import Image
 
 from lightning_gan.cli import program, training
+from lightning_gan.gan import GAN
+from lightning_gan.networks import MLPDiscriminator, MLPGenerator
+from lightning_gan.objectives import NonSaturating
 from lightning_gan.regularizers import Penalty
 from lightning_gan.training.step import Step
 
@@ -242,6 +245,22 @@ def test_a_callback_of_lightnings_that_gives_up_later_is_named(
     assert "error: The callback EarlyStopping has ended the run" in said
     assert "`val_loss` which is not available" in said
     assert Path("runs/mlp_ring/version_0/checkpoints/last.ckpt").is_file()
+
+
+class Narrow(GAN):
+    """A GAN that chooses its parts by itself."""
+
+    def __init__(self, width: int = 4) -> None:
+        networks = MLPGenerator(2, 0, width=width), MLPDiscriminator(2, 0, width=width)
+        super().__init__(*networks, NonSaturating())
+
+
+def test_a_gan_of_ones_own_that_takes_less_than_gan_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = sentence(capsys, "fit", "--model", f"{__name__}.Narrow", "--data", "Ring")
+    assert "Narrow takes no generator" in said
+    assert said.endswith("from Python by lightning_gan.fit.")
 
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
