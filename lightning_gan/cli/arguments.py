@@ -4,14 +4,14 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 
 import yaml
 
 from lightning_gan.cli.choices import unknown
 from lightning_gan.cli.commands import TRAINER_COMMANDS
-from lightning_gan.cli.files import check_yaml, read_settings
+from lightning_gan.cli.files import OTHER_BASES, check_yaml, read_settings, whole_number
+from lightning_gan.errors import ConfigurationError
 from lightning_gan.recipes import recipe_file, recipe_names
 
 CONFIG = ("-c", "--config")
@@ -30,14 +30,13 @@ WATCHING = {"num_samples", "averaged", "truncation", "psi", "extractor", "recove
 
 SYNONYMS = {"--data.global_batch_size": "--global_batch_size"}
 
-TEXT = re.compile(r"(root|folder|name|names|key|dir|path|config|data|samples|output|wandb\w*)\+?$")
+TEXT = re.compile(
+    r"(root|folder|name|names|key|dir|path|config|data|samples|output|time|wandb\w*)\+?$"
+)
 """How options end that take texts, which are no numbers if they look like one."""
 
 JOINED = re.compile(r"((?:--[\w.+]+=)?)(.*)", re.DOTALL)
 """A flag that is joined with its value, if it is, and the rest."""
-
-WHOLE = re.compile(r"\d+(\.\d+)?[eE]\+?\d{1,2}")
-"""Numbers that may be whole, in the form of floating-point ones."""
 
 
 def with_recipes(arguments: list[str]) -> list[str]:
@@ -78,6 +77,8 @@ def check_values(arguments: list[str]) -> None:
     for _, flag, value in _options(arguments):
         if flag not in CONFIG and Path(value).suffix in (".yaml", ".yml") and Path(value).is_file():
             read_settings(Path(value))
+        elif OTHER_BASES.fullmatch(value) and ":" in value and not TEXT.search(flag):
+            raise ConfigurationError(f"{flag} {value}: write a number without a colon.")
         elif value.lstrip().startswith(("[", "{", "&")):
             with contextlib.suppress(yaml.YAMLError):  # which the parser answers
                 check_yaml(value, flag)
@@ -90,18 +91,16 @@ def in_plain_form(arguments: list[str]) -> list[str]:
     for argument in arguments:
         flag, equals, value = argument.partition("=")
         flag = SYNONYMS.get(flag, flag)
-        value, first = _written_out(value, flag), _written_out(flag, before)
+        value, first = _written_out(value, flag), _written_out(flag, before) if before else flag
         plain.append(f"{flag}={value}" if equals else first)
-        before = "" if equals else flag
+        before = flag if flag.startswith("--") and not equals else ""
     return plain
 
 
 def _written_out(word: str, flag: str) -> str:
     """A whole number in digits; anything else, and the value of an option for a text, as it is."""
-    if not WHOLE.fullmatch(word) or TEXT.search(flag):
-        return word
-    number = Decimal(word)
-    return str(int(number)) if number == number.to_integral_value() and number < 10**18 else word
+    number = None if TEXT.search(flag) else whole_number(word)
+    return word if number is None else str(number)
 
 
 def with_default_networks(arguments: list[str]) -> list[str]:

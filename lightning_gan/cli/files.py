@@ -1,5 +1,7 @@
 """Configuration files, and YAML on the command line: what they must not hold is said before."""
 
+import re
+from decimal import Decimal
 from pathlib import Path
 
 import yaml
@@ -10,6 +12,50 @@ DEEPEST = 50
 """How deeply settings are nested at most."""
 MOST = 100_000
 """Settings at most, those that aliases repeat counted each time."""
+OTHER_BASES = re.compile(r"[-+]?(0[0-7_]+|[1-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)")
+"""What is a number to YAML 1.1, but not to the base ten."""
+WHOLE = re.compile(r"\d+(\.\d+)?[eE]\+?\d{1,2}")
+"""Numbers that may be whole, in the form of floating-point ones."""
+
+
+def whole_number(word: str) -> int | None:
+    """The whole number that is written like 3e5 or 1.5e3; None for anything else."""
+    if not WHOLE.fullmatch(word):
+        return None
+    number = Decimal(word)
+    return int(number) if number == number.to_integral_value() and number < 10**18 else None
+
+
+class Dumper(yaml.SafeDumper):
+    """Puts texts like 1e5 in quotes, which are numbers to jsonargparse, if not to YAML 1.1."""
+
+
+Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def in_digits(text: str) -> str:
+    """The same YAML with whole numbers like 1e5 written out, which would else be no whole ones.
+
+    Raises:
+        yaml.YAMLError: If it is no YAML.
+    """
+    for token in reversed([*yaml.scan(text, yaml.SafeLoader)]):
+        if isinstance(token, yaml.ScalarToken) and token.plain:
+            number = whole_number(token.value)
+            if number is not None:
+                start, end = token.start_mark.index, token.end_mark.index
+                text = f"{text[:start]}{number}{text[end:]}"
+    return text
+
+
+def as_yaml(settings: object) -> str:
+    """Settings as YAML, from which jsonargparse reads them again."""
+    text: str = yaml.dump(
+        settings, Dumper=Dumper, default_flow_style=False, allow_unicode=True, sort_keys=False
+    )
+    return text
 
 
 def read_settings(path: Path) -> dict[str, object]:
@@ -46,8 +92,8 @@ def check_yaml(text: str, name: str) -> None:
         name: What errors call it.
 
     Raises:
-        ConfigurationError: If it is nested too deeply, contains itself, grows by its aliases, or
-            sets something twice.
+        ConfigurationError: If it is nested too deeply, contains itself, grows by its aliases, sets
+            something twice, or has a number that is another one to YAML.
         yaml.YAMLError: If it is no YAML.
     """
     too_deep = ConfigurationError(f"{name} is nested more than {DEEPEST} levels deep: mend it.")
@@ -63,6 +109,7 @@ def check_yaml(text: str, name: str) -> None:
             raise too_deep
         if id(node) not in sizes:
             _refuse_twice(node, name)
+            _refuse_other_bases(node, name)
             inside = (*around, id(node))
             sizes[id(node)] = 1 + sum(size(part, inside) for part in _parts(node))
         return sizes[id(node)]
@@ -91,6 +138,19 @@ def _refuse_twice(node: yaml.Node, name: str) -> None:
             where = f"line {line}" if line == before else f"lines {before} and {line}"
             raise ConfigurationError(f"{name} sets {key.value} twice, in {where}: leave one.")
         first[key.value] = line
+
+
+def _refuse_other_bases(node: yaml.Node, name: str) -> None:
+    """Refuses numbers to the base 8 or 60, such as 010 and 1:30, that nobody means."""
+    if (
+        isinstance(node, yaml.ScalarNode)
+        and node.style is None
+        and OTHER_BASES.fullmatch(node.value)
+    ):
+        raise ConfigurationError(
+            f"{name} has {node.value} in line {node.start_mark.line + 1}, which YAML reads as "
+            f"{yaml.safe_load(node.value)}: write the number that is meant, or a text in quotes."
+        )
 
 
 def _parts(node: yaml.Node) -> list[yaml.Node]:

@@ -6,11 +6,20 @@ import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
+import yaml
+from jsonargparse import (
+    ArgumentParser,
+    DefaultHelpFormatter,
+    Namespace,
+    get_loader,
+    set_dumper,
+    set_loader,
+)
 
 from lightning_gan.cli.choices import classes_in
 from lightning_gan.cli.construction import Escape, escaping
 from lightning_gan.cli.documentation import shown
+from lightning_gan.cli.files import as_yaml, in_digits
 from lightning_gan.cli.kinds import in_words
 from lightning_gan.cli.markup import plain
 from lightning_gan.cli.mistakes import explained
@@ -20,6 +29,9 @@ KEY = re.compile(r'Parser key "([^"]+)":\s*')
 """How a message begins that is about an option."""
 # Lightning's command line calls what jsonargparse 5 will no longer have, which users cannot mend.
 os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+_usual = get_loader("yaml")
+set_loader("yaml", lambda text: _usual(in_digits(text)), (yaml.YAMLError,))
+set_dumper("yaml", as_yaml)
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter, DefaultHelpFormatter):

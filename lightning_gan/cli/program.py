@@ -57,7 +57,7 @@ def _mendable(error: Exception) -> Exception | None:
 
 def _run(arguments: list[str]) -> None:
     """Imports what a command needs, and no more: torch and Lightning take seconds."""
-    arguments = at_home(arguments)
+    arguments = in_plain_form(at_home(arguments))
     command = arguments[0]
     check_values(arguments)
     if any(argument.partition("=")[0].endswith(".help") for argument in arguments):
@@ -79,7 +79,7 @@ def _run(arguments: list[str]) -> None:
 
         _silence_lightning()
         # Lightning starts further processes with sys.argv, so they must see the same.
-        sys.argv[1:] = with_default_networks(with_recipes(in_plain_form(arguments)))
+        sys.argv[1:] = with_default_networks(with_recipes(arguments))
         with ignore_further_signals():
             CLI(sys.argv[1:])
 

@@ -291,7 +291,9 @@ def test_a_gan_with_arguments_of_its_own_goes_on_and_is_loaded_by_its_class(tmp_
     assert again.progress.images == 64
     run = tmp_path / "version_0"
     assert Small.load_from_checkpoint(run).hparams["width"] == 8
-    with pytest.raises(WeightsError, match=r"GAN takes no width: load it from Python by that class"):
+    with pytest.raises(
+        WeightsError, match=r"GAN takes no width: load it from Python by that class"
+    ):
         lightning_gan.load(run)
     with pytest.raises(WeightsError, match="does not fit the networks"):
         lightning_gan.fit(Small(4), Points(8), tmp_path, "last", **quiet)

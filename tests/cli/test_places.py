@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from recorded_runs import record, report, write_run
 
 import lightning_gan
@@ -162,3 +163,41 @@ def test_samples_of_another_range_are_refused(capsys: pytest.CaptureFixture[str]
     torch.save(noise.to("meta"), buffer)
     Path("meta.pt").write_bytes(buffer.getvalue())
     assert "give an array of real numbers" in complaint(capsys, *evaluate, "meta.pt")
+
+
+def test_whole_numbers_of_a_file_may_be_written_with_an_exponent(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = ["max_images: 1e5", "seed: 1e1", "ema_half_life: 2.5e3", "ema_rampup: 1e-1"]
+    Path("numbers.yaml").write_text("\n    ".join(["model:\n  init_args:", *lines]))
+    ring = ["fit", "-c", "mlp_ring", "-c", "numbers.yaml", "--run_name", "1e5"]
+    assert main([*ring, "--trainer.max_time", "00:01:30:00", "--print_config"]) == 0
+    printed = capsys.readouterr().out
+    found = yaml.safe_load(printed)
+    given = found["model"]["init_args"]
+    names = ("max_images", "seed", "ema_half_life", "ema_rampup")
+    assert [given[name] for name in names] == [100_000, 10, 2500.0, 0.1]
+    assert (found["run_name"], found["trainer"]["max_time"]) == ("1e5", "00:01:30:00")
+    Path("again.yaml").write_text(printed)  # in which texts are texts again
+    assert main(["fit", "-c", "again.yaml", "--print_config"]) == 0
+    assert capsys.readouterr().out == printed
+
+
+@pytest.mark.parametrize(("value", "other"), [("1:30", 90), ("010", 8), ("-1:0:00", -3600)])
+def test_a_number_that_is_another_one_to_yaml_is_refused(
+    value: str, other: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("odd.yaml").write_text(f"model:\n  init_args: {{max_images: {value}}}\n")
+    said = complaint(capsys, "fit", "-c", "mlp_ring", "-c", "odd.yaml")
+    assert f"odd.yaml has {value} in line 2, which YAML reads as {other}: write the number" in said
+    if ":" in value:
+        said = complaint(capsys, "fit", "-c", "mlp_ring", f"--model.max_images={value}")
+        assert f"--model.max_images {value}: write a number without a colon." in said
+
+
+def test_a_whole_number_may_be_written_with_an_exponent_in_every_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["predict", "--pretrained", "mlp_ring", "--n", "1e1", "--output=1e1"]) == 0
+    assert "10 samples" in capsys.readouterr().out
+    assert Path("1e1/points.csv").is_file()
