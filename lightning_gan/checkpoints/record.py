@@ -53,7 +53,8 @@ def own_state(checkpoint: Mapping[str, Any], name: str) -> dict[str, Plain]:
     """What the GAN itself added to a checkpoint.
 
     Raises:
-        WeightsError: If nothing was added, because something else wrote it.
+        WeightsError: If nothing was added, because something else wrote it, or what was added is
+            damaged.
     """
     state = part_of(checkpoint, KEY)
     wanted = {"format": int, "progress": dict, "images_in_average": int}
@@ -72,7 +73,34 @@ def own_state(checkpoint: Mapping[str, Any], name: str) -> dict[str, Plain]:
         raise WeightsError(f"{name}: its progress is damaged; take another checkpoint of the run.")
     if not isinstance(checkpoint.get(ARGUMENTS), dict):
         raise WeightsError(f"{name} was not written by lightning-gan: its parts are missing.")
+    for what, holds in {
+        "arguments": _is_described(checkpoint[ARGUMENTS]),
+        "setting": _is_setting(state.get("setting", {})),
+        "environment": isinstance(state.get("environment", {}), dict),
+    }.items():
+        if not holds:
+            raise WeightsError(f"{name}: its {what} cannot be read; take another checkpoint.")
     return state
+
+
+def _is_setting(setting: Plain) -> bool:
+    """Whether it says what data a run has, or nothing of them."""
+    if not isinstance(setting, dict) or not _is_described(setting):
+        return False
+    return setting.get("data") is None or "class_path" in part_of(setting, "data")
+
+
+def _is_described(nested: Plain) -> bool:
+    """Whether names are texts, and every part in it has a class and arguments."""
+    if isinstance(nested, list | tuple):
+        return all(map(_is_described, nested))
+    if not isinstance(nested, dict):
+        return True
+    if {"class_path", "init_args"} & nested.keys():
+        kind, arguments = nested.get("class_path"), nested.get("init_args")
+        if not isinstance(kind, str) or not isinstance(arguments, dict):
+            return False
+    return all(isinstance(name, str) and _is_described(x) for name, x in nested.items())
 
 
 def _is_count(value: object) -> bool:

@@ -12,6 +12,7 @@ from lightning_gan.errors import ConfigurationError
 from lightning_gan.evaluation.stamped_values import StampedValues, history
 from lightning_gan.gan import GAN
 from lightning_gan.runs.record import EVALUATIONS, RunRecord
+from lightning_gan.training.sampling import class_names_in
 
 UNKNOWN = "not on record"
 
@@ -51,7 +52,7 @@ def configuration(
     """
     generator = gan.generator
     data = setting.get("data") or {}
-    names = data.get("init_args", {}).get("class_names")
+    names = class_names_in(setting)
     record, measured = _record(run), _measured(run, gan.progress.images)
     return {
         "name": record.name if record else type(generator).__name__,
@@ -63,7 +64,7 @@ def configuration(
         "sample_shape": list(generator.sample_shape),
         "sample_range": [-1, 1] if generator.image_size else None,
         "num_classes": generator.num_classes,
-        "class_names": names if names and len(names) == generator.num_classes else None,
+        "class_names": list(names) if names and len(names) == generator.num_classes else None,
         "weights": "float16" if half else "float32",
         "images_seen": gan.progress.images,
         "data": data or None,

@@ -313,6 +313,14 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         edited(lambda c: c["state_dict"].update({"generator.layers.0.weight": torch.ones(1)})),
         "fit the",
     ),
+    "with a damaged setting": (
+        edited(lambda c: c["lightning_gan"].update(setting={"data": [1]})),
+        "its setting cannot be read",
+    ),
+    "with damaged arguments": (
+        edited(lambda c: c["hyper_parameters"]["generator"].pop("init_args")),
+        "its arguments cannot be read",
+    ),
     "gone": (lambda p: p.unlink(), "no checkpoint at"),
     "swollen": (swell, "would unpack to"),
 }
@@ -329,7 +337,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / LAST
 
 
-@pytest.mark.parametrize("command", ["fit", "validate", "predict"])
+@pytest.mark.parametrize("command", ["fit", "validate", "predict", "export"])
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_a_damaged_checkpoint_is_refused_in_one_sentence(
     kind: str, command: str, good: Path, complaint: Callable[[], str]
@@ -339,7 +347,8 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence(
     shutil.copyfile(good, path)
     damage(path)
     words = {"fit": [*FIT, "128"], "validate": ["validate", *FIT[1:-3]], "predict": ["predict"]}
-    assert program.run([*words[command], "--ckpt_path", str(path)]) == 2
+    from_file = [*words.get(command, []), "--ckpt_path", str(path)]
+    assert program.run(["export", str(path)] if command == "export" else from_file) == 2
     assert expected in complaint()
     assert not Path("sprung").exists()
     assert not Path("runs/mlp_ring/version_0/checkpoints").exists()
