@@ -144,7 +144,7 @@ class Generator(Network, base=True):
         """
         looks = not torch.compiler.is_compiling()  # a graph knows shapes as symbols
         if looks:
-            check_latents(self, z)
+            check_latents(self, self.latent_dim, z)
         if labels is None:
             if self.num_classes:
                 raise ConfigurationError(
@@ -153,7 +153,7 @@ class Generator(Network, base=True):
                 )
             labels = torch.zeros(len(z), dtype=torch.long, device=z.device)
         elif looks and self.num_classes:
-            labels = class_indices(self, labels, len(z))
+            labels = class_indices(self, self.num_classes, labels, len(z))
         samples: Tensor = super().__call__(z, labels, *noise)
         return samples
 
@@ -227,7 +227,7 @@ class Discriminator(Network, base=True):
         """
         looks = not torch.compiler.is_compiling()
         if looks:
-            check_samples(self, samples)
+            check_samples(self, self.sample_shape, samples)
         if labels is None:
             if self.num_classes:
                 raise ConfigurationError(
@@ -236,7 +236,7 @@ class Discriminator(Network, base=True):
                 )
             labels = torch.zeros(len(samples), dtype=torch.long, device=samples.device)
         elif looks and self.num_classes:
-            labels = class_indices(self, labels, len(samples))
+            labels = class_indices(self, self.num_classes, labels, len(samples))
         logits: Tensor = super().__call__(samples, labels)
         return logits
 

@@ -1,60 +1,56 @@
 """What networks are given, looked at before torch would fail somewhere inside.
 
-A look reads shapes and types, which waits for no device; it takes in the range of labels where they
-lie on the CPU.
+A look reads shapes and types, which waits for no device. The range of labels is read only outside
+of training, and only where they lie on the CPU.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_gan.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from lightning_gan.networks.base import Discriminator, Generator, Network
 
-
-def check_latents(generator: "Generator", z: object) -> None:
+def check_latents(generator: nn.Module, latent_dim: int, z: object) -> None:
     """Refuses what are no latents (N, latent_dim) of the generator.
 
     Args:
         generator: Who is given them.
+        latent_dim: Length of its latents.
         z: The latents.
 
     Raises:
         ConfigurationError: With the shapes expected and given.
     """
-    wanted = ("N", generator.latent_dim)
-    _check_rows(generator, "latents", wanted, z, "let gan.sample(N) draw them")
+    _check_rows(generator, "latents", (latent_dim,), z, "let gan.sample(N) draw them")
 
 
-def check_samples(discriminator: "Discriminator", samples: object) -> None:
+def check_samples(discriminator: nn.Module, shape: tuple[int, ...], samples: object) -> None:
     """Refuses what are no images (N, C, H, W), or points (N, D), of the discriminator's size.
 
     Args:
         discriminator: Who is given them.
+        shape: (C, H, W) of its images, or (D,) of its points.
         samples: The images or points.
 
     Raises:
         ConfigurationError: With the shapes expected and given.
     """
-    what = "images" if discriminator.image_size else "points"
+    what = "images" if len(shape) > 1 else "points"
     mend = "bring them to that shape"
-    if isinstance(samples, Tensor) and tuple(samples.shape) == discriminator.sample_shape:
+    if isinstance(samples, Tensor) and tuple(samples.shape) == shape:
         mend = "call .unsqueeze(0), for this is one alone"
-    _check_rows(discriminator, what, ("N", *discriminator.sample_shape), samples, mend)
+    _check_rows(discriminator, what, shape, samples, mend)
 
 
 def _check_rows(
-    network: "Network", what: str, wanted: tuple[str | int, ...], given: object, mend: str
+    network: nn.Module, what: str, row: tuple[int, ...], given: object, mend: str
 ) -> None:
-    name, shape = type(network).__name__, f"({', '.join(map(str, wanted))})"
+    name, shape = type(network).__name__, f"({', '.join(map(str, ('N', *row)))})"
     if not isinstance(given, Tensor):
         raise ConfigurationError(
             f"{name} takes {what} {shape}, and was given {type(given).__name__}: give a tensor."
         )
-    if given.ndim != len(wanted) or tuple(given.shape[1:]) != wanted[1:]:
+    if given.ndim != len(row) + 1 or tuple(given.shape[1:]) != row:
         raise ConfigurationError(
             f"{name} takes {what} {shape}, and was given {tuple(given.shape)}: {mend}."
         )
@@ -70,19 +66,19 @@ def _check_rows(
         raise ConfigurationError(f"{name} takes {what} of {takes}, and was given {has}: {mend}.")
 
 
-def class_indices(network: "Network", labels: object, count: int) -> Tensor:
+def class_indices(network: nn.Module, classes: int, labels: object, count: int) -> Tensor:
     """Class indices (N,), int64, of a network that has classes.
 
     Args:
         network: Who is given them.
+        classes: How many it has.
         labels: Whole numbers of any type.
         count: Number N of latents or samples.
 
     Raises:
         ConfigurationError: If they are something else, or name no class.
     """
-    name, classes = type(network).__name__, network.num_classes
-    takes = f"{name} takes class indices ({count},) from 0 to {classes - 1}"
+    takes = f"{type(network).__name__} takes class indices ({count},) from 0 to {classes - 1}"
     if not isinstance(labels, Tensor):
         raise ConfigurationError(
             f"{takes}, and was given {type(labels).__name__}: give a tensor of int64."
@@ -94,7 +90,7 @@ def class_indices(network: "Network", labels: object, count: int) -> Tensor:
     if labels.dtype == torch.bool or labels.is_floating_point() or labels.is_complex():
         dtype = str(labels.dtype).removeprefix("torch.")
         raise ConfigurationError(f"{takes}, and was given {dtype}: call .long() on them.")
-    if count and labels.device.type == "cpu":  # others would be waited for
+    if count and not network.training and labels.device.type == "cpu":  # nothing is waited for
         low, high = (int(label) for label in labels.aminmax())
         if low < 0 or high >= classes:
             raise ConfigurationError(

@@ -185,9 +185,11 @@ def unequal_shares(discriminator: Discriminator, penalty: Penalty, rows: int) ->
         rows: Samples of a process, or of a piece of them.
     """
     one_in = penalty.one_in if isinstance(penalty, _SquaredSlope) else 1
+    if one_in == 1 or processes.world_size() == 1:
+        return
     gathers = any(isinstance(part, MinibatchDiscrimination) for part in discriminator.modules())
     every = one_in * judged_together(discriminator)
-    if processes.world_size() > 1 and one_in > 1 and gathers and rows % every:
+    if gathers and rows % every:
         has = (
             f"MinibatchDiscrimination looks at as many samples of each process, and {rows} on each"
         )
