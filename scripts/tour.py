@@ -39,6 +39,9 @@ SHOWN = re.compile(r"^!\[(?P<caption>[^]]*)\]\(pictures/tour/(?P<name>\w+)\.png\
 NAMED = re.compile(r"--(?:trainer\.default_root_dir|samples) (\S+)")
 """What a command fills or judges."""
 SETTING = re.compile(r'^(\w+)="([^"]*)"$', re.MULTILINE)
+LOOP = re.compile(r"^for (\w+) in ([^;\n]+); do\n((?s:.*?))^done$", re.MULTILINE)
+UNHEARD = " &> /dev/null"
+"""Ends a command of which the page shows nothing."""
 BUDGET = re.compile(
     r"(--model\.(?:max_images|validate_every|learning_rate\.images) "
     r"|--trainer\.log_every_n_steps |\bsteps = )([\d_]+)"
@@ -61,12 +64,27 @@ class Block:
 
     @property
     def lines(self) -> list[str]:
-        """The commands, each in one line."""
-        return self.source.replace("\\\n", " ").splitlines()
+        """The commands, each in one line; those of a loop as often as it runs them."""
+        return LOOP.sub(_unrolled, self.source.replace("\\\n", " ")).splitlines()
+
+    @property
+    def named(self) -> list[str]:
+        """The folders that commands are about of which the page shows something."""
+        return [
+            found[1] for line in self.lines if _is_heard(line) and (found := NAMED.search(line))
+        ]
 
     def at(self, share: float) -> "Block":
         """The same with a share of the budget."""
         return Block(self.kind, BUDGET.sub(lambda m: f"{m[1]}{_part(m[2], share)}", self.source))
+
+
+def _is_heard(line: str) -> bool:
+    return not line.endswith(UNHEARD)
+
+
+def _unrolled(loop: re.Match[str]) -> str:
+    return "".join(loop[3].replace(f"${loop[1]}", value) for value in loop[2].split()).rstrip("\n")
 
 
 def _part(count: str, share: float) -> int:
@@ -81,7 +99,7 @@ def blocks(text: str) -> list[Block]:
 class Shell:
     """Runs blocks in the present folder as a terminal or a notebook would.
 
-    Only commands of ``lightning-gan`` and settings ``NAME="words"`` are known.
+    Only commands of ``lightning-gan``, settings ``NAME="words"`` and loops over words are known.
     """
 
     def __init__(self) -> None:
@@ -95,8 +113,11 @@ class Shell:
             RuntimeError: If a command fails.
         """
         if block.kind == "bash":
-            several = len(NAMED.findall(block.source)) > 1
-            return "".join(_title(line) * several + self.command(line) for line in block.lines)
+            several = len(block.named) > 1
+            return "".join(
+                (_title(line) if several and _is_heard(line) else "") + self.command(line)
+                for line in block.lines
+            )
         with _captured() as output:
             exec(compile(block.source, "tour", "exec"), self.names)
         return output.getvalue()
@@ -113,14 +134,14 @@ class Shell:
             return ""
         for name, words in self.variables.items():
             line = line.replace(f"${name}", words)
-        program, *words = shlex.split(line, comments=True)
+        program, *words = shlex.split(line.removesuffix(UNHEARD), comments=True)
         assert program == "lightning-gan", line
         quiet = ["--trainer.enable_progress_bar", "false"] if words[0] == "fit" else []
         with _captured() as output:
             code = main([*words, *quiet])
         if code:
             raise RuntimeError(f"{line} ends with {code}:\n{output.getvalue()}")
-        return output.getvalue()
+        return output.getvalue() if _is_heard(line) else ""
 
 
 def _title(line: str) -> str:

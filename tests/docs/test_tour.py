@@ -55,7 +55,7 @@ def test_every_training_has_printed_its_end() -> None:
 
 def test_of_several_commands_each_has_its_folder_above_what_it_printed() -> None:
     for found in tour.CODE.finditer(ENGLISH):
-        folders = tour.NAMED.findall(found["source"])
+        folders = tour.Block(found[1], found["source"]).named
         above = re.findall(r"^(\S+):$", found[3] or "", flags=re.MULTILINE)
         assert above == (folders if len(folders) > 1 else []), found["source"]
 
@@ -69,6 +69,17 @@ def test_the_shell_writes_the_folder_above_what_each_of_several_commands_prints(
     both = f"{one}lightning-gan fit --trainer.default_root_dir runs/first\n"
     printed = "copies:\nevaluate\nruns/first:\nfit\n"
     assert tour.Shell().run(tour.Block("bash", both)) == printed
+
+
+def test_the_shell_runs_the_commands_of_a_loop_and_shows_no_output_that_is_thrown_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    commands: list[str] = []
+    monkeypatch.setattr(tour, "main", lambda words: print(commands.append(" ".join(words[:3]))))
+    fit = "  lightning-gan fit --seed_everything $seed \\\n    --samples s$seed &> /dev/null\n"
+    loop = f"for seed in 0 1; do\n{fit}done\nlightning-gan table runs\n"
+    assert tour.Shell().run(tour.Block("bash", loop)) == "None\n"
+    assert commands == ["fit --seed_everything 0", "fit --seed_everything 1", "table runs"]
 
 
 def test_the_notebook_is_made_of_the_first_part() -> None:
