@@ -14,6 +14,23 @@ import tour_pictures
 ENGLISH, KOREAN = (page.read_text(encoding="utf-8") for page in (tour.PAGE, tour.KOREAN))
 SHARE = 0.1
 """Of the budget."""
+ASIDE = re.compile(
+    r"^#.*$|!?\[[^]]*\]\([^)]*\)|`[^`]*`|[Ss]ections? \d+(?: and \d+)?|\d+절", re.MULTILINE
+)
+"""What has numbers that are none of a run: headings, links, code, and references to sections."""
+NUMBER = re.compile(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?")
+COUNT = re.compile(r"\d+ of \d+ \w+")
+"""A count in the words of an output."""
+KNOWN = {
+    "1": "0 1",  # answers of D
+    "4": "0 0.5",
+    "5": "0.01 0.9 90 10,000",  # sigma, momentum, half-life
+    "6": "4,000 6,000 12,000",
+    "9": "2 9",  # the best answers of D: 1/(1 + 2), 8/9
+    "10": "0 150 200 1,297 30,000",
+    "11": "0.01 0.1 0.5 1 5 9",
+}
+"""Numbers of a section that no run brings forth: theory, settings, budgets, readings of an axis."""
 
 
 def headings(text: str) -> list[str]:
@@ -30,6 +47,40 @@ def test_both_languages_have_the_same_sections_commands_outputs_and_pictures() -
     assert [name for _, name in english] == [name for _, name in korean]
     assert re.findall(r"`[^`\n]+`", KOREAN)
     assert len(re.findall("[가-힣]", KOREAN)) > 3000
+
+
+def sections(text: str) -> dict[str, str]:
+    """The sections by their numbers."""
+    return dict(re.findall(r"^## (\d+)\.((?s:.*?))(?=^## |\Z)", text, flags=re.MULTILINE))
+
+
+def prose(section: str) -> str:
+    """What a section says in words, in one line."""
+    return " ".join(ASIDE.sub(" ", tour.CODE.sub("", f"#{section}")).split())
+
+
+def untold(section: str, known: str = "") -> list[str]:
+    """Counts and numbers in the prose of a section that neither its outputs nor theory have."""
+    outputs = "".join(found[3] or "" for found in tour.CODE.finditer(section))
+    said, shown = prose(section), NUMBER.findall(outputs)
+    counts = [count for count in COUNT.findall(said) if count not in outputs]
+    rest = [n for n in NUMBER.findall(COUNT.sub(" ", said)) if n not in known.split()]
+    return counts + [n for n in rest if not _is_in(n, shown)]
+
+
+def _is_in(number: str, shown: list[str]) -> bool:
+    """Whether a number is shown, maybe with more digits; a single digit stands for itself alone."""
+    decimals = len(number.partition(".")[2])
+    rounded = [f"{float(x.replace(',', '')):,.{decimals}f}" for x in shown if len(number) > 1]
+    return number in [*shown, *rounded]
+
+
+@pytest.mark.parametrize("number", sections(ENGLISH))
+def test_the_prose_of_a_section_says_what_its_outputs_show(number: str) -> None:
+    english, korean = sections(ENGLISH)[number], sections(KOREAN)[number]
+    assert untold(english, KNOWN.get(number, "")) == []
+    assert untold(korean, KNOWN.get(number, "")) == []
+    assert {*NUMBER.findall(prose(korean))} == {*NUMBER.findall(prose(english))}
 
 
 def test_the_code_that_it_points_to_is_there() -> None:
