@@ -1,5 +1,6 @@
 """A training from Python with all that the command line gives it: record, samples, summary."""
 
+import contextlib
 import logging
 import math
 import os
@@ -406,7 +407,10 @@ def finish(trainer: Trainer, gan: GAN, data: Any) -> None:  # noqa: ANN401 (as f
 
 
 def forget_if_unused(curve: CSVCurve) -> None:
-    """Removes the new folder of a run that has ended before its first update."""
+    """Removes the new folder of a run that has ended before its first update.
+
+    So it does with folders around it that were made for it and hold nothing else.
+    """
     folder = Path(curve.log_dir)
     is_first = getattr(rank_zero_only, "rank", 0) == 0
     if (folder / NAME).exists():
@@ -419,6 +423,9 @@ def forget_if_unused(curve: CSVCurve) -> None:
     if curve.is_new and is_first:
         release()
         shutil.rmtree(folder, ignore_errors=True)
+        for around in curve.new_around:
+            with contextlib.suppress(OSError):  # another run lies in it by now
+                around.rmdir()
 
 
 def silence_lightning() -> None:

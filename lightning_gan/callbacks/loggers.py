@@ -186,6 +186,9 @@ class CSVCurve(CSVLogger):
         super().__init__(save_dir, name=name, version=version)
         self.is_new = version is None
         """Whether the folder is made for this run."""
+        root = Path(self.root_dir)
+        self.new_around = [place for place in (root, *root.parents) if not place.exists()]
+        """Folders around it that are not there yet, the innermost first."""
 
     def _get_next_version(self) -> int:
         """A number that no other run gets, even one that starts at the same moment."""

@@ -413,14 +413,22 @@ class CLI(LightningCLI):
                 rank_zero_info(FASTER)
 
     def _plan(self) -> str:
-        """How much is done how often."""
+        """How much is done how often, with all that may end the training."""
         processes, each = self.trainer.world_size, self.datamodule.batch_size
         total, images = processes * each, self.model.max_images
         shared = f"{processes} processes × {each} = batches of {total}" if processes > 1 else ""
-        batches = ""
+        limits = []
         if images is not None:
-            batches = f"{counted(-(-images // total), 'batch')} for {counted(images, 'image')}"
-        return "; ".join(filter(None, (shared or f"Batches of {total}", batches)))
+            limits.append(f"{counted(-(-images // total), 'batch')} for {counted(images, 'image')}")
+        if self.trainer.max_steps != -1:
+            limits.append(f"{counted(self.trainer.max_steps, 'update')} of the generator")
+        if self.trainer.max_epochs not in (None, -1):
+            limits.append(counted(self.trainer.max_epochs, "epoch"))
+        if (time := self.config_init[self.subcommand].trainer.max_time) is not None:
+            limits.append(f"a time of {time}")
+        first = ", whichever comes first" if len(limits) > 1 else ""
+        budget = f"{', or '.join(limits)}{first}"
+        return "; ".join(filter(None, (shared or f"Batches of {total}", budget)))
 
     def after_fit(self) -> None:
         """Measures the final generator and prints what came out of the run."""
