@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.evaluation.stamped_values import StampedValues
+from lightning_gan.evaluation.stamped_values import StampedValues, differing
 from lightning_gan.runs.curves import Curves, read_curves
 from lightning_gan.runs.lock import is_held
 from lightning_gan.runs.pictures import (
@@ -32,6 +34,8 @@ class Contents:
         curves: Its series by their names in the logs.
         scores: How the discriminator's scores were spread, over time.
         measured: Its last evaluation, and that of its last test, by the stage.
+        remeasured: By the images seen, in what an evaluation was made otherwise than the one
+            before, as dotted names of the stamp with both values.
         grids: Its samples over time.
         reals: Real images beside them.
         pictures: Other pictures, by name.
@@ -44,6 +48,7 @@ class Contents:
     curves: Curves
     scores: list[Scores]
     measured: dict[str, StampedValues]
+    remeasured: dict[int, list[tuple[str, Any, Any]]]
     grids: Grids
     reals: Picture | None
     pictures: dict[str, Picture]
@@ -83,6 +88,7 @@ def read_contents(folder: Path, picture_bytes: int) -> Contents:
         read_curves(folder),
         read_scores(folder),
         _measured(folder),
+        _remeasured(folder),
         read_grids(folder, allowance),
         reals,
         pictures,
@@ -97,6 +103,18 @@ def _measured(folder: Path) -> dict[str, StampedValues]:
         found["test" if stamped.run.get("stage") == "test" else "val"] = stamped
     for stamped in _tests(folder):
         found["test"] = stamped
+    return found
+
+
+def _remeasured(folder: Path) -> dict[int, list[tuple[str, Any, Any]]]:
+    """Where the evaluations of a training were made otherwise than those before, and in what."""
+    every = _evaluations(folder / "evaluations.jsonl")
+    during = [stamped for stamped in every if stamped.run.get("stage") != "test"]
+    found = {}
+    for before, after in pairwise(during):
+        with suppress(ConfigurationError):
+            if names := differing(before, after):
+                found[after.images_seen] = names
     return found
 
 

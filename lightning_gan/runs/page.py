@@ -20,7 +20,7 @@ from lightning_gan.runs.histograms import caption, histogram, legend, title
 from lightning_gan.runs.panels import all_panels
 from lightning_gan.runs.pictures import MAX_SLIDES, Grids, Picture, evenly_spread
 from lightning_gan.runs.scores import Scores
-from lightning_gan.runs.values import details, values
+from lightning_gan.runs.values import details, remeasured, values
 
 PICTURE_BYTES = 9_000_000
 """Of all pictures of a page; their text form is a third longer."""
@@ -87,7 +87,14 @@ def page(folders: Sequence[Path]) -> str:
     each = PICTURE_BYTES // len(apart)
     runs = named([read_contents(folder, each) for folder in apart.values()])
     title = next(iter(runs)) if len(runs) == 1 else f"{len(runs)} runs"
-    parts = [heads(runs), between(runs), _curves(runs), _pictures(runs), values(runs)]
+    parts = [
+        heads(runs),
+        between(runs),
+        remeasured(runs),
+        _curves(runs),
+        _pictures(runs),
+        values(runs),
+    ]
     body = f"<h1>{escape(title)}</h1>{''.join(parts)}{details(runs)}"
     script = (HERE / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")

@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from html import escape
 
+from lightning_gan.basics.texts import shortened
 from lightning_gan.evaluation.stamped_values import StampedValues, differences
 from lightning_gan.runs.contents import Runs
 from lightning_gan.runs.html import flat, row, shown, table
 from lightning_gan.runs.panels import MEANINGS
+
+LONGEST = 300
+"""Characters of what is named that was measured otherwise."""
 
 
 def values(runs: Runs) -> str:
@@ -67,6 +71,20 @@ def _unlike(columns: Sequence[tuple[str, str, StampedValues]]) -> str:
         "<div class=alarms><p><b>These values do not compare:</b> they were not measured alike "
         f"({listed}).</p></div>"
     )
+
+
+def remeasured(runs: Runs) -> str:
+    """From where on a run was measured otherwise, so that its curves do not compare."""
+    said = []
+    for name, run in runs.items():
+        of = f"{escape(name)}: " if len(runs) > 1 else ""
+        for images, found in run.remeasured.items():
+            listed = "; ".join(f"{each} is {now}, and was {before}" for each, before, now in found)
+            said.append(
+                f"<p>{of}<b>Measured otherwise from {images:,} images on</b>, so that values "
+                f"before and after do not compare: {escape(shortened(listed, LONGEST))}.</p>"
+            )
+    return f"<div class=alarms>{''.join(said)}</div>" if said else ""
 
 
 def details(runs: Runs) -> str:

@@ -212,6 +212,14 @@ def test_several_runs_are_overlaid_with_a_legend_and_what_they_differ_in(tmp_pat
     assert len(parsed.all("img")) == 2
 
 
+def test_a_run_that_was_measured_otherwise_on_the_way_says_from_where_on(tmp_path: Path) -> None:
+    made = [report(0.5, 64), report(0.4, 128), report(0.3, 192, samples={"seed": 7})]
+    text = Parsed(page([write_run(tmp_path, record(0), made)])).text
+    assert "Measured otherwise from 192 images on" in text
+    assert "samples.seed is 7, and was " in text
+    assert text.count("Measured otherwise") == 1
+
+
 def test_values_that_were_measured_alike_stand_beside_each_other_without_a_word(
     tmp_path: Path,
 ) -> None:
@@ -220,6 +228,7 @@ def test_values_that_were_measured_alike_stand_beside_each_other_without_a_word(
     ]
     text = Parsed(page(folders)).text
     assert "do not compare" not in text
+    assert "Measured otherwise" not in text
     assert "0.5 a perfect generator: 0.001 1.5 a perfect generator: 0.001" in text
 
 
