@@ -80,6 +80,13 @@ class RealData(LightningDataModule):
         """
         raise NotImplementedError
 
+    def check_place(self) -> None:
+        """Refuses a place that is not there, before anything else is set up; it reads no data.
+
+        Raises:
+            DataError: If it is not there and nothing will be downloaded.
+        """
+
     def setup(self, stage: str | None = None) -> None:
         """Reads the data once, whatever the ``stage``; says so where nothing is held out for it."""
         if not self._splits:

@@ -76,6 +76,15 @@ class DownloadedData(RealData):
         """Reads the training or the test files, which are whole."""
         raise NotImplementedError
 
+    def check_place(self) -> None:
+        """Refuses a missing folder that nothing will be downloaded to.
+
+        Raises:
+            DataError: With the first file that is missing.
+        """
+        if not (self.download or self.folder.is_dir()):
+            self._check(self._first_fault())
+
     def prepare_data(self) -> None:
         """Downloads what is missing, on one process of each machine.
 

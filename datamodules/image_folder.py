@@ -11,7 +11,7 @@ from lightning_gan.datamodules.listing import Found, find_pictures
 from lightning_gan.datamodules.memory import Split
 from lightning_gan.datamodules.own import OwnData
 from lightning_gan.datamodules.pictures import refuse_damaged
-from lightning_gan.datamodules.sources import some
+from lightning_gan.datamodules.sources import some, source_at
 from lightning_gan.errors import ConfigurationError, DataError, at_least, check_range, one_of, sides
 
 
@@ -81,6 +81,15 @@ class ImageFolder(OwnData):
         self.follow_links = follow_links
         self._decoded = DecodedPictures(self.cache_dir, self.root, self.size, channels, levels)
         self._found: Found | None = None
+
+    def check_place(self) -> None:
+        """Refuses a folder or file that is not there.
+
+        Raises:
+            DataError: If it is not.
+        """
+        if not self.root.exists():
+            source_at(self.root, self.follow_links)
 
     def prepare_data(self) -> None:
         """Decodes the pictures, on one process of each machine, where that has not been done.

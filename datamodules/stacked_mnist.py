@@ -73,6 +73,14 @@ class StackedMNIST(RealData):
         self.setup()
         return self._splits["train"].labels.bincount(minlength=DIGITS)
 
+    def check_place(self) -> None:
+        """Refuses a missing folder that nothing will be downloaded to.
+
+        Raises:
+            DataError: With the first file that is missing.
+        """
+        self.digits.check_place()
+
     def prepare_data(self) -> None:
         """Downloads what is missing of MNIST, on one process of each machine.
 

@@ -261,7 +261,10 @@ class CLI(LightningCLI):
 
         Raises:
             ConfigurationError: If the Trainer refuses an option.
+            DataError: If the data are not where they should be.
         """
+        if not self.printing:
+            self.datamodule.check_place()
         self.model.allow_changes = self.config_init[self.subcommand].resume.allow_changes
         config = self.config_init[self.subcommand].trainer
         watching = self._watching(config)

@@ -417,6 +417,27 @@ def test_a_folder_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str])
     assert "'pictures' does not exist" in sentence(capsys, *FOLDER.split())
 
 
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ("ImageFolder --data.image_size 32", "'nosuch' does not exist"),
+        ("ArrayFile", "'nosuch'"),
+        ("MNIST --data.download false", "'nosuch/MNIST/raw/train-images-idx3-ubyte' is missing"),
+        ("CIFAR10 --data.download false", "'nosuch/cifar-10-batches-py/data_batch_1' is missing"),
+        ("StackedMNIST --data.download false", "'nosuch/MNIST/raw/"),
+    ],
+)
+def test_data_that_are_not_there_are_missed_before_a_folder_is_made(
+    data: str, expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_late(*_: Any) -> NoReturn:
+        raise AssertionError
+
+    monkeypatch.setattr(training, "curve_of", too_late)
+    words = ["fit", "--data", *data.split(), "--data.root", "nosuch", "--model.max_images", "64"]
+    assert expected in sentence(capsys, *words)
+
+
 def test_an_empty_folder_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     assert "no picture in 'pictures'" in sentence(capsys, *FOLDER.split())
