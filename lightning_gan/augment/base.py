@@ -10,7 +10,7 @@ from lightning_gan.checkpoints.parts import Part
 from lightning_gan.training.schedule import ValueOf
 
 
-class Augmentation(Part, nn.Module):
+class Augmentation(Part, nn.Module, base=True):
     """What happens to a batch on its way to the discriminator.
 
     Subclasses define ``forward(samples, random, value_of)``, which keeps shape and type. State

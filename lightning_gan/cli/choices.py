@@ -28,9 +28,13 @@ def is_base(kind: type) -> bool:
 
 
 def choices_for(base: type) -> dict[str, type]:
-    """The classes that can be taken for ``base``, by short name; itself if it has no subclass."""
+    """The classes that can be taken for ``base``, by short name.
+
+    A part that says that it is no base is one of them, and so is whatever has no subclass.
+    """
     found: dict[str, type] = {}
-    for kind in subclasses(base):
+    own = [base] if vars(base).get("is_base") is False else []
+    for kind in (*own, *subclasses(base)):
         if not is_base(kind) and not kind.__name__.startswith("_"):
             found.setdefault(kind.__name__, kind)
     return dict(sorted(found.items())) or {base.__name__: base}

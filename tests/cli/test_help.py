@@ -24,6 +24,7 @@ from lightning_gan.cli.options import RUN_OPTIONS
 from lightning_gan.cli.outlines import outline
 from lightning_gan.datamodules import RealData
 from lightning_gan.gan import GAN
+from lightning_gan.regularizers import Regularizer
 
 MARKS = re.compile(
     r"``|`\w|:[a-z]+:`|^\s*\.\. |\\[a-zA-Z]+[{ ]|<class '|typing\.|Union\[|Literal\[", re.MULTILINE
@@ -174,3 +175,11 @@ def test_the_data_of_evaluate_are_explained_as_those_of_fit(
 )  # fmt: skip
 def test_markup_becomes_plain_text(marked: str, expected: str) -> None:
     assert " ".join(plain(marked).split()) == " ".join(expected.split())
+
+
+def test_a_class_that_was_derived_from_is_a_choice_still() -> None:
+    class Derived(GAN):
+        """A model of one's own."""
+
+    assert {"GAN", "Derived"} <= choices_for(GAN).keys()
+    assert "Regularizer" not in choices_for(Regularizer)
