@@ -277,8 +277,8 @@ def test_a_model_can_be_pickled() -> None:
 class Small(GAN):
     """One that chooses its parts by itself."""
 
-    def __init__(self, width: int = 4) -> None:
-        networks = MLPGenerator(2, 0, width=width), MLPDiscriminator(2, 0, width=width)
+    def __init__(self, maps: int = 4) -> None:
+        networks = MLPGenerator(2, 0, width=maps), MLPDiscriminator(2, 0, width=maps)
         super().__init__(*networks, NonSaturating(), max_images=32)
 
 
@@ -290,10 +290,8 @@ def test_a_gan_with_arguments_of_its_own_goes_on_and_is_loaded_by_its_class(tmp_
     lightning_gan.fit(again, Points(8), tmp_path, "last", **quiet)
     assert again.progress.images == 64
     run = tmp_path / "version_0"
-    assert Small.load_from_checkpoint(run).hparams["width"] == 8
-    with pytest.raises(
-        WeightsError, match=r"GAN takes no width: load it from Python by that class"
-    ):
+    assert Small.load_from_checkpoint(run).hparams["maps"] == 8
+    with pytest.raises(WeightsError, match=r"GAN takes no maps: load it from Python by that class"):
         lightning_gan.load(run)
     with pytest.raises(WeightsError, match="does not fit the networks"):
         lightning_gan.fit(Small(4), Points(8), tmp_path, "last", **quiet)

@@ -250,8 +250,8 @@ def test_a_callback_of_lightnings_that_gives_up_later_is_named(
 class Narrow(GAN):
     """A GAN that chooses its parts by itself."""
 
-    def __init__(self, width: int = 4) -> None:
-        networks = MLPGenerator(2, 0, width=width), MLPDiscriminator(2, 0, width=width)
+    def __init__(self, maps: int = 4) -> None:
+        networks = MLPGenerator(2, 0, width=maps), MLPDiscriminator(2, 0, width=maps)
         super().__init__(*networks, NonSaturating())
 
 

@@ -73,7 +73,8 @@ def _made_up_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["lightning-gan"])
     for data in (MNIST, CIFAR10, ImageFolder):
         monkeypatch.setattr(data, "read_splits", noise)
-        monkeypatch.setattr(data, "prepare_data", lambda self: None)
+        for look in ("check_place", "prepare_data"):
+            monkeypatch.setattr(data, look, lambda self: None)
 
 
 def options_of(name: str) -> dict[str, str]:
