@@ -226,7 +226,10 @@ SECTIONS: dict[str, tuple[str, Columns]] = {
     "Digits": ("Handwritten digits, `fid/digits_cnn`", OF_CLASSES),
     "MNIST": ("MNIST, `fid/mnist_cnn`", OF_CLASSES),
     "StackedMNIST": ("Stacked MNIST, `fid/mnist_cnn_x3`", OF_STACKED),
-    "CIFAR10": ("CIFAR-10: a small part of the papers' budgets, `fid/cifar10_cnn`", OF_PAPERS),
+    "CIFAR10": (
+        "CIFAR-10: a small part of the papers' budgets but for one, `fid/cifar10_cnn`",
+        OF_PAPERS,
+    ),
 }
 
 
@@ -275,7 +278,8 @@ def sheet(found: list[Row], points: bool, columns: int = 4, width: int = 230) ->
 
     Args:
         found: Its recipes, in their order.
-        points: Whether they are points, which are shown smaller; of pictures a part is shown.
+        points: Whether they are points, which are shown smaller; of pictures a part is shown, and
+            all of them where there is one recipe.
         columns: Recipes in a line.
         width: Pixels of each, in both directions.
     """
@@ -283,6 +287,9 @@ def sheet(found: list[Row], points: bool, columns: int = 4, width: int = 230) ->
     files = [(name, file) for name, file in files if file.exists()]  # those of whole runs
     if not files:
         return None
+    if len(files) == 1 and not points:
+        with Image.open(files[0][1]) as grid:
+            columns, width = 1, grid.width
     lines = -(-len(files) // columns)
     label = 16
     whole = Image.new("RGB", (columns * (width + 8), lines * (width + label + 8)), "white")

@@ -66,7 +66,7 @@ def rows(columns: int) -> list[list[str]]:
 
 def test_the_recipes_to_begin_with_have_the_gamma_and_the_batch_of_the_table() -> None:
     table = rows(7)
-    assert len(table) == 12
+    assert len(table) == 13
     for _, _, recipe, weight, batch, augmentation, _ in table:
         name = recipe.strip("`")
         assert gamma(name) == weight, name
@@ -74,18 +74,6 @@ def test_the_recipes_to_begin_with_have_the_gamma_and_the_batch_of_the_table() -
         parts = settings(name)["model"]["init_args"].get("augmentation") or {"class_path": "-"}
         kind = {"AdaptiveAugmentation": "ADA"}.get(parts["class_path"], parts["class_path"])
         assert kind == augmentation, name
-
-
-def test_the_minutes_of_the_table_are_those_of_the_recorded_runs() -> None:
-    checked = 0
-    for _, _, recipe, *_, time in rows(7):
-        said = re.fullmatch(r"([\d.]+) minutes of CPU", time)
-        header = recipe_file(recipe.strip("`")).read_text(encoding="utf-8").partition("\nmodel:")[0]
-        recorded = re.search(r"([\d.]+) CPU minutes", header.replace("\n# ", " "))
-        if said and recorded:
-            assert abs(float(said[1]) - float(recorded[1])) < 0.5, recipe
-            checked += 1
-    assert checked >= 4
 
 
 def test_the_gammas_of_the_page_are_those_of_the_recipes() -> None:
@@ -97,17 +85,20 @@ def test_the_gammas_of_the_page_are_those_of_the_recipes() -> None:
         assert settings(name)["data"]["init_args"]["batch_size"] == int(batch), name
 
 
-def test_a_time_on_the_page_is_about_the_recorded_one() -> None:
-    """Machines differ, and the record may be of the clock where the page tells of the processor."""
+def test_a_time_on_the_page_is_the_recorded_one() -> None:
+    """Up to other machines, where one of them is of the clock and the other of the processor."""
     minutes = re.compile(r"([\d.]+)(?: CPU)? minutes")
-    timed = {row[2].strip("`"): found[1] for row in rows(7) if (found := minutes.match(row[6]))}
-    assert len(timed) == 7
-    for name, said in timed.items():
+    timed = {row[2].strip("`"): row[6] for row in rows(7) if minutes.match(row[6])}
+    assert len(timed) == 8
+    for name, time in timed.items():
+        (said,) = re.findall(r"^[\d.]+", time)
         told = Recipe.read(name).recorded or ""
         recorded = minutes.search(told)
         assert recorded, name
         if told.startswith("after "):  # a part of the budget, which may be another one here
             continue
+        if time.endswith("of CPU") and "CPU" in recorded[0]:
+            assert abs(float(said) - float(recorded[1])) < 0.5, name
         assert 1 / 3 < float(said) / float(recorded[1]) < 3, name
 
 
