@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.checkpoints.parts import Part
 from lightning_gan.errors import ConfigurationError, at_least, check_range, name_of, sides
-from lightning_gan.networks.inputs import check_latents, check_samples, class_indices
+from lightning_gan.networks.inputs import check_latents, check_samples, checked_labels
 
 ImageSize = int | tuple[int, int] | None
 """Height and width in pixels where they are equal, or both; 0 for points; None for the data's."""
@@ -85,6 +85,23 @@ class Network(Part, nn.Module, base=True):
         """(channels, height, width), or (channels,) for points."""
         return (self.channels, *self.size) if self.image_size else (self.channels,)
 
+    def labels_for(self, rows: Tensor, labels: Tensor | None, mend: str) -> Tensor:
+        """Class indices (N,) of the rows; zeros where there are no classes and none are given.
+
+        Raises:
+            ConfigurationError: If there are classes and no labels, with the mend, or the labels are
+                of another shape or type.
+        """
+        if labels is None and self.num_classes:
+            raise ConfigurationError(
+                f"{type(self).__name__} knows {self.num_classes} classes: {mend}."
+            )
+        if labels is None:
+            return torch.zeros(len(rows), dtype=torch.long, device=rows.device)
+        if not self.num_classes:
+            return labels
+        return checked_labels(self, self.num_classes, labels, len(rows))
+
 
 class Generator(Network, base=True):
     """A network from latents to samples.
@@ -142,19 +159,9 @@ class Generator(Network, base=True):
             ConfigurationError: If there are classes and no labels, or latents or labels are of
                 another shape or type, with what was expected and what was given.
         """
-        looks = not torch.compiler.is_compiling()  # a graph knows shapes as symbols
-        if looks:
-            check_latents(self, self.latent_dim, z)
-        if labels is None:
-            if self.num_classes:
-                raise ConfigurationError(
-                    f"{type(self).__name__} makes samples of {self.num_classes} classes: give it "
-                    "the latents and class indices (N,), or let gan.sample(N) draw both."
-                )
-            labels = torch.zeros(len(z), dtype=torch.long, device=z.device)
-        elif looks and self.num_classes:
-            labels = class_indices(self, self.num_classes, labels, len(z))
-        samples: Tensor = super().__call__(z, labels, *noise)
+        check_latents(self, self.latent_dim, z)
+        mend = "give it the latents and class indices (N,), or let gan.sample(N) draw both"
+        samples: Tensor = super().__call__(z, self.labels_for(z, labels, mend), *noise)
         return samples
 
     def conditioned(self, z: Tensor, labels: Tensor) -> Tensor:
@@ -225,19 +232,9 @@ class Discriminator(Network, base=True):
             ConfigurationError: If there are classes and no labels, or samples or labels are of
                 another shape or type, with what was expected and what was given.
         """
-        looks = not torch.compiler.is_compiling()
-        if looks:
-            check_samples(self, self.sample_shape, samples)
-        if labels is None:
-            if self.num_classes:
-                raise ConfigurationError(
-                    f"{type(self).__name__} judges samples of {self.num_classes} classes: give it "
-                    "the samples and class indices (N,)."
-                )
-            labels = torch.zeros(len(samples), dtype=torch.long, device=samples.device)
-        elif looks and self.num_classes:
-            labels = class_indices(self, self.num_classes, labels, len(samples))
-        logits: Tensor = super().__call__(samples, labels)
+        check_samples(self, self.sample_shape, samples)
+        mend = "give it the samples and class indices (N,)"
+        logits: Tensor = super().__call__(samples, self.labels_for(samples, labels, mend))
         return logits
 
     def add_head(self, num_features: int) -> None:

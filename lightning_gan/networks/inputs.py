@@ -1,7 +1,8 @@
 """What networks are given, looked at before torch would fail somewhere inside.
 
-A look reads shapes and types, which waits for no device. The range of labels is read only outside
-of training, and only where they lie on the CPU.
+A look reads shapes and types, which waits for no device, and none is taken while a graph is traced,
+which knows shapes as symbols. The range of labels is read only outside of training, and only where
+they lie on the CPU.
 """
 
 import torch
@@ -36,21 +37,22 @@ def check_samples(discriminator: nn.Module, shape: tuple[int, ...], samples: obj
         ConfigurationError: With the shapes expected and given.
     """
     what = "images" if len(shape) > 1 else "points"
-    mend = "bring them to that shape"
-    if isinstance(samples, Tensor) and tuple(samples.shape) == shape:
-        mend = "call .unsqueeze(0), for this is one alone"
-    _check_rows(discriminator, what, shape, samples, mend)
+    _check_rows(discriminator, what, shape, samples, "bring them to that shape")
 
 
 def _check_rows(
     network: nn.Module, what: str, row: tuple[int, ...], given: object, mend: str
 ) -> None:
+    if torch.compiler.is_compiling():
+        return
     name, shape = type(network).__name__, f"({', '.join(map(str, ('N', *row)))})"
     if not isinstance(given, Tensor):
         raise ConfigurationError(
             f"{name} takes {what} {shape}, and was given {type(given).__name__}: give a tensor."
         )
     if given.ndim != len(row) + 1 or tuple(given.shape[1:]) != row:
+        if tuple(given.shape) == row:
+            mend = "call .unsqueeze(0), for this is one alone"
         raise ConfigurationError(
             f"{name} takes {what} {shape}, and was given {tuple(given.shape)}: {mend}."
         )
@@ -66,7 +68,7 @@ def _check_rows(
         raise ConfigurationError(f"{name} takes {what} of {takes}, and was given {has}: {mend}.")
 
 
-def class_indices(network: nn.Module, classes: int, labels: object, count: int) -> Tensor:
+def checked_labels(network: nn.Module, classes: int, labels: Tensor, count: int) -> Tensor:
     """Class indices (N,), int64, of a network that has classes.
 
     Args:
@@ -78,6 +80,8 @@ def class_indices(network: nn.Module, classes: int, labels: object, count: int) 
     Raises:
         ConfigurationError: If they are something else, or name no class.
     """
+    if torch.compiler.is_compiling():
+        return labels
     takes = f"{type(network).__name__} takes class indices ({count},) from 0 to {classes - 1}"
     if not isinstance(labels, Tensor):
         raise ConfigurationError(

@@ -90,7 +90,7 @@ def test_labels_that_are_no_class_indices_are_refused(name: str) -> None:
         with pytest.raises(ConfigurationError, match=words):
             call(labels)
         assert len(call(LABELS.int())) == 4
-    with pytest.raises(ConfigurationError, match="judges samples of 3 classes: give it"):
+    with pytest.raises(ConfigurationError, match="knows 3 classes: give it"):
         discriminator(torch.rand(4, 1, 8, 8))
 
 
@@ -113,4 +113,4 @@ def test_autocast_mixes_types_and_labels_elsewhere_are_not_waited_for() -> None:
     z = torch.randn(4, generator.latent_dim)
     with torch.autocast("cpu", torch.bfloat16):
         assert len(generator(z.bfloat16(), LABELS)) == 4
-    assert inputs.class_indices(generator, 3, (LABELS + 1).to("meta"), 4).device.type == "meta"
+    assert inputs.checked_labels(generator, 3, (LABELS + 1).to("meta"), 4).device.type == "meta"

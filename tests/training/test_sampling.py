@@ -135,7 +135,7 @@ def test_a_generator_is_called_with_latents_alone_unless_it_has_classes() -> Non
     of_classes = noisy_gan()
     z = torch.randn(5, of_classes.generator.latent_dim)
     for call in (of_classes.generator, of_classes):
-        with pytest.raises(ConfigurationError, match="makes samples of 3 classes: give it"):
+        with pytest.raises(ConfigurationError, match="knows 3 classes: give it"):
             call(z)
     assert of_classes(z, zeros).shape == (5, 2)
 
