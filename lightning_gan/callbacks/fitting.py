@@ -314,9 +314,9 @@ def loader_of(data: Any, batch_size: int | None, gan: GAN) -> Any:  # noqa: ANN4
         )
     is_stream = isinstance(data, IterableDataset)
     counted = isinstance(data, (Tensor, tuple, list, Dataset)) and not is_stream
-    if counted and not len(data):
+    columns = _columns_of(data) if not counted or len(data) else []
+    if columns == [] or (columns and not len(columns[0])):
         raise DataError("fit: there are no data: give at least one sample.")
-    columns = _columns_of(data)
     if columns is not None:
         if len({len(column) for column in columns}) > 1:
             raise DataError(

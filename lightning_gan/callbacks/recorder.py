@@ -167,8 +167,8 @@ class Recorder(GANCallback):
         if gan.progress.batches == self._batches and trainer.train_dataloader is not None:
             raise DataError(
                 f"The loader of training gives no more batches after {gan.progress.images:,} "
-                "images, since it can be read once: give one whose __iter__ begins anew, or train "
-                "for one epoch."
+                "images: give one whose __iter__ begins anew, since every epoch reads it, and the "
+                "reference of the evaluation does too."
             )
 
     def on_validation_end(self, trainer: Trainer, gan: GAN) -> None:

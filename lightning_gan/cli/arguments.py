@@ -10,7 +10,7 @@ import yaml
 
 from lightning_gan.cli.choices import unknown
 from lightning_gan.cli.commands import TRAINER_COMMANDS
-from lightning_gan.cli.files import OTHER_BASES, check_yaml, read_settings, whole_number
+from lightning_gan.cli.files import OTHER_BASES, TEXT, check_yaml, read_settings, whole_number
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.recipes import recipe_file, recipe_names
 
@@ -29,11 +29,6 @@ WATCHING = {"num_samples", "averaged", "truncation", "psi", "extractor", "recove
 """Options of callbacks that do so: by what they measure with, or by what they do to it."""
 
 SYNONYMS = {"--data.global_batch_size": "--global_batch_size"}
-
-TEXT = re.compile(
-    r"(root|folder|name|names|key|dir|path|config|data|samples|output|time|wandb\w*)\+?$"
-)
-"""How options end that take texts, which are no numbers if they look like one."""
 
 JOINED = re.compile(r"((?:--[\w.+]+=)?)(.*)", re.DOTALL)
 """A flag that is joined with its value, if it is, and the rest."""

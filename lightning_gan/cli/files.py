@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from enum import Enum
 from pathlib import Path
 
 import yaml
@@ -12,6 +13,10 @@ DEEPEST = 50
 """How deeply settings are nested at most."""
 MOST = 100_000
 """Settings at most, those that aliases repeat counted each time."""
+TEXT = re.compile(
+    r"(root|folder|name|names|key|dir|path|config|data|samples|output|time|wandb\w*)\+?$"
+)
+"""How options end that take texts, which are no numbers if they look like one."""
 OTHER_BASES = re.compile(r"[-+]?(0[0-7_]+|[1-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)")
 """What is a number to YAML 1.1, but not to the base ten."""
 WHOLE = re.compile(r"\d+(\.\d+)?[eE]\+?\d{1,2}")
@@ -33,21 +38,29 @@ class Dumper(yaml.SafeDumper):
 Dumper.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789")
 )
+Dumper.add_multi_representer(Enum, lambda dumper, choice: dumper.represent_str(choice.name))
 
 
 def in_digits(text: str) -> str:
     """The same YAML with whole numbers like 1e5 written out, which would else be no whole ones.
 
+    Where an option takes a text they are put in quotes: jsonargparse would read a number.
+
     Raises:
         yaml.YAMLError: If it is no YAML.
     """
-    for token in reversed([*yaml.scan(text, yaml.SafeLoader)]):
-        if isinstance(token, yaml.ScalarToken) and token.plain:
-            number = whole_number(token.value)
+    parts, end, key, before = [], 0, "", None
+    for token in yaml.scan(text, yaml.SafeLoader):
+        if isinstance(token, yaml.ScalarToken):
+            if isinstance(before, yaml.KeyToken):
+                key = token.value
+            number = whole_number(token.value) if token.plain else None
             if number is not None:
-                start, end = token.start_mark.index, token.end_mark.index
-                text = f"{text[:start]}{number}{text[end:]}"
-    return text
+                written = f"'{token.value}'" if TEXT.search(key) else str(number)
+                parts += [text[end : token.start_mark.index], written]
+                end = token.end_mark.index
+        before = token
+    return "".join([*parts, text[end:]])
 
 
 def as_yaml(settings: object) -> str:

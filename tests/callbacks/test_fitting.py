@@ -379,6 +379,12 @@ def test_a_batch_size_is_for_what_has_none(tmp_path: Path) -> None:
         lightning_gan.fit(points_gan(max_images=8), "pictures", tmp_path, **QUIET)
 
 
+def test_data_without_a_sample_are_refused(tmp_path: Path) -> None:
+    for none in (torch.randn(0, 2), [torch.randn(0, 2)], [], TensorDataset(torch.randn(0, 2))):
+        with pytest.raises(DataError, match="there are no data"):
+            lightning_gan.fit(points_gan(max_images=8), none, tmp_path)
+
+
 @pytest.mark.parametrize("count", [1, 4])
 def test_fewer_samples_than_a_batch_that_was_asked_for_are_refused(
     count: int, tmp_path: Path
@@ -456,7 +462,7 @@ def test_a_stream_that_can_be_read_once_is_refused(make: Any, tmp_path: Path) ->
 def test_a_stream_that_the_reference_has_used_up_is_refused(tmp_path: Path) -> None:
     gan = points_gan(max_images=64, validate_every=16)
     options = QUIET | {"callbacks": [Evaluation(num_samples=50)], "max_epochs": 2}
-    with pytest.raises(LightningGANError, match="read once"):
+    with pytest.raises(LightningGANError, match="begins anew"):
         lightning_gan.fit(gan, DataLoader(Eaten(), 8), tmp_path, **options)
     with pytest.raises(ConfigurationError, match="its 64 samples were read as the reference"):
         LoaderData(MLPGenerator(2, 0), DataLoader(Eaten(), 8)).split("train")
@@ -464,7 +470,7 @@ def test_a_stream_that_the_reference_has_used_up_is_refused(tmp_path: Path) -> N
 
 @pytest.mark.filterwarnings("ignore:.*have no `val_dataloader`.*")
 def test_a_stream_that_has_ended_ends_the_run(tmp_path: Path) -> None:
-    gan, ended = points_gan(max_images=640), "no more batches after 64 images, since it can be read"
+    gan, ended = points_gan(max_images=640), "no more batches after 64 images: give one whose"
     trainer = quiet_trainer(tmp_path, callbacks=[Recorder()], max_epochs=3)
     with pytest.raises(DataError, match=ended):
         trainer.fit(gan, DataLoader(Eaten(), 8))

@@ -169,8 +169,9 @@ def test_whole_numbers_of_a_file_may_be_written_with_an_exponent(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     lines = ["max_images: 1e5", "seed: 1e1", "ema_half_life: 2.5e3", "ema_rampup: 1e-1"]
-    Path("numbers.yaml").write_text("\n    ".join(["model:\n  init_args:", *lines]))
-    ring = ["fit", "-c", "mlp_ring", "-c", "numbers.yaml", "--run_name", "1e5"]
+    numbers = "\n    ".join(["model:\n  init_args:", *lines])
+    Path("numbers.yaml").write_text(f"{numbers}\nrun_name: 1e5\n")  # a text stays one
+    ring = ["fit", "-c", "mlp_ring", "-c", "numbers.yaml"]
     assert main([*ring, "--trainer.max_time", "00:01:30:00", "--print_config"]) == 0
     printed = capsys.readouterr().out
     found = yaml.safe_load(printed)
