@@ -100,7 +100,7 @@ class Network(Part, nn.Module, base=True):
             return torch.zeros(len(rows), dtype=torch.long, device=rows.device)
         if not self.num_classes:
             return labels
-        return checked_labels(self, self.num_classes, labels, len(rows))
+        return checked_labels(self, self.num_classes, labels, rows)
 
 
 class Generator(Network, base=True):

@@ -68,20 +68,21 @@ def _check_rows(
         raise ConfigurationError(f"{name} takes {what} of {takes}, and was given {has}: {mend}.")
 
 
-def checked_labels(network: nn.Module, classes: int, labels: Tensor, count: int) -> Tensor:
+def checked_labels(network: nn.Module, classes: int, labels: Tensor, rows: Tensor) -> Tensor:
     """Class indices (N,), int64, of a network that has classes.
 
     Args:
         network: Who is given them.
         classes: How many it has.
         labels: Whole numbers of any type.
-        count: Number N of latents or samples.
+        rows: The latents or samples (N, ...).
 
     Raises:
         ConfigurationError: If they are something else, or name no class.
     """
     if torch.compiler.is_compiling():
         return labels
+    count = len(rows)  # a constant to a graph, which must not have one
     takes = f"{type(network).__name__} takes class indices ({count},) from 0 to {classes - 1}"
     if not isinstance(labels, Tensor):
         raise ConfigurationError(

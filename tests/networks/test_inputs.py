@@ -113,4 +113,4 @@ def test_autocast_mixes_types_and_labels_elsewhere_are_not_waited_for() -> None:
     z = torch.randn(4, generator.latent_dim)
     with torch.autocast("cpu", torch.bfloat16):
         assert len(generator(z.bfloat16(), LABELS)) == 4
-    assert inputs.checked_labels(generator, 3, (LABELS + 1).to("meta"), 4).device.type == "meta"
+    assert inputs.checked_labels(generator, 3, (LABELS + 1).to("meta"), z).device.type == "meta"
