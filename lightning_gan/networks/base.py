@@ -9,7 +9,12 @@ from torch import Tensor, nn
 from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.checkpoints.parts import Part
 from lightning_gan.errors import ConfigurationError, at_least, check_range, name_of, sides
-from lightning_gan.networks.inputs import check_latents, check_samples, checked_labels
+from lightning_gan.networks.inputs import (
+    check_latents,
+    check_samples,
+    checked_labels,
+    refuse_unknown_classes,
+)
 
 ImageSize = int | tuple[int, int] | None
 """Height and width in pixels where they are equal, or both; 0 for points; None for the data's."""
@@ -161,7 +166,12 @@ class Generator(Network, base=True):
         """
         check_latents(self, self.latent_dim, z)
         mend = "give it the latents and class indices (N,), or let gan.sample(N) draw both"
-        samples: Tensor = super().__call__(z, self.labels_for(z, labels, mend), *noise)
+        labels = self.labels_for(z, labels, mend)
+        try:
+            samples: Tensor = super().__call__(z, labels, *noise)
+        except (IndexError, RuntimeError):
+            refuse_unknown_classes(self, self.num_classes, labels)
+            raise
         return samples
 
     def conditioned(self, z: Tensor, labels: Tensor) -> Tensor:
@@ -234,7 +244,12 @@ class Discriminator(Network, base=True):
         """
         check_samples(self, self.sample_shape, samples)
         mend = "give it the samples and class indices (N,)"
-        logits: Tensor = super().__call__(samples, self.labels_for(samples, labels, mend))
+        labels = self.labels_for(samples, labels, mend)
+        try:
+            logits: Tensor = super().__call__(samples, labels)
+        except (IndexError, RuntimeError):
+            refuse_unknown_classes(self, self.num_classes, labels)
+            raise
         return logits
 
     def add_head(self, num_features: int) -> None:

@@ -1,8 +1,7 @@
 """What networks are given, looked at before torch would fail somewhere inside.
 
 A look reads shapes and types, which waits for no device, and none is taken while a graph is traced,
-which knows shapes as symbols. The range of labels is read only outside of training, and only where
-they lie on the CPU.
+which knows shapes as symbols. The range of labels is read only after a network has failed.
 """
 
 import torch
@@ -78,7 +77,7 @@ def checked_labels(network: nn.Module, classes: int, labels: Tensor, rows: Tenso
         rows: The latents or samples (N, ...).
 
     Raises:
-        ConfigurationError: If they are something else, or name no class.
+        ConfigurationError: If they are something else.
     """
     if torch.compiler.is_compiling():
         return labels
@@ -95,10 +94,25 @@ def checked_labels(network: nn.Module, classes: int, labels: Tensor, rows: Tenso
     if labels.dtype == torch.bool or labels.is_floating_point() or labels.is_complex():
         dtype = str(labels.dtype).removeprefix("torch.")
         raise ConfigurationError(f"{takes}, and was given {dtype}: call .long() on them.")
-    if count and not network.training and labels.device.type == "cpu":  # nothing is waited for
-        low, high = (int(label) for label in labels.aminmax())
-        if low < 0 or high >= classes:
-            raise ConfigurationError(
-                f"{takes}, and was given {low if low < 0 else high}: leave out what is no class."
-            )
     return labels.long()
+
+
+def refuse_unknown_classes(network: nn.Module, classes: int, labels: Tensor) -> None:
+    """Says so where a network has failed because of labels that name none of its classes.
+
+    Args:
+        network: Who has failed.
+        classes: How many it has; 0 where it reads no labels.
+        labels: Class indices (N,); on a GPU, which is no longer usable then, they are not read.
+
+    Raises:
+        ConfigurationError: With the label.
+    """
+    if not classes or not len(labels) or labels.device.type != "cpu":
+        return
+    low, high = (int(label) for label in labels.aminmax())
+    if low < 0 or high >= classes:
+        raise ConfigurationError(
+            f"{type(network).__name__} takes class indices ({len(labels)},) from 0 to "
+            f"{classes - 1}, and was given {low if low < 0 else high}: leave out what is no class."
+        ) from None

@@ -23,6 +23,11 @@ def sized(base: type[Any]) -> list[Any]:
     return [kind for kind in own(base) if "image_size" in inspect.signature(kind).parameters]
 
 
+def classed(base: type[Any]) -> list[Any]:
+    """Those that may have classes, which autoencoders have not."""
+    return [kind for kind in sized(base) if not kind.__name__.endswith("AutoencoderDiscriminator")]
+
+
 def small(kind: Any, **options: Any) -> Any:
     return network_of(kind, 1, 8, **options).eval()
 
@@ -38,8 +43,6 @@ WRONG_LABELS = {
     "floats": (LABELS.float(), r"was given float32: call .long\(\)"),
     "flags": (LABELS > 0, "was given bool"),
     "a list": (LABELS.tolist(), "was given list: give a tensor"),
-    "no class": (LABELS + 1, "was given 3: leave out"),
-    "a negative one": (LABELS - 1, "was given -1: leave out"),
 }
 
 
@@ -92,6 +95,33 @@ def test_labels_that_are_no_class_indices_are_refused(name: str) -> None:
         assert len(call(LABELS.int())) == 4
     with pytest.raises(ConfigurationError, match="knows 3 classes: give it"):
         discriminator(torch.rand(4, 1, 8, 8))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("kind", classed(Generator) + classed(Discriminator))
+def test_labels_that_name_no_class_are_refused(kind: Any, training: bool) -> None:
+    network = small(kind, num_classes=3).train(training)
+    size = (network.latent_dim,) if isinstance(network, Generator) else (1, 8, 8)
+    for labels, worst in ((LABELS + 1, 3), (LABELS - 1, -1)):
+        with pytest.raises(
+            ConfigurationError, match=rf"\(4,\) from 0 to 2, and was given {worst}: leave out"
+        ) as refusal:
+            network(torch.zeros(4, *size), labels)
+        assert refusal.value.__suppress_context__
+
+
+def test_a_failure_of_another_kind_stays_what_it_is() -> None:
+    generator = small(MLPGenerator, num_classes=3)
+    generator.register_forward_hook(lambda *_: [][0])
+    with pytest.raises(IndexError):
+        generator(torch.zeros(4, generator.latent_dim), LABELS)
+
+
+def test_a_generator_with_classes_is_mapped_over_its_latents() -> None:
+    generator = small(MLPGenerator, num_classes=3)
+    z = torch.randn(4, generator.latent_dim)
+    mapped = torch.func.vmap(lambda z, label: generator(z[None], label[None])[0])(z, LABELS)
+    torch.testing.assert_close(mapped, generator(z, LABELS))
 
 
 def test_a_model_refuses_latents_too_where_the_prior_comes_first() -> None:
