@@ -5,7 +5,8 @@
 
 A run that was stopped goes on bit for bit; one that is in `results/` is not made again, unless the
 settings of its recipe have changed. Recipes of the papers' sizes get minutes instead of their
-budget. Each run has one thread and is niced.
+budget. Recipes for pictures of one's own get 500 automobiles as files (`few_pictures.py`), and are
+measured by the extractor of CIFAR-10. Each run has one thread and is niced.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from typing import Any, NamedTuple
 
 import yaml
 from checkout import ROOT
+from few_pictures import few_pictures
 from provenance import provenance
 
 from lightning_gan.recipes import Recipe, recipe_names
@@ -37,6 +39,9 @@ from lightning_gan.recipes import Recipe, recipe_names
 SEEDS = (0, 1, 2)
 FIRST = ("hinge_mnist", "lsgan_mnist", "wgan_mnist")
 WITHOUT_DOWNLOAD = ("Ring", "Grid", "Digits")
+FOR_GPUS = ("fastgan_folder",)
+"""Recipes that see less than an image a second on a core, and have no run here."""
+
 IMAGES = "progress/images"
 CURVE = (
     "gan/d_",
@@ -127,7 +132,7 @@ def wanted(minutes: float, seeds: Iterable[int], speeds: dict[str, float]) -> li
         seeds: Of the others; the first seed is the only one for those.
         speeds: Images a second of one core, for the order alone.
     """
-    names = [name for name in recipe_names() if not Recipe.read(name).data.endswith("ImageFolder")]
+    names = [name for name in recipe_names() if name not in FOR_GPUS]
     names.sort(key=lambda name: by_cost(name, speeds))
     small = [name for name in names if not of_paper_size(name)]
     first, *others = seeds
@@ -272,14 +277,19 @@ def limit_of(run: Run) -> float | None:
 
 def data_root(recipe: str, folder: Path) -> list[str]:
     """The option that says where its data lie."""
-    offline = Recipe.read(recipe).data.endswith(WITHOUT_DOWNLOAD)
-    return [] if offline else ["--data.root", str(folder.resolve())]
+    kind = Recipe.read(recipe).data
+    if kind.endswith(WITHOUT_DOWNLOAD):
+        return []
+    root = few_pictures(folder) if kind.endswith("ImageFolder") else folder
+    return ["--data.root", str(root.resolve())]
 
 
 def data_words(recipe: str, folder: Path) -> list[str]:
     """The options of `evaluate` that name the data of a recipe."""
     data = yaml.safe_load(Recipe.read(recipe).settings)["data"]
     words = ["--data", data["class_path"]]
+    if data["class_path"].endswith("ImageFolder"):
+        words += ["--extractor", "cifar10_cnn"]  # theirs is made of pixels alone
     for name, value in data.get("init_args", {}).items():
         words += [f"--data.{name}", json.dumps(value)]
     return words + data_root(recipe, folder)
