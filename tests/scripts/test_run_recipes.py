@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import threading
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from PIL import Image
 
 from lightning_gan.recipes import expected_file, recipe_file, recipe_names
 from scripts import mixtures, results, run_recipes
@@ -16,6 +18,8 @@ from scripts.run_recipes import (
     Process,
     Run,
     carry_out,
+    data_root,
+    data_words,
     is_done,
     keep,
     lines_of,
@@ -33,6 +37,40 @@ def test_every_recipe_runs_once_before_any_runs_twice() -> None:
     once = [run for run in runs if run.seed == 0]
     assert runs[: len(once)] == once
     assert {run.recipe for run in once} == set(recipe_names()) - {"fastgan_folder"}
+
+
+class Cifar:
+    """What CIFAR-10 of torchvision tells, of 1,200 pictures of one grey each."""
+
+    class_to_idx: ClassVar = {"airplane": 0, "automobile": 1}
+    targets: ClassVar = [n % 2 for n in range(1200)]
+
+    def __init__(self, root: Path, download: bool) -> None:
+        pass
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        return Image.new("RGB", (32, 32), (index % 256,) * 3), self.targets[index]
+
+
+def test_recipes_of_ones_own_pictures_get_few_of_one_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("few_pictures.CIFAR10", Cifar)
+    root = tmp_path / "automobile500"
+    assert data_root("rpgan_folder", tmp_path) == ["--data.root", str(root)]
+    files = sorted(root.iterdir())
+    assert [file.name for file in files] == [f"{n:03}.png" for n in range(500)]
+    for number in (0, 7, 499):  # automobiles have the odd places
+        with Image.open(files[number]) as picture:
+            assert picture.getpixel((0, 0)) == ((2 * number + 1) % 256,) * 3
+    assert [file.name for file in tmp_path.iterdir()] == ["automobile500"]
+    files[0].unlink()
+    run_recipes.few_pictures(tmp_path)  # what is there stays as it is
+    assert not files[0].exists()
+    words = data_words("rpgan_folder", tmp_path)
+    assert words[:4] == ["--data", "ImageFolder", "--extractor", "cifar10_cnn"]
+    assert words[-2:] == ["--data.root", str(root)]
+    assert data_root("mlp_ring", tmp_path) == []
 
 
 def test_recipes_of_papers_sizes_run_once_and_for_minutes() -> None:
