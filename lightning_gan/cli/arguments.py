@@ -72,8 +72,9 @@ def check_values(arguments: list[str]) -> None:
     for _, flag, value in _options(arguments):
         if flag not in CONFIG and Path(value).suffix in (".yaml", ".yml") and Path(value).is_file():
             read_settings(Path(value))
-        elif OTHER_BASES.fullmatch(value) and ":" in value and not TEXT.search(flag):
-            raise ConfigurationError(f"{flag} {value}: write a number without a colon.")
+        elif flag.startswith("-") and ":" in value and OTHER_BASES.fullmatch(value):
+            if not TEXT.search(flag):  # nor is it a place that stands by itself
+                raise ConfigurationError(f"{flag} {value}: write a number without a colon.")
         elif value.lstrip().startswith(("[", "{", "&")):
             with contextlib.suppress(yaml.YAMLError):  # which the parser answers
                 check_yaml(value, flag)

@@ -196,6 +196,15 @@ def test_a_number_that_is_another_one_to_yaml_is_refused(
         assert f"--model.max_images {value}: write a number without a colon." in said
 
 
+@pytest.mark.parametrize("command", ["report", "table", "runs", "compare"])
+def test_a_folder_may_be_called_like_a_time(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("1:30").mkdir()
+    main([command, "1:30"])
+    assert "write a number" not in capsys.readouterr().err
+
+
 def test_a_whole_number_may_be_written_with_an_exponent_in_every_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
