@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from lightning_gan.cli.choices import unknown
+from lightning_gan.cli.choices import nearest, no_recipe
 from lightning_gan.cli.commands import TRAINER_COMMANDS
 from lightning_gan.cli.files import OTHER_BASES, TEXT, check_yaml, read_settings, whole_number
 from lightning_gan.errors import ConfigurationError
@@ -50,8 +50,23 @@ def with_recipes(arguments: list[str]) -> list[str]:
         elif value in recipe_names():
             replaced[place] = arguments[place].removesuffix(value) + str(recipe_file(value))
         else:
-            raise unknown("recipe or file", value, recipe_names())
+            raise _no_file(flag, value)
     return replaced
+
+
+def _no_file(flag: str, value: str) -> ConfigurationError:
+    """The error that there is neither a file nor a recipe of that name, by what it looks like."""
+    if not value:
+        return ConfigurationError(f"{flag} is empty: give a recipe or a file.")
+    if Path(value).is_dir():
+        return ConfigurationError(
+            f"{flag} {value} is a folder: give a file, such as the config.yaml of a run, or a "
+            "recipe."
+        )
+    near = nearest(value.removesuffix(".yaml"), recipe_names())
+    if re.fullmatch(r"\w+", value) or (near and re.fullmatch(r"\w+\.yaml", value)):
+        return no_recipe("recipe or file", value)
+    return ConfigurationError(f"There is no file {value}: check {flag}.")
 
 
 def at_home(arguments: list[str]) -> list[str]:

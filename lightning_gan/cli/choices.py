@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from lightning_gan.basics.classes import subclasses
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.recipes import recipe_names
 
 
 def classes_in(hint: object) -> Iterator[type]:
@@ -50,6 +51,13 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
 def unknown(what: str, word: str, known: Iterable[str]) -> ConfigurationError:
     """The error that there is no such thing of that name."""
     return ConfigurationError(f"There is no {what} {word}: {did_you_mean(word, known)}")
+
+
+def no_recipe(what: str, word: str) -> ConfigurationError:
+    """The error that there is no recipe of that name, of which there are too many to list."""
+    near = nearest(word.removesuffix(".yaml"), recipe_names())
+    hint = f"did you mean {near}?" if near else "lightning-gan recipes lists what there is."
+    return ConfigurationError(f"There is no {what} {word}: {hint}")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

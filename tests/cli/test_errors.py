@@ -367,7 +367,14 @@ def test_a_mistake_with_a_command_without_a_trainer_is_answered(
     ("arguments", "expected"),
     [
         ("fit --config mlp_rnig", "no recipe or file mlp_rnig: did you mean mlp_ring?"),
-        ("fit --config=other.yaml", "no recipe or file other.yaml"),
+        ("fit --config=other.yaml", "error: There is no file other.yaml: check --config."),
+        ("fit -c conf/mlp_rnig.yaml", "error: There is no file conf/mlp_rnig.yaml: check -c."),
+        ("fit -c mlp_rnig.yaml", "no recipe or file mlp_rnig.yaml: did you mean mlp_ring?"),
+        ("fit -c other", "no recipe or file other: lightning-gan recipes lists what there is."),
+        ("fit -c .", "-c . is a folder: give a file, such as the config.yaml of a run, or a recip"),
+        ("fit --config=", "--config is empty: give a recipe or a file."),
+        ("recipes other", "There is no recipe other: lightning-gan recipes lists what there is."),
+        ("recipes mlp_rnig", "There is no recipe mlp_rnig: did you mean mlp_ring?"),
         ("fit", "--data is missing: give it, or --config NAME"),
         ("fit --data Ring", "There is no budget"),
         ("frobnicate", "no command frobnicate: there are fit, validate, test, recipes"),
@@ -384,7 +391,7 @@ def test_a_mistake_with_a_command_without_a_trainer_is_answered(
 def test_a_mistaken_command_is_answered(
     capsys: pytest.CaptureFixture[str], arguments: str, expected: str
 ) -> None:
-    assert expected in sentence(capsys, *arguments.split())
+    assert expected in f"error: {sentence(capsys, *arguments.split())}"
 
 
 def test_a_mistake_in_a_configuration_file_is_answered(

@@ -8,7 +8,7 @@ from typing import Literal
 
 import yaml
 
-from lightning_gan.cli.choices import unknown
+from lightning_gan.cli.choices import no_recipe
 from lightning_gan.recipes import Recipe, recipe_names
 from lightning_gan.runs.expected import read_expected
 from lightning_gan.runs.formats import Column, as_csv, as_markdown
@@ -33,7 +33,7 @@ def recipes(
         ConfigurationError: If there is no recipe of that name.
     """
     if name is not None and name not in recipe_names():
-        raise unknown("recipe", name, recipe_names())
+        raise no_recipe("recipe", name)
     found = [Recipe.read(each) for each in (recipe_names() if name is None else [name])]
     if format == "json":
         sys.stdout.write(json.dumps([_plain(recipe) for recipe in found], indent=1) + "\n")
