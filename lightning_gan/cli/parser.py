@@ -4,7 +4,7 @@ import argparse
 import os
 import re
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 import yaml
 from jsonargparse import (
@@ -19,8 +19,8 @@ from jsonargparse import (
 from lightning_gan.cli.choices import classes_in
 from lightning_gan.cli.construction import Escape, escaping
 from lightning_gan.cli.documentation import shown
-from lightning_gan.cli.files import as_yaml, in_digits
-from lightning_gan.cli.kinds import in_words
+from lightning_gan.cli.files import as_yaml, in_digits, whole_number
+from lightning_gan.cli.kinds import in_words, takes_scalars
 from lightning_gan.cli.markup import plain
 from lightning_gan.cli.mistakes import explained
 from lightning_gan.errors import ConfigurationError
@@ -79,6 +79,19 @@ class Parser(ArgumentParser):
         except Escape as escape:
             raise escape.error from escape.error.__cause__
         return built
+
+    def _check_value_key(
+        self,
+        action: argparse.Action,
+        value: object,
+        *args: Any,  # noqa: ANN401 (jsonargparse's own)
+        **kwargs: Any,  # noqa: ANN401 (jsonargparse's own)
+    ) -> Any:  # noqa: ANN401 (jsonargparse's own)
+        """Takes a quoted 1e5 for 100000 where a number is wanted, as it takes a quoted 100000."""
+        hint = getattr(action, "_typehint", None)
+        if isinstance(value, str) and takes_scalars(hint) and str not in get_args(hint):
+            value = value if (number := whole_number(value)) is None else str(number)
+        return super()._check_value_key(action, value, *args, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raises the sentence, or hands what is refused to the outer parser.

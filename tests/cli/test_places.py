@@ -196,6 +196,25 @@ def test_a_number_that_is_another_one_to_yaml_is_refused(
         assert f"--model.max_images {value}: write a number without a colon." in said
 
 
+def test_a_quoted_number_with_an_exponent_is_read_as_one_in_digits(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("quoted.yaml").write_text(
+        'model: {init_args: {max_images: "1e5", ema_half_life: "2.5e3", ema_rampup: "1e-1"}}\n'
+        'run_name: "1e5"\ndata: {init_args: {batch_size: "1e2"}}\n'
+        "trainer: {callbacks: [{class_path: SampleGrid, init_args: {rows: '1e1'}}]}\n"
+    )
+    ring = ["fit", "-c", "mlp_ring", "-c", "quoted.yaml", "--print_config"]
+    assert main(ring) == 0
+    found = yaml.safe_load(capsys.readouterr().out)
+    given = found["model"]["init_args"]
+    assert [given[name] for name in ("max_images", "ema_half_life", "ema_rampup")] == [
+        *(100_000, 2500.0, 0.1)
+    ]
+    assert (found["run_name"], found["data"]["init_args"]["batch_size"]) == ("1e5", 100)
+    assert found["trainer"]["callbacks"][0]["init_args"]["rows"] == 10
+
+
 @pytest.mark.parametrize("command", ["report", "table", "runs", "compare"])
 def test_a_folder_may_be_called_like_a_time(
     command: str, capsys: pytest.CaptureFixture[str]
