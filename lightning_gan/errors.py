@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast, overload
+from typing import Any, NamedTuple, overload
 
 
 class LightningGANError(Exception):
@@ -69,6 +69,13 @@ def one_of(*numbers: float) -> Bound:
     return Bound(" or ".join(f"{number:g}" for number in numbers), numbers.__contains__)
 
 
+def _is_index(number: object) -> bool:
+    return hasattr(number, "__index__") and not getattr(number, "shape", ())
+
+
+INTEGER = Bound("an integer", _is_index)
+"""What counts parts of a network, of any integer type."""
+
 LARGEST = 3.4e38
 """What numbers of 32 bits hold, in which networks compute."""
 
@@ -93,7 +100,7 @@ def check_range(part: object, /, *bounds: Bound, **numbers: Number) -> None:
     for name, number in numbers.items():
         if number is None or callable(number):
             continue
-        if isinstance(cast(object, number), str):
+        if not hasattr(number, "__abs__"):  # a text, a list
             raise ConfigurationError(f"{name_of(part)}: {name}={number!r} must be a number.")
         if LARGEST < abs(number) < math.inf and isinstance(number, float):
             raise ConfigurationError(

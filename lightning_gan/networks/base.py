@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lightning_gan.basics.randomness import RandomStream
 from lightning_gan.checkpoints.parts import Part
-from lightning_gan.errors import ConfigurationError, at_least, check_range, name_of, sides
+from lightning_gan.errors import INTEGER, ConfigurationError, at_least, check_range, name_of, sides
 from lightning_gan.networks.inputs import (
     check_latents,
     check_samples,
@@ -71,6 +71,7 @@ class Network(Part, nn.Module, base=True):
         self, channels: int | None, image_size: ImageSize, num_classes: int = 0, **counts: int
     ) -> None:
         super().__init__()
+        check_range(self, INTEGER, channels=channels, num_classes=num_classes, **counts)
         check_range(self, at_least(0), num_classes=num_classes)
         name = name_of(self)
         if channels is None or image_size is None:

@@ -5,7 +5,14 @@ from typing import overload
 import torch
 from torch import Tensor, nn
 
-from lightning_gan.errors import ConfigurationError, WeightsError, said
+from lightning_gan.errors import (
+    INTEGER,
+    ConfigurationError,
+    WeightsError,
+    at_least,
+    check_range,
+    said,
+)
 from lightning_gan.networks.base import Discriminator, Generator, ImageSize
 from lightning_gan.networks.layers import copy_of
 
@@ -144,6 +151,9 @@ def wrap(
     if next(module.parameters(), None) is None:
         raise ConfigurationError(f"{name} has no weights that could learn.")
     copy_of(module)  # or it is refused
+    sizes = {"latent_dim": latent_dim, "channels": channels}
+    check_range("wrap", INTEGER, **sizes, num_classes=num_classes)
+    check_range("wrap", at_least(1), **sizes)
     if latent_dim is not None:
         return _generator(module, latent_dim, channels, image_size, num_classes)
     if channels is None or image_size is None:

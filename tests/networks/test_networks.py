@@ -333,6 +333,10 @@ def test_batch_statistics_score_as_in_training_and_remember_nothing() -> None:
     ("make", "words"),
     [
         (lambda: MLPGenerator(2, 0, width=0), "MLPGenerator: width=0 must be at least 1"),
+        (lambda: MLPGenerator(2, 0, width=4.5), r"MLPGenerator: width=4\.5 must be an integer"),
+        (lambda: MLPGenerator(2, 0, latent_dim=[8]), r"latent_dim=\[8\] must be a number"),
+        (lambda: MLPDiscriminator(2.0, 0), r"MLPDiscriminator: channels=2\.0 must be an integer"),
+        (lambda: MLPDiscriminator(2, 0, num_classes=2.5), r"num_classes=2\.5 must be an integer"),
         (lambda: MLPDiscriminator(2, 0, depth=0), "MLPDiscriminator: depth=0"),
         (lambda: DCGANGenerator(1, 28, width=0), "DCGANGenerator: width=0"),
         (lambda: R3GANGenerator(1, 28, blocks=0), "R3GANGenerator: blocks=0"),

@@ -114,6 +114,12 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     ),
     "range": (SIGMOID, {"latent_dim": 4}, r"ends in a Sigmoid and its images are to be in \[-1, 1"),
     "size": (Maker(), {"latent_dim": 4, "channels": 3}, r"makes samples \(2,\), and channels=3"),
+    "text": (Maker(), {"latent_dim": "4"}, "wrap: latent_dim='4' must be a number"),
+    "float": (Maker(), {"latent_dim": 4.0}, r"latent_dim=4\.0 must be an integer"),
+    "list": (Maker(), {"latent_dim": [4]}, r"wrap: latent_dim=\[4\] must be a number"),
+    "below": (Maker(), {"latent_dim": -1}, "latent_dim=-1 must be at least 1"),
+    "channels": (judge(), {"channels": 2.0, "image_size": 0}, r"channels=2\.0 must be an integer"),
+    "classes": (Maker(num_classes=3), {"latent_dim": 4, "num_classes": 2.5}, "num_classes=2.5 mu"),
     "tuple": (nn.LSTM(4, 2), {"latent_dim": 4}, "gave a tuple"),
 }
 
