@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only, rank_zero_warn
 from lightning.pytorch.utilities.model_helpers import is_overridden
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from lightning_gan.basics.classes import public_path
@@ -235,9 +235,9 @@ def fit(
         The Trainer, whose ``log_dir`` is the folder of the run.
 
     Raises:
-        ConfigurationError: If there is no budget.
-        DataError: If the first batch does not fit the networks, or there are fewer samples than one
-            batch that was asked for.
+        ConfigurationError: If there is no budget, or an argument is of another kind.
+        DataError: If there are no data, their first batch does not fit the networks, or there are
+            fewer samples than one batch that was asked for.
 
     Example:
         >>> from lightning_gan.datamodules import Ring
@@ -246,6 +246,8 @@ def fit(
         >>> gan = GAN(MLPGenerator(2, 0), MLPDiscriminator(2, 0), NonSaturating(), max_images=640)
         >>> trainer = fit(gan, Ring(), "runs/ring")  # doctest: +SKIP
     """
+    _check_arguments(gan, data, folder=folder, ckpt_path=ckpt_path)
+    _check_lists(callbacks=(callbacks, Callback), loggers=(loggers, Logger))
     options = TRAINER_DEFAULTS | options
     ends = options["max_epochs"] not in (None, -1) or options.get("max_steps", -1) != -1
     ends = ends or bool(options.get("max_time") or options.get("fast_dev_run"))
@@ -293,6 +295,39 @@ def fit(
     return trainer
 
 
+def _check_arguments(gan: object, data: object, **places: object) -> None:
+    """Refuses what is no GAN, and what is no path.
+
+    Raises:
+        ConfigurationError: With what is wanted.
+    """
+    if not isinstance(getattr(gan, "_orig_mod", gan), GAN):  # where torch.compile is around it
+        if isinstance(data, GAN):
+            raise ConfigurationError("fit: the GAN comes first, then its data: swap the two.")
+        raise ConfigurationError(f"fit: {_kind(gan)} is no GAN: give a GAN first, then its data.")
+    for name, place in places.items():
+        if not isinstance(place, (str, os.PathLike)) and (name, place) != ("ckpt_path", None):
+            raise ConfigurationError(f"fit: {name}={place!r} must be a path.")
+
+
+def _check_lists(**lists: tuple[object, type]) -> None:
+    """Refuses what is no list of instances of a class.
+
+    Raises:
+        ConfigurationError: With the class.
+    """
+    for name, (given, kind) in lists.items():
+        if not isinstance(given, (list, tuple)) or not all(isinstance(x, kind) for x in given):
+            raise ConfigurationError(f"fit: {name} must be a list of {kind.__name__} instances.")
+
+
+def _kind(thing: object) -> str:
+    """What errors call something of another kind than was wanted."""
+    if isinstance(thing, type):
+        return f"the class {thing.__name__}"
+    return "None" if thing is None else type(thing).__name__
+
+
 def loader_of(data: Any, batch_size: int | None, gan: GAN) -> Any:  # noqa: ANN401 (as fit's)
     """Shuffled, whole batches of a data set or of tensors, and batches as they are.
 
@@ -307,6 +342,13 @@ def loader_of(data: Any, batch_size: int | None, gan: GAN) -> Any:  # noqa: ANN4
     batch_size = asked or USUAL_BATCH
     if isinstance(data, (str, Path)):
         raise DataError(f"fit: {data} is a path: give datamodules.ImageFolder('{data}'), or so.")
+    readable = any(hasattr(data, way) for way in ("train_dataloader", "__iter__", "__getitem__"))
+    is_one_number = getattr(data, "shape", None) == ()
+    if isinstance(data, (type, dict, nn.Module)) or is_one_number or not readable:
+        raise DataError(
+            f"fit: the data are {_kind(data)}: give a tensor, a data set, a DataLoader, or a data "
+            "module."
+        )
     if _is_read_once(data):
         raise ConfigurationError(
             "fit: the data are an iterator, which can be read once: give a list, a DataLoader, or "
@@ -364,14 +406,32 @@ def _is_read_once(data: object) -> bool:
 def _columns_of(data: object) -> list[Tensor] | None:
     """All samples, with all labels where there are some; None where the data are something else.
 
-    A pair is both of them, but for a list of two batches.
+    A tuple is both of them, and so is a list, but for one of batches.
+
+    Raises:
+        DataError: If a column is none, or there are more than two.
     """
     parts = [*data] if isinstance(data, (tuple, list)) else [data]
-    if not all(isinstance(part, (Tensor, np.ndarray)) for part in parts):
+    arrays = [isinstance(part, (Tensor, np.ndarray)) for part in parts]
+    if isinstance(data, tuple) and arrays[:2] == [True, False]:
+        raise DataError(
+            f"fit: the labels are {_kind(parts[1])}: give a tensor, or the samples alone."
+        )
+    if not all(arrays):
         return None
-    columns = [torch.as_tensor(part).detach() for part in parts]
-    pair = len(columns) == 2 and (isinstance(data, tuple) or columns[1].ndim == 1)
-    return columns if len(columns) == 1 or pair else None
+    try:
+        columns = [torch.as_tensor(part).detach() for part in parts]
+    except TypeError as error:
+        (odd, *_) = [part.dtype for part in parts if isinstance(part, np.ndarray)]
+        raise DataError(f"fit: an array of {odd} holds no numbers: give float32.") from error
+    if len(columns) > 1 and isinstance(data, list) and columns[1].ndim != 1:
+        return None  # batches
+    if len(columns) > 2:
+        raise DataError(
+            f"fit: there are {len(columns)} tensors, where samples or (samples, labels) are "
+            "wanted: leave the others out, or give batches in a list."
+        )
+    return columns
 
 
 def curve_of(root: str | Path, checkpoint: str | Path | None) -> CSVCurve:

@@ -476,5 +476,65 @@ def test_a_stream_that_has_ended_ends_the_run(tmp_path: Path) -> None:
         trainer.fit(gan, DataLoader(Eaten(), 8))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((None, torch.randn(8, 2)), "fit: None is no GAN: give a GAN first, then its data"),
+        ((MLPGenerator(2, 0), Points(8)), "fit: MLPGenerator is no GAN"),
+        ((lightning_gan.GAN, Points(8)), "fit: the class GAN is no GAN"),
+        ((torch.randn(8, 2), points_gan(max_images=8)), "the GAN comes first, then its data: swap"),
+    ],
+)
+def test_what_is_no_gan_is_refused(arguments: Any, words: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        lightning_gan.fit(*arguments, tmp_path, **QUIET)
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (None, "the data are None: give a tensor, a data set, a DataLoader, or a data module"),
+        (42, "the data are int: give"),
+        (Points, "the data are the class Points: give"),
+        ({"train": torch.randn(8, 2)}, "the data are dict: give"),
+        (points_gan(max_images=8), "the data are GAN: give"),
+        (nn.Sequential(nn.Linear(2, 2)), "the data are Sequential: give"),
+        (torch.tensor(3.0), "the data are Tensor: give"),
+        (np.float32(3), "the data are float32: give"),
+        (np.array(["a", "b"]), "fit: an array of <U1 holds no numbers: give float32"),
+        ((torch.randn(8, 2), torch.zeros(8), torch.zeros(8)), "3 tensors, where .* leave the oth"),
+        ([torch.randn(8, 2), torch.zeros(8), torch.zeros(8)], "3 tensors, where .* leave the oth"),
+        ((torch.randn(8, 2), None), "fit: the labels are None: give a tensor, or the samples"),
+        ((torch.randn(8, 2), [0] * 8), "fit: the labels are list: give a tensor, or the samples"),
+    ],
+    ids=range(13),
+)
+def test_what_holds_no_samples_is_refused(data: Any, words: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=words):
+        lightning_gan.fit(points_gan(max_images=8), data, tmp_path, **QUIET)
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("name", ["callbacks", "loggers"])
+@pytest.mark.parametrize("value", [3, [3], None, Balance(), [Balance], "all"])
+def test_what_is_no_list_of_them_is_refused(name: str, value: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=f"fit: {name} must be a list of .*instances"):
+        lightning_gan.fit(points_gan(max_images=8), Points(8), tmp_path, **{name: value}, **QUIET)
+
+
+@pytest.mark.parametrize("name", ["folder", "ckpt_path"])
+def test_what_is_no_path_is_refused(name: str, tmp_path: Path) -> None:
+    place = {"folder": tmp_path} | {name: 3}
+    with pytest.raises(ConfigurationError, match=f"fit: {name}=3 must be a path"):
+        lightning_gan.fit(points_gan(max_images=8), Points(8), **place, **QUIET)
+
+
+def test_a_compiled_gan_is_one(tmp_path: Path) -> None:
+    compiled: Any = torch.compile(points_gan())
+    with pytest.raises(ConfigurationError, match="There is no budget"):
+        lightning_gan.fit(compiled, Points(8), tmp_path)
+
+
 def test_what_the_package_offers_is_listed() -> None:
     assert {"GAN", "fit", "load", "pretrained"} <= {*dir(lightning_gan)}
