@@ -165,6 +165,11 @@ class Recorder(GANCallback):
             DataError: If an epoch had no batch.
         """
         if gan.progress.batches == self._batches and trainer.train_dataloader is not None:
+            if not gan.progress.images:
+                raise DataError(
+                    "The loader of training gives no batch: it is empty, or can be read once and "
+                    "was; give samples, or data whose __iter__ begins anew."
+                )
             raise DataError(
                 f"The loader of training gives no more batches after {gan.progress.images:,} "
                 "images: give one whose __iter__ begins anew, since every epoch reads it, and the "

@@ -18,7 +18,7 @@ from torch.utils.data import (
 
 from lightning_gan.basics.images import to_uint8
 from lightning_gan.distributed import processes
-from lightning_gan.errors import ConfigurationError
+from lightning_gan.errors import ConfigurationError, DataError
 from lightning_gan.metrics.features import shuffled
 from lightning_gan.networks.base import Generator
 from lightning_gan.training.batches import REFERENCE, Batch, Batches
@@ -83,10 +83,16 @@ class LoaderData:
 
         Raises:
             ConfigurationError: If a stream has no order in which every process would read it.
-            DataError: If the samples do not fit the networks.
+            DataError: If the samples do not fit the networks, or those of training are none.
         """
         if name not in self._splits:
-            self._splits[name] = _read(self._loaders[name], self._generator)
+            found = _read(self._loaders[name], self._generator)
+            if name == "train" and self._loaders[name] is not None and not len(found.images):
+                raise DataError(
+                    "The training data give no sample to measure against: they are empty, or can "
+                    "be read once and were; give a list, or data whose __iter__ begins anew."
+                )
+            self._splits[name] = found
         return self._splits[name]
 
 
@@ -131,14 +137,14 @@ def _refuse_if_spent(loader: object, count: int) -> None:
     """Refuses a stream that has been read to its end and does not begin anew.
 
     Raises:
-        ConfigurationError: If there is nothing left of it to train on.
+        DataError: If there is nothing left of it to train on.
     """
     for one in _loaders(loader) if count else ():
         streams = not isinstance(one, NothingHeldOut) and not (
             isinstance(one, DataLoader) and _has_all(one)
         )
         if streams and next(iter(_in_order(one, 1)), None) is None:
-            raise ConfigurationError(
+            raise DataError(
                 f"The training data are a stream that can be read once, and its {count} samples "
                 "were read as the reference: give one whose __iter__ begins anew."
             )

@@ -104,7 +104,7 @@ class ReferenceFeatures(Reference):
         if features.ndim != 2 or len(features) < 2 or not bool(features.isfinite().all()):
             raise ConfigurationError(
                 f"The {what} features of shape {tuple(features.shape)} are no reference: it takes "
-                "(N, D) with N of at least 2, all finite. Check the folder and split of the data."
+                "(N, D) with N of at least 2, all finite: give such samples."
             )
         if features.shape[1] != self.train.shape[1]:
             raise ConfigurationError(

@@ -201,8 +201,7 @@ class ReferenceStatistics(Reference):
         """
         if len(images) < 2:
             raise ConfigurationError(
-                f"A reference needs at least 2 images and has {len(images)}: check the folder and "
-                "the split of the data."
+                f"A reference needs at least 2 samples and has {len(images)}: give more of them."
             )
         # Squares of numbers far from 0 would lose the digits that their spread is made of.
         shift = total = outer = torch.zeros((), dtype=torch.float64)

@@ -31,6 +31,10 @@ def split_of(data: object) -> Callable[[str], Any] | None:
     return split if callable(split) and hasattr(data, "channels") else None
 
 
+CONVERTED = {torch.float32: ".float()", torch.float64: ".double()"}
+"""How PyTorch converts to the usual types."""
+
+
 class Batches:
     """Makes batches of samples and labels of what a loader gives, and looks once at the first.
 
@@ -72,7 +76,7 @@ class Batches:
         if kind == "training" and len(samples) < self.least:
             raise DataError(
                 f"A batch of training has {len(samples)} samples where {self.least} are needed: "
-                "set drop_last=True in the DataLoader."
+                "leave it out, by drop_last=True of a DataLoader."
             )
         if not self.known and self.generator.num_classes and samples.device.type == "cpu":
             for sentence in _classes(labels, len(samples), self.generator.num_classes):
@@ -86,7 +90,7 @@ class Batches:
         generator = self.generator
         # Each looks at what those before it have let pass.
         for reason in (
-            _types(samples, next(generator.parameters()).dtype),
+            _types(samples, next(generator.parameters()).dtype, bool(generator.image_size)),
             _shape(samples, generator),
             _numbers(samples),
             _range(samples, self.scaled) if generator.image_size else iter(()),
@@ -114,14 +118,14 @@ def _called(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _types(samples: Tensor, weights: torch.dtype) -> Iterator[str]:
+def _types(samples: Tensor, weights: torch.dtype, are_images: bool) -> Iterator[str]:
     """Numbers of another type than the weights."""
-    if not samples.is_floating_point():
-        scale = "images.float() / 127.5 - 1 of grey levels from 0 to 255"
-        yield f"is {_called(samples.dtype)} and the networks take {_called(weights)}: give {scale}"
-    elif samples.dtype != weights:
-        mend = "call .float() in the data set" if weights == torch.float32 else "convert them"
-        yield f"is {_called(samples.dtype)} and the networks take {_called(weights)}: {mend}"
+    if samples.dtype == weights:
+        return
+    mend = f"convert the samples, as {CONVERTED.get(weights, '.to()')} of a tensor does"
+    if are_images and not samples.is_floating_point():
+        mend = "give images.float() / 127.5 - 1 of grey levels from 0 to 255"
+    yield f"is {_called(samples.dtype)} and the networks take {_called(weights)}: {mend}"
 
 
 def _shape(samples: Tensor, generator: Generator) -> Iterator[str]:
@@ -131,7 +135,7 @@ def _shape(samples: Tensor, generator: Generator) -> Iterator[str]:
         return
     channels, *size = wanted
     if shape == wanted:
-        mend = "it is one sample alone, so give the Trainer a DataLoader"
+        mend = "it is one sample alone: give batches, as a DataLoader does"
     elif shape[1:] == (*size, channels):
         mend = "call .permute(0, 3, 1, 2)"
     elif shape[1:] == tuple(size):

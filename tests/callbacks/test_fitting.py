@@ -464,7 +464,7 @@ def test_a_stream_that_the_reference_has_used_up_is_refused(tmp_path: Path) -> N
     options = QUIET | {"callbacks": [Evaluation(num_samples=50)], "max_epochs": 2}
     with pytest.raises(LightningGANError, match="begins anew"):
         lightning_gan.fit(gan, DataLoader(Eaten(), 8), tmp_path, **options)
-    with pytest.raises(ConfigurationError, match="its 64 samples were read as the reference"):
+    with pytest.raises(DataError, match="its 64 samples were read as the reference"):
         LoaderData(MLPGenerator(2, 0), DataLoader(Eaten(), 8)).split("train")
 
 
@@ -507,8 +507,11 @@ def test_what_is_no_gan_is_refused(arguments: Any, words: str, tmp_path: Path) -
         ([torch.randn(8, 2), torch.zeros(8), torch.zeros(8)], "3 tensors, where .* leave the oth"),
         ((torch.randn(8, 2), None), "fit: the labels are None: give a tensor, or the samples"),
         ((torch.randn(8, 2), [0] * 8), "fit: the labels are list: give a tensor, or the samples"),
+        (torch.randn(2), "it is one sample alone: give batches"),
+        (torch.randn(8, 2).double(), r"is float64 .* convert the samples, as \.float\(\)"),
+        (torch.ones(8, 2).long(), r"is int64 .* convert the samples, as \.float\(\)"),
     ],
-    ids=range(13),
+    ids=range(16),
 )
 def test_what_holds_no_samples_is_refused(data: Any, words: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=words):
@@ -534,6 +537,38 @@ def test_a_compiled_gan_is_one(tmp_path: Path) -> None:
     compiled: Any = torch.compile(points_gan())
     with pytest.raises(ConfigurationError, match="There is no budget"):
         lightning_gan.fit(compiled, Points(8), tmp_path)
+
+
+class Empty(IterableDataset[torch.Tensor]):
+    """A stream of nothing."""
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        return iter([])
+
+
+@pytest.mark.parametrize("make", [Empty, lambda: DataLoader(Empty(), 8)])
+def test_a_stream_of_nothing_is_called_so(make: Any, tmp_path: Path) -> None:
+    gan = points_gan(max_images=8)
+    with pytest.raises(DataError, match="training data give no sample to measure against: they a"):
+        lightning_gan.fit(gan, make(), tmp_path, **QUIET)
+    assert not [*tmp_path.iterdir()]
+    with (
+        pytest.warns(UserWarning, match="no `val_dataloader`"),
+        pytest.raises(DataError, match="training gives no batch: it is empty, or can be read once"),
+    ):
+        quiet_trainer(tmp_path, callbacks=[Recorder()]).fit(gan, DataLoader(Empty(), 8))
+    with pytest.raises(DataError, match="training data give no sample to measure against: they a"):
+        LoaderData(gan.generator, make()).split("train")
+
+
+@pytest.mark.parametrize("options", [{}, {"limit_val_batches": 0}])
+def test_a_stream_that_the_first_picture_has_used_up_is_refused_before_it_is_trained_on(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    gan = points_gan()
+    with pytest.raises(DataError, match="samples were read as the reference: give one whose"):
+        lightning_gan.fit(gan, DataLoader(Eaten(), 8), tmp_path, max_epochs=1, **QUIET, **options)
+    assert gan.progress.images == 0
 
 
 def test_what_the_package_offers_is_listed() -> None:

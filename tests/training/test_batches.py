@@ -102,7 +102,7 @@ LOADERS: dict[str, tuple[Any, int, str]] = {
     "0..1": (of((IMAGES + 1) / 2), 0, r"values from .* bright half alone: give 2 \* images - 1"),
     "standardised": (of(IMAGES * 2), 0, r"values from -\S+ to \S+ and .* clamp"),
     "uint8": (of(((IMAGES + 1) * 127).byte()), 0, r"is uint8 and .* float32: give images\.float"),
-    "float64": (of(IMAGES.double()), 0, r"is float64 and the networks take float32: call"),
+    "float64": (of(IMAGES.double()), 0, r"is float64 and the networks take float32: conv"),
     "half": (of(IMAGES.half()), 0, "is float16 and the networks take float32"),
     "channels": (of(IMAGES[:, :1]), 0, r"\(16, 1, 16, 16\) and .* \(N, 3, 16, 16\): set channels"),
     "size": (of(IMAGES[..., :8]), 0, r"shape \(16, 3, 16, 8\) and the networks take"),
@@ -110,7 +110,7 @@ LOADERS: dict[str, tuple[Any, int, str]] = {
     "no channels": (of(IMAGES[:, 0]), 0, "the channels are missing"),
     "flat": (of(IMAGES.flatten(1)), 0, r"the shape \(16, 768\)"),
     "NaN": (of(IMAGES.index_fill(0, torch.tensor([5]), torch.nan)), 0, "remove its sample 5"),
-    "a tensor": (IMAGES, 0, "it is one sample alone, so give the Trainer a DataLoader"),
+    "a tensor": (IMAGES, 0, "it is one sample alone: give batches, as a DataLoader does"),
     "a data set": (TensorDataset(IMAGES, LABELS), 0, "one sample alone"),
     "dictionaries": (DataLoader(Named(), 16), 0, "a dictionary of image, label: give"),
     "words": (DataLoader(["a", "b"], 2), 0, "begins with str instead of a tensor"),  # type: ignore[arg-type]
@@ -193,5 +193,5 @@ def test_batches_with_too_few_samples_are_refused() -> None:
     trained_on([points, points[:1]])
     with pytest.raises(DataError, match="has 0 samples where 1 are needed"):
         trained_on([points, points[:0]])
-    with pytest.raises(DataError, match="has 1 samples where 2 are needed: set drop_last"):
+    with pytest.raises(DataError, match="has 1 samples where 2 are needed: leave it out, by"):
         trained_on([points, points[:1]], discriminator=NormedDiscriminator("batch"))
