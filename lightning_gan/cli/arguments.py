@@ -8,7 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from lightning_gan.cli.choices import nearest, no_recipe
+from lightning_gan.basics.words import nearest
+from lightning_gan.cli.choices import no_recipe
 from lightning_gan.cli.commands import TRAINER_COMMANDS
 from lightning_gan.cli.files import OTHER_BASES, TEXT, check_yaml, read_settings, whole_number
 from lightning_gan.errors import ConfigurationError

@@ -1,11 +1,11 @@
-"""What there is to choose from: classes for an option, and the nearest of known words."""
+"""What there is to choose from: classes for an option, and recipes."""
 
-import difflib
 import inspect
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from lightning_gan.basics.classes import subclasses
+from lightning_gan.basics.words import nearest
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.recipes import recipe_names
 
@@ -41,27 +41,8 @@ def choices_for(base: type) -> dict[str, type]:
     return dict(sorted(found.items())) or {base.__name__: base}
 
 
-def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known word most like ``word``, whatever its case; None if none is near."""
-    by_case = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word.lower(), by_case, 1, cutoff)
-    return by_case[near[0]] if near else None
-
-
-def unknown(what: str, word: str, known: Iterable[str]) -> ConfigurationError:
-    """The error that there is no such thing of that name."""
-    return ConfigurationError(f"There is no {what} {word}: {did_you_mean(word, known)}")
-
-
 def no_recipe(what: str, word: str) -> ConfigurationError:
     """The error that there is no recipe of that name, of which there are too many to list."""
     near = nearest(word.removesuffix(".yaml"), recipe_names())
     hint = f"did you mean {near}?" if near else "lightning-gan recipes lists what there is."
     return ConfigurationError(f"There is no {what} {word}: {hint}")
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Ends a sentence with the nearest of the known words, or with all of them."""
-    known = list(known)
-    near = nearest(word, known)
-    return f"did you mean {near}?" if near else f"there are {', '.join(known)}."

@@ -12,8 +12,8 @@ from jsonargparse import Namespace
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.strategies import StrategyRegistry
 
+from lightning_gan.basics.words import nearest, unknown
 from lightning_gan.callbacks.preemption import under_slurm
-from lightning_gan.cli.choices import nearest, unknown
 from lightning_gan.cli.construction import construct
 from lightning_gan.distributed.strategy import refuse_strategy
 from lightning_gan.errors import ConfigurationError, above, at_least, at_most, check_range

@@ -6,7 +6,8 @@ import typing
 
 from lightning.pytorch import Callback, Trainer
 
-from lightning_gan.cli.choices import choices_for, classes_in, did_you_mean
+from lightning_gan.basics.words import did_you_mean
+from lightning_gan.cli.choices import choices_for, classes_in
 from lightning_gan.cli.commands import TRAINER_COMMANDS
 from lightning_gan.cli.documentation import about, constructor, documented, first_line, option_lines
 from lightning_gan.datamodules import RealData

@@ -7,7 +7,8 @@ from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from lightning_gan.cli.choices import choices_for, classes_in, nearest
+from lightning_gan.basics.words import nearest
+from lightning_gan.cli.choices import choices_for, classes_in
 from lightning_gan.cli.commands import COMMANDS, TRAINER_COMMANDS
 from lightning_gan.cli.documentation import constructor
 from lightning_gan.cli.kinds import in_words, is_list, literals_in, takes_scalars

@@ -11,7 +11,7 @@ from jsonargparse import Namespace
 from lightning.pytorch import Callback
 
 from lightning_gan import callbacks
-from lightning_gan.cli.choices import did_you_mean
+from lightning_gan.basics.words import did_you_mean
 from lightning_gan.cli.parser import Parser
 from lightning_gan.errors import ConfigurationError
 

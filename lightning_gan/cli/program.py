@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from lightning_gan.basics.texts import folded, printable
+from lightning_gan.basics.words import unknown
 from lightning_gan.cli.arguments import (
     at_home,
     check_values,
@@ -13,7 +14,6 @@ from lightning_gan.cli.arguments import (
     with_default_networks,
     with_recipes,
 )
-from lightning_gan.cli.choices import unknown
 from lightning_gan.cli.commands import COMMANDS, FUNCTION_COMMANDS
 from lightning_gan.cli.functions import run_function
 from lightning_gan.errors import DivergenceError, LightningGANError, said

@@ -20,6 +20,7 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from lightning_gan.basics.texts import counted, folded
+from lightning_gan.basics.words import unknown
 from lightning_gan.callbacks.base import is_dry_run, run_folder
 from lightning_gan.callbacks.dashboards import open_wandb, wandb_logger
 from lightning_gan.callbacks.fitting import (
@@ -41,7 +42,6 @@ from lightning_gan.checkpoints.pretrained import PREFIX
 from lightning_gan.checkpoints.record import own_state
 from lightning_gan.cli import configuration, named_parts
 from lightning_gan.cli.arguments import given, names_seed, options_of, recipe_of, run_name
-from lightning_gan.cli.choices import unknown
 from lightning_gan.cli.commands import TRAINER_COMMANDS
 from lightning_gan.cli.failures import comes_from_restoring, mendable
 from lightning_gan.cli.options import RUN_OPTIONS

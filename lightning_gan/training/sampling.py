@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from math import inf
 from numbers import Real
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from lightning_gan.basics.plain import Plain
 from lightning_gan.basics.randomness import Seeds, Shard, block_generator
+from lightning_gan.basics.words import nearest
 from lightning_gan.errors import ConfigurationError, above, below, check_range, whole
 from lightning_gan.networks.base import Generator
 from lightning_gan.training.latents import Prior, normal_latents
@@ -201,9 +201,9 @@ def _class_index(label: Label, num_classes: int, names: Sequence[str]) -> int:
     index = known.get(label, -1) if isinstance(label, str) else whole("sample", "class", label)
     if 0 <= index < num_classes:
         return index
-    near = get_close_matches(label, known, 1) if isinstance(label, str) else []
+    near = nearest(label, known) if isinstance(label, str) else None
     listed = ", ".join([*known][:SHOWN]) + (", ..." if len(known) > SHOWN else "")
-    hint = f"; did you mean {near[0]}?" if near else f": {listed}." if known else "."
+    hint = f"; did you mean {near}?" if near else f": {listed}." if known else "."
     raise ConfigurationError(
         f"class {label}: this generator knows classes 0 to {num_classes - 1}{hint}"
     )

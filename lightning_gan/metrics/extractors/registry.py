@@ -1,6 +1,5 @@
 """Extractors by name: those that need no training, those that are bundled, and a user's own."""
 
-import difflib
 import importlib
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
+from lightning_gan.basics.words import nearest
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.extractors.base import FeatureExtractor
 from lightning_gan.metrics.extractors.bundled import Cifar10CNN, DigitsCNN, MnistCNN
@@ -74,8 +74,8 @@ def get_extractor(name: str) -> FeatureExtractor:
                 f"The extractor {name!r} cannot be made without arguments ({error}): give a class "
                 "that needs none."
             ) from error
-    near = difflib.get_close_matches(name, REGISTRY, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}, or" if near else "choose"
+    near = nearest(name, REGISTRY, 0.4)
+    hint = f"did you mean {near!r}, or" if near else "choose"
     raise ConfigurationError(
         f"There is no extractor {name!r}: {hint} one of {', '.join(REGISTRY)}, or the import path "
         "of a FeatureExtractor of your own?"
