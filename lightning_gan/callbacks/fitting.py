@@ -37,6 +37,14 @@ from lightning_gan.callbacks.progress_bar import ImagesBar
 from lightning_gan.callbacks.recorder import Recorder, draw_curves_of
 from lightning_gan.callbacks.sample_grid import SampleGrid
 from lightning_gan.callbacks.summary import LABELS, summary
+from lightning_gan.callbacks.trainer_options import (
+    PYTHON,
+    check_budget,
+    check_options,
+    number_of,
+    refusals,
+    with_defaults,
+)
 from lightning_gan.callbacks.unsuited import refuse_unsuited
 from lightning_gan.checkpoints.files import newest_checkpoint, read_checkpoint
 from lightning_gan.checkpoints.record import own_state
@@ -235,7 +243,8 @@ def fit(
         The Trainer, whose ``log_dir`` is the folder of the run.
 
     Raises:
-        ConfigurationError: If there is no budget, or an argument is of another kind.
+        ConfigurationError: If there is no budget, an argument is of another kind, or an option is
+            none of the Trainer's or cannot be.
         DataError: If there are no data, their first batch does not fit the networks, or there are
             fewer samples than one batch that was asked for.
 
@@ -249,12 +258,11 @@ def fit(
     _check_arguments(gan, data, folder=folder, ckpt_path=ckpt_path)
     _check_lists(callbacks=(callbacks, Callback), loggers=(loggers, Logger))
     options = TRAINER_DEFAULTS | options
-    ends = options["max_epochs"] not in (None, -1) or options.get("max_steps", -1) != -1
-    ends = ends or bool(options.get("max_time") or options.get("fast_dev_run"))
-    if gan.max_images is None and not ends:
-        raise ConfigurationError("There is no budget: give the GAN max_images, or fit max_epochs.")
-    if options.get("limit_train_batches") == 0:
-        raise ConfigurationError("fit: limit_train_batches=0 trains nothing: leave it out.")
+    known = with_defaults(options)
+    check_options(known, PYTHON)
+    if known["devices"] not in ("auto", -1, "-1"):
+        number_of(known["devices"], PYTHON)
+    check_budget(known, gan.max_images, PYTHON)
     silence_lightning()
     keep_freed_memory()
     folder = os.path.expanduser(folder)  # noqa: PTH111 (by which an address stays one)
@@ -281,8 +289,9 @@ def fit(
         validating=options.get("limit_val_batches") != 0,
     )
     others = [logger for logger in loggers if isinstance(logger, Logger)]
-    trainer = Trainer(logger=[curve, *others], callbacks=[*usual, Recorder()], **options)
     try:
+        with refusals("fit"):
+            trainer = Trainer(logger=[curve, *others], callbacks=[*usual, Recorder()], **options)
         if not is_dry_run(trainer) and trainer.is_global_zero:
             hold(run_folder(trainer))
         trainer.fit(gan, data, held_out, ckpt_path=found, weights_only=True)

@@ -9,31 +9,17 @@ from typing import Any
 
 import torch
 from jsonargparse import Namespace
-from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.strategies import StrategyRegistry
 
-from lightning_gan.basics.words import nearest, unknown
+from lightning_gan.basics.words import nearest
 from lightning_gan.callbacks.preemption import under_slurm
+from lightning_gan.callbacks.trainer_options import COMMAND_LINE, check_options, number_of
 from lightning_gan.cli.construction import construct
 from lightning_gan.distributed.strategy import refuse_strategy
 from lightning_gan.errors import ConfigurationError, above, at_least, at_most, check_range
 from lightning_gan.gan import GAN
 from lightning_gan.networks.base import ImageSize
 from lightning_gan.training.schedule import PLAYERS
-
-MOST_DEVICES = 1024
-"""Of one machine."""
-
-FOR_ONE_PLAYER = {
-    "gradient_clip_val": (None, "clips one player only: take --model.gradient_clip."),
-    "accumulate_grad_batches": (1, "is for one player only: take --model.accumulate."),
-    "sync_batchnorm": (
-        False,
-        "runs on GPUs only, and processes would wait for each other where held-out batches are "
-        "shared out unevenly: take --model.sync_batch_norm true.",
-    ),
-}
-"""Options of the Trainer that must stay as they are, and what to take instead."""
 
 
 def fill_sizes(config: Namespace) -> None:
@@ -186,25 +172,13 @@ def check_trainer(trainer: Namespace) -> None:
     Raises:
         ConfigurationError: With the option to take instead.
     """
-    for name, (harmless, reason) in FOR_ONE_PLAYER.items():
-        if trainer[name] != harmless:
-            raise ConfigurationError(f"--trainer.{name} {reason}")
+    check_options(vars(trainer), COMMAND_LINE)
     counts = {name: trainer[name] for name in ("log_every_n_steps", "check_val_every_n_epoch")}
     check_range("Trainer", at_least(1), num_nodes=trainer.num_nodes, **counts)
     interval = trainer.val_check_interval
     if isinstance(interval, int | float):
         share = [at_most(1)] if isinstance(interval, float) else []
         check_range("Trainer", above(0), *share, val_check_interval=interval)
-    if isinstance(trainer.accelerator, str):
-        known = ["auto", "gpu", *AcceleratorRegistry.available_accelerators()]
-        if trainer.accelerator not in known:
-            raise unknown("--trainer.accelerator", trainer.accelerator, known)
-        works = torch.cuda.is_available() or torch.backends.mps.is_available()
-        if trainer.accelerator in ("gpu", "cuda") and not works:
-            raise ConfigurationError(
-                f"--trainer.accelerator {trainer.accelerator}: there is no such device here that "
-                "torch can use: leave it out, or take cpu."
-            )
 
 
 def fitting_strategy(trainer: Namespace) -> str | Namespace:
@@ -268,33 +242,4 @@ def _devices(trainer: Namespace) -> int:
     if devices in ("auto", -1, "-1"):
         on_gpu = trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
         return torch.cuda.device_count() if on_gpu else 1
-    if isinstance(devices, list) and devices:
-        return len(devices)
-    names = str(devices).split(",")
-    try:
-        count = len(names) if len(names) > 1 else int(names[0])
-    except ValueError as error:
-        raise ConfigurationError(
-            f"--trainer.devices {devices} must be auto, a number of devices, or a list of indices."
-        ) from error
-    check_range("Trainer", at_least(1), at_most(MOST_DEVICES), devices=count)
-    return count
-
-
-def check_budget(trainer: Namespace, max_images: int | None) -> None:
-    """Refuses a training that would not begin, or not end.
-
-    Raises:
-        ConfigurationError: With the option to change.
-    """
-    for name in ("max_epochs", "max_steps"):
-        if trainer[name] != -1:  # no limit
-            check_range("Trainer", at_least(1), **{name: trainer[name]})
-    unlimited = trainer.max_epochs in (None, -1) and trainer.max_steps == -1
-    if unlimited and max_images is None and not (trainer.max_time or trainer.fast_dev_run):
-        raise ConfigurationError(
-            "There is no budget: give --model.max_images, for instance 1000000, or "
-            "--trainer.max_epochs."
-        )
-    if trainer.limit_train_batches == 0:
-        raise ConfigurationError("--trainer.limit_train_batches 0 trains nothing: leave it out.")
+    return number_of(devices, COMMAND_LINE)

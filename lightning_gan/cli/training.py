@@ -36,6 +36,7 @@ from lightning_gan.callbacks.measurements import measurements
 from lightning_gan.callbacks.preemption import disable_slurm_requeue, refuse_slurm_checkpoints
 from lightning_gan.callbacks.recorder import Recorder, title_of
 from lightning_gan.callbacks.summary import LABELS, measured, write_reports
+from lightning_gan.callbacks.trainer_options import COMMAND_LINE, check_budget, refusals
 from lightning_gan.checkpoints.files import checkpoint_in, newest_checkpoint, read_checkpoint
 from lightning_gan.checkpoints.identity import changes, identity_of, setting_of
 from lightning_gan.checkpoints.pretrained import PREFIX
@@ -221,7 +222,7 @@ class CLI(LightningCLI):
             self.save_config_callback = None  # measuring leaves the run as it is
         elif not self.printing:
             refuse_slurm_checkpoints(trainer.default_root_dir, config.get("ckpt_path"))
-            configuration.check_budget(trainer, config.model.init_args.get("max_images"))
+            check_budget(vars(trainer), config.model.init_args.get("max_images"), COMMAND_LINE)
 
     def _find_checkpoint(self, config: Namespace) -> Path | None:
         """Replaces "last" and "best" by the newest such file of the run; reads it once."""
@@ -280,12 +281,8 @@ class CLI(LightningCLI):
         watching += [] if recorder is None else [recorder]
         kwargs["callbacks"] = watching
         kwargs["check_val_every_n_epoch"] = configuration.epochs_between_validations(config)
-        try:
+        with refusals("--trainer"):
             trainer = super().instantiate_trainer(**kwargs)
-        except (TypeError, ValueError, OverflowError, ImportError) as error:
-            raise ConfigurationError(
-                f"The Trainer refuses an option of --trainer: {said(error)}."
-            ) from error
         if not config.plugins:
             disable_slurm_requeue(trainer)
         return trainer

@@ -110,7 +110,7 @@ def test_plain_loaders_train_and_their_content_is_not_known(tmp_path: Path) -> N
 def test_a_run_without_a_budget_is_refused_and_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="There is no budget"):
         lightning_gan.fit(points_gan(), Points(8), tmp_path, **QUIET)
-    with pytest.raises(ConfigurationError, match="limit_train_batches=0 trains nothing"):
+    with pytest.raises(ConfigurationError, match=r"fit\(limit_train_batches=0\) trains nothing"):
         lightning_gan.fit(points_gan(max_images=8), Points(8), tmp_path, limit_train_batches=0)
     assert not [*tmp_path.iterdir()]
 
@@ -531,6 +531,39 @@ def test_what_is_no_path_is_refused(name: str, tmp_path: Path) -> None:
     place = {"folder": tmp_path} | {name: 3}
     with pytest.raises(ConfigurationError, match=f"fit: {name}=3 must be a path"):
         lightning_gan.fit(points_gan(max_images=8), Points(8), **place, **QUIET)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"max_epoch": 3}, r"fit has no option max_epoch; did you mean max_epochs\?"),
+        ({"epochs": 3}, r"fit has no option epochs; did you mean max_epochs\?"),
+        ({"batchsize": 3}, r"fit has no option batchsize; did you mean batch_size\?"),
+        ({"max_images": 3}, r"fit has no option max_images: it is the GAN's, GAN\(max_images=\.\."),
+        ({"foo": 3}, r"fit has no option foo: it takes those of lightning\.pytorch\.Trainer\."),
+        ({"accelerator": "tpu"}, r"fit\(accelerator='tpu'\): there is no such device here"),
+        ({"accelerator": "cpuu"}, r"no fit\(accelerator=\.\.\.\) cpuu: did you mean cpu\?"),
+        ({"accelerator": 3}, "The Trainer refuses an option of fit: You selected an invalid acc"),
+        ({"devices": 0}, "Trainer: devices=0 must be at least 1"),
+        ({"devices": "many"}, r"fit\(devices='many'\) must be auto, a number of devices, or a"),
+        ({"devices": None}, r"fit\(devices=None\) must be auto"),
+        ({"devices": [7]}, "The Trainer refuses an option of fit: `devices` selected with"),
+        ({"max_epochs": "3"}, "Trainer: max_epochs='3' must be a number"),
+        ({"max_epochs": 2.5}, r"Trainer: max_epochs=2\.5 must be an integer"),
+        ({"max_epochs": 0}, "Trainer: max_epochs=0 must be at least 1"),
+        ({"max_steps": -7}, "Trainer: max_steps=-7 must be at least 1"),
+        ({"max_time": "soon"}, "The Trainer refuses an option of fit: .*DD:HH:MM:SS"),
+        ({"precision": "17"}, "The Trainer refuses an option of fit: Precision '17'"),
+        ({"gradient_clip_val": 1.0}, r"fit\(gradient_clip_val=\.\.\.\) clips .*GAN\(gradient_cl"),
+        ({"benchmark": "x"}, "The Trainer refuses an option of fit: set_benchmark_cudnn"),
+    ],
+)
+def test_an_option_that_the_trainer_has_not_or_refuses_is_named(
+    options: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        lightning_gan.fit(points_gan(max_images=8), Points(8), tmp_path, **(QUIET | options))
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_compiled_gan_is_one(tmp_path: Path) -> None:
