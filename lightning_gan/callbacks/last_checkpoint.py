@@ -20,7 +20,9 @@ AGREE_EVERY = 10
 
 
 class LastCheckpoint(GANCallback, Checkpoint):
-    """Writes ``checkpoints/last.ckpt`` from time to time, at the end, and when told to stop.
+    """Writes ``checkpoints/last.ckpt`` from time to time, and where training pauses or ends.
+
+    Those are the batches before a validation, the last one, and where it is told to stop.
 
     It saves only between two batches, so that the file is never torn between the players. Ctrl-C,
     SIGTERM and SIGUSR1, on any process, set a flag; all processes end the same batch, rank zero
@@ -77,7 +79,7 @@ class LastCheckpoint(GANCallback, Checkpoint):
         """Saves where it is due; stops where a signal has come."""
         if is_dry_run(trainer):
             return
-        if trainer.should_stop:
+        if trainer.should_stop or gan.validation_due:  # which takes its time, and may fail
             self._save(trainer, gan)
         elif trainer.world_size > 1 and gan.progress.batches % AGREE_EVERY != 0:
             return

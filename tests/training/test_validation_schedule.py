@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from lightning.pytorch import Callback
+from resuming import bits, differences
 from tiny import Points, points_gan, quiet_trainer
 
 from lightning_gan import GAN
@@ -125,6 +126,29 @@ def test_a_finished_run_makes_none_again(tmp_path: Path) -> None:
     again = Watch()
     fit(tmp_path, 200, 100, again, ckpt_path=last.path(trainer), weights_only=True)
     assert again.seen == []
+
+
+def test_one_that_fails_loses_nothing(tmp_path: Path) -> None:
+    class Failing(Callback):
+        def on_validation_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+            if pl_module.progress.images == 200:
+                raise StoppedError
+
+    def run(folder: str, *callbacks: Callback, **options: Any) -> tuple[Path, Watch]:
+        last, watch = LastCheckpoint(), Watch()
+        trainer = quiet_trainer(tmp_path / folder, limit_val_batches=1.0)
+        trainer.callbacks += [*callbacks, watch, last]  # type: ignore[attr-defined]
+        trainer.fit(points_gan(max_images=400, validate_every=100), Points(BATCH), **options)
+        return last.path(trainer), watch
+
+    straight, watched = run("straight")
+    with pytest.raises(StoppedError):
+        run("failed", Failing())
+    path = tmp_path / "failed" / "checkpoints" / "last.ckpt"
+    mended, made_up = run("failed", ckpt_path=path, weights_only=True)
+    assert watched.seen == [104, 200, 304, 400]
+    assert made_up.seen == [200, 304, 400]
+    assert differences(bits(straight), bits(mended)) == []
 
 
 def test_without_a_number_the_trainer_has_its_own_schedule(tmp_path: Path) -> None:
