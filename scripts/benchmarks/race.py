@@ -100,7 +100,7 @@ RACES = {
         goal="1000 of 1000 modes robustly",
     ),
     "cifar10": Race(
-        "dcgan_cifar10",
+        "crpgan_small_cifar10",
         most={"fid/cifar10_cnn_debiased": 20.0},
         every=20_000,
         goal="distance of the bundled extractor at most 20 over its floor",
