@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_gan.basics.cache import is_device
+from lightning_gan.basics.texts import counted
 from lightning_gan.errors import ConfigurationError
 
 FORMAT = 1  # of the files
@@ -136,6 +137,19 @@ def history(path: Path) -> list[StampedValues]:
         if not found or measured.images_seen < found[-1].images_seen:
             found.append(measured)
     return found[::-1]
+
+
+def torn(path: Path) -> str:
+    """A sentence about lines that are passed over, as a kill may break one off; empty if none are.
+
+    Raises:
+        ConfigurationError: If the file cannot be read.
+    """
+    lines = [line for line in _text(path).split("\n") if line.strip()]
+    count = sum(not _is_whole(line) for line in lines)
+    if not count or len(lines) == count:  # where all are, that is refused
+        return ""
+    return f"{path}: {counted(count, 'line')} of {len(lines)} broken off or damaged, and left out."
 
 
 def _is_whole(line: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from lightning_gan.basics.plain import Plain
 from lightning_gan.basics.texts import printable, shortened
 from lightning_gan.errors import ConfigurationError
-from lightning_gan.evaluation.stamped_values import StampedValues, check_comparable
+from lightning_gan.evaluation.stamped_values import StampedValues, check_comparable, torn
 from lightning_gan.runs.formats import Column, as_text
 from lightning_gan.runs.identity import configuration, differing_options, option, short_names, shown
 from lightning_gan.runs.overview import NOTHING, in_short
@@ -30,11 +30,13 @@ class Measured:
         path: What the user gave: a file, or the folder of a run.
         stamped: The measurement.
         record: Of the run in whose folder it lies; None if it lies in none.
+        note: A sentence about what was passed over in the file; empty if nothing was.
     """
 
     path: Path
     stamped: StampedValues
     record: RunRecord | None
+    note: str = ""
 
     @classmethod
     def read(cls, path: Path) -> "Measured":
@@ -51,7 +53,8 @@ class Measured:
                 "such as runs/dcgan_digits/version_0."
             )
         record = RunRecord.read(folder) if (folder / NAME).exists() else None
-        return cls(path, StampedValues.read(file), record)
+        note = torn(file) if file.suffix == ".jsonl" else ""
+        return cls(path, StampedValues.read(file), record, note)
 
 
 def comparison(measured: Sequence[Measured], despite: Collection[str] = ()) -> str:
@@ -79,6 +82,7 @@ def comparison(measured: Sequence[Measured], despite: Collection[str] = ()) -> s
         ]
         columns += [_values(name, these), Column("difference", gaps, right=True)]
     legend = [f"{name}: {_about(each, name)}" for name, each in zip(names, measured, strict=True)]
+    legend += [each.note for each in measured if each.note]
     return as_text(columns) + "".join(f"{line.rstrip()}\n" for line in legend)
 
 

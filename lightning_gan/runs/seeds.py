@@ -13,6 +13,7 @@ from lightning_gan.evaluation.stamped_values import (
     check_comparable,
     differing,
     history,
+    torn,
 )
 from lightning_gan.runs.formats import Column
 from lightning_gan.runs.identity import (
@@ -258,6 +259,7 @@ def _trials(roots: Sequence[Path]) -> tuple[list[Trial], list[str]]:
             continue
         try:
             found.append(Trial(run, history(path)))
+            notes += filter(None, [torn(path)])
         except ConfigurationError as error:
             notes.append(f"{run.folder} is left out: {error}")
     if not found:
@@ -355,18 +357,17 @@ def _hidden(groups: Sequence[_Group], names: Collection[str]) -> list[str]:
 
 def _once(trials: Sequence[Trial], notes: list[str]) -> list[Trial]:
     """Of runs with the same seeds the one that has seen most, and of these the newest."""
-    found: dict[tuple[Plain, ...], Trial] = {}
+    same: dict[tuple[Plain, ...], list[Trial]] = {}
     for trial in trials:
-        other = found.setdefault(trial.seeds, trial)
-        if other is trial:
-            continue
-        kept, left = sorted((trial, other), key=_progress, reverse=True)
-        found[trial.seeds] = kept
-        notes.append(
-            f"{left.run.folder} has the configuration and the seed of {kept.run.folder}, which "
-            "counts in its place."
-        )
-    return list(found.values())
+        same.setdefault(trial.seeds, []).append(trial)
+    kept = {seeds: max(found, key=_progress) for seeds, found in same.items()}
+    notes += [
+        f"{trial.run.folder} has the configuration and the seed of "
+        f"{kept[trial.seeds].run.folder}, which counts in its place."
+        for trial in trials
+        if trial is not kept[trial.seeds]
+    ]
+    return list(kept.values())
 
 
 def _progress(trial: Trial) -> tuple[int, str]:

@@ -15,6 +15,7 @@ from lightning_gan.evaluation.stamped_values import (
     check_comparable,
     differences,
     history,
+    torn,
 )
 
 STAMP: dict[str, Any] = {
@@ -52,7 +53,11 @@ def test_a_line_that_a_kill_broke_off_is_passed_over(tmp_path: Path) -> None:
     path.write_text(whole + stamped(2.0).as_json()[:40])
     assert StampedValues.read(path).values["fid/x"] == 1
     assert [each.values["fid/x"] for each in history(path)] == [1]
+    assert torn(path) == f"{path}: 1 line of 2 broken off or damaged, and left out."
+    path.write_text(whole + "\n" + whole)
+    assert torn(path) == ""
     path.write_text(whole + stamped(2.0).as_json())  # whole, but for the end of the line
+    assert torn(path) == ""
     assert StampedValues.read(path).values["fid/x"] == 2
 
 

@@ -101,6 +101,15 @@ def test_the_measurement_of_a_run_is_its_last(tmp_path: Path) -> None:
     assert Measured.read(beside) == Measured(beside, report(0.125), None)
 
 
+def test_what_is_passed_over_in_a_file_is_said(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_run(tmp_path / name, record(0), [report(0.5), report(0.25)])
+    file = tmp_path / "a" / "evaluations.jsonl"
+    file.write_text(file.read_text()[:-9])
+    text = comparison([Measured.read(tmp_path / name) for name in ("a", "b")])
+    assert text.splitlines()[-1] == f"{file}: 1 line of 2 broken off or damaged, and left out."
+
+
 def test_a_folder_without_evaluations_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"holds no evaluations\.jsonl: give the folder"):
         Measured.read(tmp_path)

@@ -223,6 +223,23 @@ def test_a_seed_counts_once(tmp_path: Path) -> None:
     ]
 
 
+def test_of_many_runs_of_a_seed_each_is_told_which_one_counts(tmp_path: Path) -> None:
+    for number, name in enumerate("abcd"):
+        write(tmp_path / name, 0, "Hinge", 0.5, reports=[report(0.5, 512 + 64 * (number % 3))])
+    notes = seed_table([tmp_path]).notes
+    assert [note.partition(" has")[0] for note in notes] == [str(tmp_path / n) for n in "abd"]
+    assert all(f"seed of {tmp_path / 'c'}, which counts" in note for note in notes)
+
+
+def test_a_line_that_is_broken_off_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "a", 0, "Hinge", 0.25, reports=[report(0.5, 512), report(0.25, 1024)])
+    file = tmp_path / "a" / "evaluations.jsonl"
+    file.write_text(file.read_text()[:-9])
+    table = seed_table([tmp_path])
+    assert table.rows[0].last.mean == 0.5
+    assert table.notes == [f"{file}: 1 line of 2 broken off or damaged, and left out."]
+
+
 def test_of_two_runs_of_a_seed_that_saw_as_much_the_newest_counts(tmp_path: Path) -> None:
     for name, fid, day in (("a", 0.25, 2), ("b", 0.5, 1)):
         made = record(0, identity=identity(0))
