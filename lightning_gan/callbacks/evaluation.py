@@ -161,14 +161,14 @@ class Evaluation(GANCallback):
             if trainer.is_global_zero:
                 latest.pictures = panel.pictures(measured, partial(samples.rows, gan))
         measured = replace(measured, seconds=time.perf_counter() - started)
-        best = self._remember(measured, gan.progress.images, samples.stamp(), trainer)
-        latest.samples, latest.best = measured, best
+        stamp = panel.stamp() | {"samples": samples.stamp(), "versions": versions()}
+        latest.best = self._remember(measured, gan.progress.images, stamp, trainer)
+        latest.samples = measured
         logged = measured.logged()
         gan.log_dict(logged, sync_dist=True)  # equal everywhere; Lightning warns without it
         if self._clock is not None and not trainer.testing:
             latest.time = self._clock.end(running=is_fitting(trainer))
             gan.log("eval/share", latest.time.share, sync_dist=True)
-        stamp = panel.stamp() | {"samples": samples.stamp(), "versions": versions()}
         run = circumstances(
             images_seen=gan.progress.images,
             epoch=epoch_of(trainer, gan) if is_fitting(trainer) else trainer.current_epoch,
@@ -227,19 +227,23 @@ class Evaluation(GANCallback):
         return MeasuredSamples(count, self._sampling, self.averaged)
 
     def _remember(
-        self, measured: Measured, images: int, samples: dict[str, Any], trainer: Trainer
+        self, measured: Measured, images: int, stamp: dict[str, Any], trainer: Trainer
     ) -> BestDistance | None:
         """The smallest distance so far; what was measured otherwise before counts no longer."""
         now, best = measured.frechet, self._best
         if now is None or not math.isfinite(now.value):
             return best
-        alike = best is not None and best.extractor == now.extractor
-        if best is not None and not (alike and best.samples in (None, samples)):
+        samples, reference = stamp["samples"], stamp["reference"]
+        if best is not None and not (
+            best.extractor == now.extractor
+            and best.samples in (None, samples)
+            and best.reference in (None, reference)
+        ):
             best = None
             for each in trainer.callbacks:  # type: ignore[attr-defined]
                 getattr(each, "forget_best", lambda: None)()  # the file of the best as well
         if best is None or now.value <= best.value:
-            self._best = BestDistance(now.extractor, now.value, images, samples)
+            self._best = BestDistance(now.extractor, now.value, images, samples, reference)
         return self._best
 
     def _write(self, trainer: Trainer, stamped: StampedValues, pictures: dict[str, Tensor]) -> None:

@@ -55,13 +55,15 @@ class TrainingReport:
 
 
 class BestDistance(NamedTuple):
-    """The smallest Frechet distance of a run, the images seen by then, and of which samples."""
+    """The smallest Frechet distance of a run, the images seen by then, and of what it is."""
 
     extractor: str
     value: float
     images: int
     samples: dict[str, Any] | None = None
     """The stamp of the samples; None from before it was kept."""
+    reference: dict[str, Any] | None = None
+    """The stamp of what they were compared with; likewise."""
 
 
 class TimeSpent(NamedTuple):

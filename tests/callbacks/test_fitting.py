@@ -364,6 +364,18 @@ def test_a_best_that_was_measured_otherwise_counts_no_longer(tmp_path: Path) -> 
     assert lightning_gan.load(kept).progress.images == 128
 
 
+def test_a_best_beside_other_data_counts_no_longer(tmp_path: Path) -> None:
+    for images, mean in ((64, 0.0), (128, 9.0)):  # the first are nearer to what is generated
+        gan = points_gan(max_images=images)
+        gan.validate_every, gan.allow_changes = 64, True
+        callbacks = [Evaluation(num_samples=400)]
+        data = torch.randn(64, 2) + mean
+        lightning_gan.fit(gan, data, tmp_path, "last", callbacks, batch_size=8, **QUIET)
+    best = RunRecord.read(tmp_path / "version_0").best
+    assert best is not None
+    assert best["images"] == 128
+
+
 @pytest.mark.parametrize("kind", [CollapseGuard, EquilibriumStopping])
 def test_patience_is_a_whole_number(kind: Any) -> None:
     assert kind(patience=3.0).patience == 3
