@@ -21,7 +21,7 @@ import mixtures
 from checkout import ROOT
 from expected_curves import SEEDS, expected_curves, read_kept
 from PIL import Image, ImageDraw
-from run_recipes import lines_of, settings_hash
+from run_recipes import is_own, lines_of, settings_hash
 
 from lightning_gan.recipes import Recipe, expected_file, recipe_file, recipe_names
 
@@ -183,6 +183,12 @@ def published(row: Row) -> str:
     return found[1] if found else "-"
 
 
+def authentic(row: Row) -> str:
+    """Share of samples that are no copies, by their distance from the nearest training image."""
+    reals = spread(row.values("auth/cifar10_cnn_real"), ".0f")
+    return f"{spread(row.values('auth/cifar10_cnn'), '.0f')} ({reals})"
+
+
 Columns = dict[str, Callable[[Row], str]]
 OF_CLASSES: Columns = {
     "seeds": seeds,
@@ -226,6 +232,8 @@ OF_FEW: Columns = {
     "CPU minutes": minutes,
     "Frechet distance (floor)": distance,
     "of the raw G": raw,
+    "recall": lambda row: spread(row.values("recall/cifar10_cnn"), ".2f"),
+    "auth, % (of held-out reals)": authentic,
 }
 SECTIONS: dict[str, tuple[str, Columns]] = {
     "Ring": ("Eight Gaussians in a ring", OF_POINTS),
@@ -357,11 +365,6 @@ def header(row: Row) -> str:
         comment = re.sub(r"\s(?:# )?" + NEVER_RUN.replace(" ", r"(?: |\n# )"), "", comment)
     sentence = textwrap.fill(recorded(row), 100, initial_indent="# ", subsequent_indent="# ")
     return comment.rstrip() + "\n" + sentence + "\n" + "".join(lines[end:])
-
-
-def is_own(recipe: str) -> bool:
-    """Whether it is for pictures of one's own, which make curves of their own."""
-    return Recipe.read(recipe).data.endswith("ImageFolder")
 
 
 def expected(row: Row) -> str | None:

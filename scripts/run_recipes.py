@@ -256,8 +256,8 @@ def carry_out(run: Run, place: Place, stop: threading.Event) -> Values | None:
         if kind == "raw" and run.minutes is not None:
             continue  # of a beginning it says nothing more
         output = folder / f"{kind}.json"
-        words = ["evaluate", "--ckpt_path", str(version), "--measures", "[frechet,modes]"]
-        words += ["--averaged", averaged, "--output", str(output)]
+        words = ["evaluate", "--ckpt_path", str(version), "--averaged", averaged]
+        words += ["--measures", measures_of(run.recipe), "--output", str(output)]
         failed = measuring.run(words + data_words(run.recipe, place.data))
         if stop.is_set():
             return None
@@ -277,18 +277,27 @@ def limit_of(run: Run) -> float | None:
 
 def data_root(recipe: str, folder: Path) -> list[str]:
     """The option that says where its data lie."""
-    kind = Recipe.read(recipe).data
-    if kind.endswith(WITHOUT_DOWNLOAD):
+    if Recipe.read(recipe).data.endswith(WITHOUT_DOWNLOAD):
         return []
-    root = few_pictures(folder) if kind.endswith("ImageFolder") else folder
+    root = few_pictures(folder) if is_own(recipe) else folder
     return ["--data.root", str(root.resolve())]
+
+
+def is_own(recipe: str) -> bool:
+    """Whether it is for pictures of one's own, which have no classes that are known."""
+    return Recipe.read(recipe).data.endswith("ImageFolder")
+
+
+def measures_of(recipe: str) -> str:
+    """What is measured at the end; of few pictures also whether they are copied."""
+    return "[frechet,neighbours,memorisation]" if is_own(recipe) else "[frechet,modes]"
 
 
 def data_words(recipe: str, folder: Path) -> list[str]:
     """The options of `evaluate` that name the data of a recipe."""
     data = yaml.safe_load(Recipe.read(recipe).settings)["data"]
     words = ["--data", data["class_path"]]
-    if data["class_path"].endswith("ImageFolder"):
+    if is_own(recipe):
         words += ["--extractor", "cifar10_cnn"]  # theirs is made of pixels alone
     for name, value in data.get("init_args", {}).items():
         words += [f"--data.{name}", json.dumps(value)]

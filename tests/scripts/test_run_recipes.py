@@ -71,6 +71,8 @@ def test_recipes_of_ones_own_pictures_get_few_of_one_kind(
     assert words[:4] == ["--data", "ImageFolder", "--extractor", "cifar10_cnn"]
     assert words[-2:] == ["--data.root", str(root)]
     assert data_root("mlp_ring", tmp_path) == []
+    assert "modes" not in run_recipes.measures_of("rpgan_folder")
+    assert "modes" in run_recipes.measures_of("mlp_ring")
 
 
 def test_recipes_of_papers_sizes_run_once_and_for_minutes() -> None:
