@@ -435,10 +435,13 @@ class GAN(CompiledInPlace, Part, LightningModule):
         """
         players = {player: self.hparams.get(player) for player in PLAYERS}
         state = record.fitting_state(checkpoint, players, self.state_dict(), self.training)
-        if self.training:
-            before = identity.identity_of(checkpoint[record.ARGUMENTS], state.get("setting", {}))
-            now = identity.identity_of(self.hparams, identity.setting_of(self.trainer))
-            self.changes = identity.changes(before, now)
+        before = identity.identity_of(checkpoint[record.ARGUMENTS], state.get("setting", {}))
+        now = identity.identity_of(self.hparams, identity.setting_of(self.trainer))
+        found = identity.changes(before, now)
+        if not self.training:
+            identity.warn_of_other_data(found)
+        else:
+            self.changes = found
             if not self.allow_changes:
                 identity.refuse_changes(self.changes)
             identity.take_over_optimizers(checkpoint, self.changes, self.configure_optimizers())

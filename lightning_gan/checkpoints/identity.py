@@ -43,6 +43,9 @@ Which of a user's own files are read, ``content`` says.
 RATED = re.compile(r"model\.(learning_rate\b.*|regularizers|regularizers\..*\.every)")
 """What else rates and decays depend on: their curve, and how lazy a penalty is."""
 
+SPLITS = re.compile(r"samples(\..*)?|data(\.(class_names|(val|test)_(size|fraction)))?")
+"""What tells which samples a run was trained on, and which were held out."""
+
 SHOWN = 3
 """How many changes an error names."""
 
@@ -119,15 +122,28 @@ def refuse_changes(found: Mapping[str, list[Plain]]) -> None:
     Raises:
         AnotherRunError: With the first differences, and the ways out.
     """
-    if not found:
-        return
+    if found:
+        raise AnotherRunError(
+            f"The checkpoint is of another run: {_told_apart(found)}. Leave --ckpt_path out for a "
+            "new run, with --model.warm_start FILE to begin from its weights, or change the old "
+            "run by --resume.allow_changes true."
+        )
+
+
+def warn_of_other_data(found: Mapping[str, list[Plain]]) -> None:
+    """Says so where a run is measured beside samples that it was not made with."""
+    if other := {name: both for name, both in found.items() if SPLITS.fullmatch(name)}:
+        rank_zero_warn(
+            f"The run was trained on other data: {_told_apart(other)}. It is measured beside those "
+            "that are here; what is held out of them it may have been trained on."
+        )
+
+
+def _told_apart(found: Mapping[str, list[Plain]]) -> str:
+    """The first differences of two runs."""
     named = [f"{name} is {_shown(a)} there and {_shown(b)} here" for name, (a, b) in found.items()]
     more = f" (and {len(found) - SHOWN} more)" if len(found) > SHOWN else ""
-    raise AnotherRunError(
-        f"The checkpoint is of another run: {'; '.join(named[:SHOWN])}{more}. Leave --ckpt_path "
-        "out for a new run, with --model.warm_start FILE to begin from its weights, or change the "
-        "old run by --resume.allow_changes true."
-    )
+    return "; ".join(named[:SHOWN]) + more
 
 
 def _shown(value: Plain) -> str:

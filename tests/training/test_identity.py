@@ -1,5 +1,6 @@
 """A run goes on as the run that it is; another one is refused, or takes over its changes."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,17 @@ def test_other_data_another_batch_and_precision_are_refused(tmp_path: Path) -> N
         resume(path, a_gan(), Points(8, seed=5))
     with pytest.raises(AnotherRunError, match="precision is 32-true there and bf16-mixed here"):
         resume(path, a_gan(), precision="bf16-mixed")
+
+
+def test_measuring_beside_other_data_is_said(tmp_path: Path) -> None:
+    path = trained(tmp_path)
+    for data, words in ((Points(8), None), (Points(4, seed=5), None), (Shifted(8), "Points there")):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            quiet_trainer(tmp_path).test(a_gan(), data, ckpt_path=path, weights_only=True)
+        found = [str(one.message) for one in said if "other data" in str(one.message)]
+        assert len(found) == (words is not None)
+        assert all(f"data is {words}" in one and "held out of them" in one for one in found)
 
 
 def test_many_differences_are_counted_after_the_first(tmp_path: Path) -> None:
