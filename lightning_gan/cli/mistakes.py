@@ -38,6 +38,9 @@ CALLED_OTHERWISE = {
 SAID = {"--seed_everything": "a whole number"}
 """What an option takes where its type says more than it should."""
 
+CALLBACKS = "--trainer.callbacks"
+"""The option that lists parts of which one may require something."""
+
 REQUIRED = "the following arguments are required: "
 UNKNOWN = "unrecognized arguments: "
 NOT_ACCEPTED = re.compile(r"Option '([^']*)' is not accepted")
@@ -65,7 +68,8 @@ def explained(reason: str, option: str, inner: ArgumentParser, outer: ArgumentPa
     if reason.startswith(UNKNOWN):
         return _unknown_words(reason.removeprefix(UNKNOWN).split(), outer)
     if reason.startswith(REQUIRED):
-        return _missing(reason.removeprefix(REQUIRED).split(", ")[0], option, inner)
+        whose = f"{option}.{_class_of(inner)}" if option == CALLBACKS else option
+        return _missing(reason.removeprefix(REQUIRED).split(", ")[0], whose, inner)
     if found := NO_VALUE.fullmatch(reason):
         return f"{found[1].rpartition('/')[2]} needs a value"
     if found := NOT_ACCEPTED.search(reason):
@@ -82,6 +86,11 @@ def explained(reason: str, option: str, inner: ArgumentParser, outer: ArgumentPa
     if nested := NESTED.fullmatch(value):
         return f"{option}.{nested[1]} does not take {nested[2]}"
     return _wrong_value(option, value, hints[-1])
+
+
+def _class_of(parser: ArgumentParser) -> str:
+    """The part that a parser is of, after which jsonargparse calls its group."""
+    return next(iter(getattr(parser, "groups", None) or {}), "")
 
 
 def _wrong_value(option: str, value: str, hint: object) -> str:
@@ -155,12 +164,12 @@ def _not_accepted(around: str, name: str, inner: ArgumentParser, outer: Argument
     Args:
         around: The option that takes the part.
         name: What the part does not have.
-        inner: The parser of the part, whose group jsonargparse calls like the class.
+        inner: The parser of the part.
         outer: The parser of the program.
     """
     option, known = f"{around}.{name}", [*_options_with_owners(outer)]
     owners = [*dict.fromkeys(owner for each, owner in known if each == option)]
-    chosen = next(iter(getattr(inner, "groups", None) or {}), "")
+    chosen = _class_of(inner)
     if owners and chosen:
         more = f" and {len(owners) - OWNERS} more" if len(owners) > OWNERS else ""
         whose = f"{', '.join(owners[:OWNERS])}{more}"

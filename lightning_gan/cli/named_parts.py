@@ -1,8 +1,10 @@
 """Options of a part by the name of its class: ``--model.regularizers.R1.weight 0.1``."""
 
+import inspect
 import json
 import pkgutil
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,12 +14,17 @@ from lightning.pytorch import Callback
 
 from lightning_gan import callbacks
 from lightning_gan.basics.words import did_you_mean
+from lightning_gan.checkpoints.parts import Part
+from lightning_gan.cli.choices import choices_for
+from lightning_gan.cli.mistakes import CALLBACKS
 from lightning_gan.cli.parser import Parser
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.regularizers import Regularizer
 
-NAMED = re.compile(r"(--(?:model|trainer)(?:\.[a-z_]\w*)+\.[A-Z]\w*)\..+")
+NAMED = re.compile(r"(--(?:model|trainer)(?:\.[a-z_]\w*)+\.[A-Z]\w*)\.(?:init_args\.)?(.+)")
 """An option of a part that is named by its class."""
-CALLBACKS = "--trainer.callbacks"
+LISTS: dict[str, type] = {CALLBACKS: Callback, "--model.regularizers": Regularizer}
+"""Options that parts are added to, with the parts' class."""
 USUAL = [
     name
     for name, kind in vars(callbacks).items()
@@ -40,20 +47,48 @@ class Split:
 
 
 def split(arguments: Sequence[str]) -> Split:
-    """Takes the options of named parts out of a command line."""
-    found, waiting = Split(), list(arguments)
-    while waiting:
-        argument = waiting.pop(0)
-        flag, equals, _ = argument.partition("=")
-        match = NAMED.fullmatch(flag)
-        if match is None:
-            found.rest.append(argument)
-            continue
-        options = found.named.setdefault(match[1], [])
-        options.append(argument)
-        if not equals and waiting and not waiting[0].startswith("--"):
-            options.append(waiting.pop(0))
+    """Takes the options of named parts out of a command line.
+
+    What a part requires that the command line itself chooses stays, behind its name: jsonargparse
+    refuses the part without.
+    """
+    found, options = Split(), [*_with_values(arguments)]
+    chosen = Counter(map(_chosen, options))
+    required: dict[str, list[str]] = {}
+    for words in options:
+        match = NAMED.fullmatch(words[0].partition("=")[0])
+        if match is not None and chosen[match[1]] == 1 and match[2] in _requires(match[1]):
+            short = words[0].replace(match[1], match[1].rpartition(".")[0], 1)
+            required.setdefault(match[1], []).extend([short, *words[1:]])
+        elif match is not None:
+            found.named.setdefault(match[1], []).extend(words)
+    for words in options:
+        if not NAMED.fullmatch(words[0].partition("=")[0]):
+            found.rest += [*words, *required.get(_chosen(words), [])]
     return found
+
+
+def _with_values(arguments: Sequence[str]) -> Iterator[list[str]]:
+    """Each flag with its value, where that stands by itself; other words alone."""
+    waiting = list(arguments)
+    while waiting:
+        words = [waiting.pop(0)]
+        if words[0].startswith("--") and "=" not in words[0]:
+            words += [waiting.pop(0)] if waiting and not waiting[0].startswith("--") else []
+        yield words
+
+
+def _chosen(words: Sequence[str]) -> str:
+    """The full name of the part that an option chooses, if it chooses one."""
+    flag, _, value = "=".join(words).partition("=")
+    return f"{flag.removesuffix('+')}.{value.rpartition('.')[2]}"
+
+
+def _requires(flag: str) -> list[str]:
+    """The arguments that a part must be given, by its full name."""
+    kind = (choices_for(Part) | choices_for(Callback)).get(flag.rpartition(".")[2])
+    parameters = inspect.signature(kind).parameters.values() if kind else ()
+    return [each.name for each in parameters if each.default is each.empty]
 
 
 def change(config: Namespace, named: dict[str, list[str]]) -> None:
@@ -192,8 +227,10 @@ def _parsed(kind: type, flag: str, value: str, options: Sequence[str]) -> Namesp
 
 
 def _missing(value: object, option: str, name: str) -> str:
-    known = list(dict.fromkeys(map(_name, _parts(value))))
-    known += USUAL if option == CALLBACKS else []
+    if option in LISTS and name in choices_for(LISTS[option]):
+        return f"There is no {name} in {option} yet: add it as well, by {option}+={name}."
+    usual = USUAL if option == CALLBACKS else []
+    known = list(dict.fromkeys([*map(_name, _parts(value)), *usual]))
     if not known:
         return f"There is no {name} in {option}, which is empty: ask for it there as well."
     return f"There is no {name} in {option}: {did_you_mean(name, known)}"

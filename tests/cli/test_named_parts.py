@@ -141,7 +141,21 @@ def test_a_run_is_named_by_what_was_said_and_its_file_repeats_it() -> None:
         ("--model.seed.R1.weight 1", "There is no R1 in --model.seed"),
         ("--model.seed.inner.R1.weight 1", "There is no option"),
         ("--trainer.callbacks.ColapseGuard.recover true", "did you mean CollapseGuard?"),
-        ("--trainer.callbacks.EarlyStopping.patience 3", "There is no EarlyStopping in --trainer."),
+        (
+            "--trainer.callbacks.EarlyStopping.patience 3",
+            "There is no EarlyStopping in --trainer.callbacks yet: add it as well, by "
+            "--trainer.callbacks+=EarlyStopping.",
+        ),
+        ("--model.regularizers.LeCam.weight 3", "as well, by --model.regularizers+=LeCam."),
+        (
+            "--trainer.callbacks+=Evaluation --trainer.callbacks.Nothing.n 3",
+            "there are Evaluation, Balance, CollapseGuard, StopOnDivergence, EquilibriumStopping, "
+            "LastCheckpoint,",
+        ),
+        (
+            "--trainer.callbacks+=EarlyStopping --trainer.callbacks.EarlyStopping.patience 3",
+            "--trainer.callbacks.EarlyStopping.monitor is missing: give it.",
+        ),
         (
             "--model.regularizers+=R1 --model.regularizers.R1.weight 1",
             "there are 2 R1 in --model.regularizers: give each its own options in a file",
@@ -164,6 +178,23 @@ def test_what_cannot_be_is_one_sentence(
 def test_what_was_just_added_needs_no_name(capsys: pytest.CaptureFixture[str]) -> None:
     added = ("--model.regularizers+=LeCam", "--model.regularizers.weight=4")
     assert regularizers(shown(capsys, *RING, *added))[-1] == ("LeCam", 4.0)
+
+
+@pytest.mark.parametrize(
+    "added", ["+=EarlyStopping", "+=lightning.pytorch.callbacks.EarlyStopping"]
+)
+def test_what_an_added_part_requires_is_given_by_its_name(
+    added: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop = "--trainer.callbacks.EarlyStopping"
+    before = (f"{stop}.monitor", "val/d_real", f"{stop}.patience=5")
+    options = (*before, f"--trainer.callbacks{added}", "--trainer.callbacks+", "Timer")
+    inside = ("--model.objective.TopK.objective", "Hinge", "--model.objective", "TopK")
+    config = shown(capsys, *RING, *options, *inside)
+    early = config["trainer"]["callbacks"][0]["init_args"]
+    assert (early["monitor"], early["patience"]) == ("val/d_real", 5)
+    objective = config["model"]["init_args"]["objective"]["init_args"]["objective"]
+    assert objective["class_path"].endswith("Hinge")
 
 
 def test_a_part_explains_itself_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
