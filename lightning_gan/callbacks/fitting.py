@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
@@ -45,7 +46,7 @@ from lightning_gan.callbacks.trainer_options import (
     refusals,
     with_defaults,
 )
-from lightning_gan.callbacks.unsuited import refuse_unsuited
+from lightning_gan.callbacks.unsuited import refuse_unsuited, unlogged
 from lightning_gan.checkpoints.files import newest_checkpoint, read_checkpoint
 from lightning_gan.checkpoints.record import own_state
 from lightning_gan.distributed import processes
@@ -243,8 +244,8 @@ def fit(
         The Trainer, whose ``log_dir`` is the folder of the run.
 
     Raises:
-        ConfigurationError: If there is no budget, an argument is of another kind, or an option is
-            none of the Trainer's or cannot be.
+        ConfigurationError: If there is no budget, an argument is of another kind, an option is
+            none of the Trainer's or cannot be, or a callback watches what is not logged.
         DataError: If there are no data, their first batch does not fit the networks, or there are
             fewer samples than one batch that was asked for.
 
@@ -296,6 +297,10 @@ def fit(
             hold(run_folder(trainer))
         trainer.fit(gan, data, held_out, ckpt_path=found, weights_only=True)
         finish(trainer, gan, data if is_module else held_out)
+    except (RuntimeError, MisconfigurationException) as error:
+        if (complaint := unlogged(error, PYTHON)) is None:
+            raise
+        raise complaint from error
     finally:
         if lent:
             del data.val_dataloader

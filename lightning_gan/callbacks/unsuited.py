@@ -1,8 +1,9 @@
-"""Callbacks of Lightning that expect one optimizer, and what a GAN has in their place."""
+"""Callbacks of Lightning that expect one optimizer, or a value that is not there; what to take."""
 
+import traceback
 from collections.abc import Sequence
 
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import (
     BackboneFinetuning,
     BatchSizeFinder,
@@ -11,6 +12,8 @@ from lightning.pytorch.callbacks import (
     StochasticWeightAveraging,
 )
 
+from lightning_gan.basics.words import nearest
+from lightning_gan.callbacks.trainer_options import COMMAND_LINE, Spelling
 from lightning_gan.errors import ConfigurationError
 
 UNSUITED: dict[type[Callback], str] = {
@@ -45,3 +48,29 @@ def refuse_unsuited(callbacks: Sequence[Callback]) -> None:
         for kind, reason in UNSUITED.items():
             if isinstance(callback, kind):
                 raise ConfigurationError(f"The callback {type(callback).__name__} {reason}.")
+
+
+def callback_that_raised(error: BaseException) -> Callback | None:
+    """The callback in whose own method an exception was raised, if in one."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    callback = frames[-1].f_locals.get("self") if frames else None
+    return callback if isinstance(callback, Callback) else None
+
+
+def unlogged(error: BaseException, spelling: Spelling) -> ConfigurationError | None:
+    """What to say where a callback ends a run for want of the value that it watches; else None."""
+    callback, frames = callback_that_raised(error), traceback.walk_tb(error.__traceback__)
+    trainers = [frame.f_locals.get("trainer") for frame, _ in frames]
+    trainer = next((each for each in trainers if isinstance(each, Trainer)), None)
+    monitor = getattr(callback, "monitor", None)
+    if trainer is None or not isinstance(monitor, str) or monitor in trainer.callback_metrics:
+        return None
+    name, logged = type(callback).__name__, [*trainer.callback_metrics]
+    such = nearest(monitor, logged) or next((each for each in logged if "d_real" in each), "")
+    waits = f"--trainer.callbacks.{name}.strict false"
+    waits = waits if spelling is COMMAND_LINE else f"{name}(strict=False)"
+    wait = f", or {waits} to wait for it" if hasattr(callback, "strict") else ""
+    return ConfigurationError(
+        f"The callback {name} watches {monitor}, which is not logged by the time that it looks: "
+        f"give it a value of validations{such and f', such as {such}'}{wait}."
+    )

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Callback
 from lightning.pytorch.trainer.connectors import checkpoint_connector
 
 import lightning_gan
+from lightning_gan.callbacks.trainer_options import COMMAND_LINE
+from lightning_gan.callbacks.unsuited import callback_that_raised, unlogged
 from lightning_gan.distributed.strategy import lost_process
 from lightning_gan.errors import LightningGANError, WeightsError, said
 
@@ -73,9 +74,10 @@ def _of_a_callback(error: Exception) -> LightningGANError | None:
 
     The user has asked for it, or for what it should watch: it raises nothing for a defect of ours.
     """
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    callback = frames[-1].f_locals.get("self") if frames else None
-    if isinstance(error, MisconfigurationException) or not isinstance(callback, Callback):
+    callback = callback_that_raised(error)
+    if (found := unlogged(error, COMMAND_LINE)) is not None:
+        return found
+    if isinstance(error, MisconfigurationException) or callback is None:
         return None
     if not type(callback).__module__.startswith("lightning."):
         return None

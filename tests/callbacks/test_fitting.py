@@ -97,6 +97,14 @@ def test_a_run_from_python_has_its_record_and_goes_on(
     assert not (folder / "run.lock").exists()
 
 
+def test_a_callback_that_watches_what_is_not_logged_is_named(tmp_path: Path) -> None:
+    few = [Evaluation(num_samples=100), EarlyStopping("gan/d_real")]
+    words = r"EarlyStopping watches gan/d_real, .* val/d_real, or EarlyStopping\(strict=False\) to"
+    with pytest.raises(ConfigurationError, match=words):
+        lightning_gan.fit(points_gan(max_images=64), Points(8), tmp_path, callbacks=few, **QUIET)
+    assert (tmp_path / "version_0" / "checkpoints" / "last.ckpt").is_file()
+
+
 def test_plain_loaders_train_and_their_content_is_not_known(tmp_path: Path) -> None:
     data = TensorDataset(torch.randn(64, 2), torch.zeros(64, dtype=torch.long))
     gan = points_gan(max_images=64)

@@ -264,15 +264,22 @@ def test_a_callback_whose_default_is_a_choice_works() -> None:
     assert program.run(["fit", "-c", "runs/mlp_ring/version_0/config.yaml"]) == 0
 
 
-def test_a_callback_of_lightnings_that_gives_up_later_is_named(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize(
+    ("kind", "watched", "mend"),
+    [
+        ("EarlyStopping", "val/d_reel", ", or --trainer.callbacks.EarlyStopping.strict false to"),
+        ("ModelCheckpoint", "gan/d_real", "."),
+    ],
+)
+def test_a_callback_that_watches_what_is_not_logged_is_named(
+    kind: str, watched: str, mend: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     few = ["--model.max_images", "128", "--data.batch_size", "64"]
-    few += ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor", "val_loss"]
+    few += [f"--trainer.callbacks+={kind}", "--trainer.callbacks.monitor", watched]
     assert program.run([*RING, *few]) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "error: The callback EarlyStopping has ended the run" in said
-    assert "`val_loss` which is not available" in said
+    assert f"error: The callback {kind} watches {watched}, which is not logged" in said
+    assert f"such as val/d_real{mend}" in said
     assert Path("runs/mlp_ring/version_0/checkpoints/last.ckpt").is_file()
 
 
