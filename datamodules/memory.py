@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lightning_gan.basics.images import in_range
 from lightning_gan.basics.randomness import data_generator
+from lightning_gan.basics.texts import counted
 from lightning_gan.errors import DataError, at_least, check_range
 
 Batch = tuple[Tensor, Tensor]
@@ -145,9 +146,9 @@ class TrainingBatches(_Batches):
         self._begun = self._placed = False
         if len(self) == 0:
             raise DataError(
-                f"The training split has {len(samples)} samples, fewer than one batch of "
-                f"{batch_size} on each of {world_size} processes: set a smaller batch_size, at "
-                f"most {len(samples) // world_size}."
+                f"The training split has {counted(len(samples), 'sample')}, fewer than one batch "
+                f"of {batch_size} on {counted(world_size, 'process')}: give more, hold out fewer, "
+                f"or set a smaller batch_size, at most {len(samples) // world_size}."
             )
 
     @property

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 from lightning_gan.basics.cache import cache_folder
+from lightning_gan.basics.texts import counted
 from lightning_gan.datamodules.base import RealData
 from lightning_gan.errors import ConfigurationError, DataError, at_least, check_range
 
@@ -64,7 +65,8 @@ class OwnData(RealData):
         val, test = math.ceil(count * self.val_fraction), math.ceil(count * self.test_fraction)
         if val + test >= count:
             raise DataError(
-                f"'{self.root}' has {count} samples, too few to hold out {val} for validation and "
-                f"{test} for testing: add some, or lower val_fraction and test_fraction."
+                f"'{self.root}' has {counted(count, 'sample')}, too few to hold out {val} for "
+                f"validation and {test} for testing: add some, or set val_fraction and "
+                "test_fraction to 0."
             )
         return [count - val - test, count - test]

@@ -110,11 +110,15 @@ class Evaluation(GANCallback):
         if self._best is not None:  # of a run that goes on
             measurements(trainer).best = self._best
         asked = trainer.limit_val_batches and not is_dry_run(trainer)
-        split = split_of(getattr(trainer, "datamodule", None))
+        data = getattr(trainer, "datamodule", None)
+        split = split_of(data)
         if asked and split is not None and len(split("train").images) < FeatureMetric.min_reals:
+            held_out = len(split("val").images) + len(split("test").images)
+            hold = hasattr(data, "val_fraction")
+            none = "hold out none by --data.val_fraction 0 --data.test_fraction 0, " if hold else ""
             raise ConfigurationError(
-                "There is one training sample, and samples are measured against two or more: give "
-                "more, or set --trainer.limit_val_batches to 0."
+                f"There is one training sample (held out: {held_out}), and samples are measured "
+                f"against two or more: give more, {none}or set --trainer.limit_val_batches to 0."
             )
         if asked and not trainer.enable_validation:
             rank_zero_warn(

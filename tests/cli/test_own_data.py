@@ -136,3 +136,18 @@ def test_arrays_are_trained_measured_and_sampled(
     assert not drawn or Path("drawn", drawn).is_file()
     options = f"--samples drawn {data} --measures [frechet]"
     assert main(["evaluate", *options.split()]) == 0
+
+
+def test_three_pictures_are_too_few_where_two_are_held_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    draw("data", count=3)
+    few, none = "--data.root data --data.batch_size", "--data.val_fraction 0 --data.test_fraction 0"
+    assert fit(few, "1") == 2
+    said = capsys.readouterr().err
+    assert "There is one training sample (held out: 2), and samples are measured" in said
+    assert f"hold out none by {none}, or set" in said
+    assert fit(few, "2 --trainer.limit_val_batches 0") == 2
+    said = capsys.readouterr().err
+    assert "has 1 sample, fewer than one batch of 2 on 1 process: give more, hold out" in said
+    assert fit(few, "2", none) == 0

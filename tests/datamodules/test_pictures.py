@@ -404,7 +404,7 @@ def test_pictures_both_in_the_folder_and_in_subfolders_are_an_error(draw: Draw) 
 
 def test_too_few_pictures_for_three_splits_are_an_error(draw: Draw) -> None:
     root = str(draw("one.png").parent)
-    with pytest.raises(DataError, match="has 1 samples, too few to hold out 1"):
+    with pytest.raises(DataError, match="has 1 sample, too few to hold out 1"):
         ImageFolder(root, image_size=8).setup()
     alone = ImageFolder(root, image_size=8, val_fraction=0, test_fraction=0)
     assert len(alone.split("train").labels) == 1

@@ -190,7 +190,9 @@ def test_an_evaluation_needs_a_data_module() -> None:
 
 
 def test_one_training_sample_is_refused_before_the_training(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="There is one training sample, and samples are"):
+    with pytest.raises(
+        ConfigurationError, match=r"one training sample \(held out: 40\), and samples are"
+    ):
         lightning_gan.fit(points_gan(max_images=2), Few(1), tmp_path, enable_progress_bar=False)
     assert not [*tmp_path.iterdir()]
     gan = points_gan(max_images=2)

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from lightning_gan.basics.cache import is_device, written_whole
 from lightning_gan.basics.images import from_uint8, save_png
-from lightning_gan.basics.texts import printable
+from lightning_gan.basics.texts import counted, printable
 from lightning_gan.basics.version import versions
 from lightning_gan.checkpoints.files import called, checkpoint_in
 from lightning_gan.cli.functions import device_called, import_modules, note
@@ -203,7 +203,7 @@ def _of_files(place: Path, data: RealData, device: torch.device) -> _Samples:
         pictures = _Pictures(place, data)
         count, rows, quantisation = len(pictures.paths), pictures.__getitem__, "uint8"
     if count < 2:
-        raise DataError(f"There are {count} samples in '{place}': give at least 2.")
+        raise DataError(f"'{place}' holds {counted(count, 'sample')}: give at least 2.")
     numbered = (
         (number, rows(torch.arange(start, start + size)).to(device))
         for number, start, size in chunks(count, BLOCK)
@@ -228,7 +228,7 @@ class _Pictures:
         source, pictures, passed_over = list_pictures(place)
         self.paths = [picture.path for picture in pictures if Path(picture.path).name != GRID]
         if passed_over.count:
-            note(f"{len(self.paths):,} samples in {place}; {passed_over}.")
+            note(f"{counted(len(self.paths), 'sample')} in {place}; {passed_over}.")
         self._channels, size = data.channels, data.image_size
         self._size = size if isinstance(size, tuple) else (size, size)
         self._source = source
