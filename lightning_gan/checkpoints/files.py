@@ -16,6 +16,9 @@ SWOLLEN = 20
 """How many times its size a file may unpack to. Ours are not packed at all; one that somebody has
 packed shrinks to a third at most, since trained weights are as good as random."""
 
+SHOWN = 3
+"""Other checkpoints that a sentence names."""
+
 TEMPORARY = ".ckpt.tmp"
 """How the names of checkpoints end while they are written."""
 
@@ -72,6 +75,8 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") 
         WeightsError: If the file is missing, damaged, or holds anything but plain data.
     """
     path = _bundled(path)
+    if path.is_dir():
+        raise WeightsError(f"{path} is a folder, and no checkpoint: move it away.")
     if not path.is_file():
         raise WeightsError(f"There is no checkpoint at {path}: check --ckpt_path.")
     try:
@@ -89,18 +94,37 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") 
     except WeightsError:
         raise
     except Exception as error:
+        if path.suffix != ".ckpt" and not _is_torchs(path):
+            raise WeightsError(
+                f"{path} is no checkpoint: give a .ckpt file, or the folder of a run."
+            ) from error
         raise WeightsError(
-            f"{path} is not a whole checkpoint, or holds more than plain data "
-            f"({type(error).__name__}): take another checkpoint of the run."
+            f"{path} is not a whole checkpoint, or holds more than plain data: {_another(path)}."
         ) from error
     if damaged:
         raise WeightsError(
             f"{path} is not a whole checkpoint, since the checksum of {damaged} in it is wrong: "
-            "take another checkpoint of the run."
+            f"{_another(path)}."
         )
     if not isinstance(checkpoint, dict):
         raise WeightsError(f"{path} is not a checkpoint: it holds a {type(checkpoint).__name__}.")
     return checkpoint
+
+
+def _is_torchs(path: Path) -> bool:
+    """Whether a file begins as torch writes it: as a zip file, or formerly a pickle."""
+    with path.open("rb") as file:
+        return file.read(1) in (b"P", b"\x80")
+
+
+def _another(path: Path) -> str:
+    """What to take in the place of a checkpoint, with those that lie beside it, newest first."""
+    others = [file for file in path.parent.glob("*.ckpt") if file.is_file() and file != path]
+    others.sort(key=lambda file: file.stat().st_mtime, reverse=True)
+    beside = " or ".join(file.name for file in others[:SHOWN])
+    return "take another checkpoint of the run" + (
+        f", such as {beside} beside it" if beside else ""
+    )
 
 
 def _refuse_swollen(path: Path) -> None:
@@ -116,7 +140,7 @@ def _refuse_swollen(path: Path) -> None:
     if unpacked > SWOLLEN * path.stat().st_size:
         raise WeightsError(
             f"{path} has {path.stat().st_size / 1e6:,.1f} MB and would unpack to "
-            f"{unpacked / 1e6:,.0f} MB, as no checkpoint does: take another checkpoint of the run."
+            f"{unpacked / 1e6:,.0f} MB, as no checkpoint does: {_another(path)}."
         )
 
 

@@ -10,6 +10,7 @@ from lightning.fabric.utilities.types import _PATH
 from lightning.pytorch import Trainer
 
 from lightning_gan.checkpoints.files import read_checkpoint, write_whole
+from lightning_gan.checkpoints.record import own_state
 
 
 class WholeFiles(TorchCheckpointIO):
@@ -40,10 +41,16 @@ class WholeFiles(TorchCheckpointIO):
         map_location: Any = "cpu",  # noqa: ANN401 (as the base class has it)
         weights_only: bool | None = None,
     ) -> dict[str, Any]:
-        """Reads a file as plain data, unless ``weights_only`` is False."""
+        """Reads a file as plain data, unless ``weights_only`` is False.
+
+        Raises:
+            WeightsError: If it cannot be read, or something else wrote it.
+        """
         if "://" in str(path) or weights_only is False:
             return super().load_checkpoint(path, map_location, weights_only)
-        return read_checkpoint(path, map_location)
+        checkpoint = read_checkpoint(path, map_location)
+        own_state(checkpoint, str(path))
+        return checkpoint
 
 
 def write_whole_files(trainer: Trainer) -> None:

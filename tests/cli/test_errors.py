@@ -533,6 +533,28 @@ def test_a_checkpoint_that_is_none_is_refused(
         assert "checkpoint" in said
 
 
+def test_another_checkpoint_is_named_and_what_is_none_is_told_apart(
+    capsys: pytest.CaptureFixture[str], checkpoint: Path
+) -> None:
+    whole = checkpoint.read_bytes()
+    checkpoint.with_name("healthy.ckpt").write_bytes(whole)
+    checkpoint.with_name("best.ckpt").unlink(missing_ok=True)
+    checkpoint.write_bytes(whole[:5000])
+    said = sentence(capsys, *RING, "--ckpt_path", "last")
+    assert "or holds more than plain data: take another checkpoint of the run, such as " in said
+    assert said.endswith("healthy.ckpt beside it.")
+    record = checkpoint.parents[1] / "run.json"
+    assert f"{record} is no checkpoint" in sentence(capsys, "predict", "--ckpt_path", str(record))
+    torch.save({"weights": 1}, "other.pt")
+    for command in (["predict"], RING, ["test", *RING[1:]]):
+        said = sentence(capsys, *command, "--ckpt_path", "other.pt")
+        assert "other.pt was not written by lightning-gan" in said
+    checkpoint.unlink()
+    checkpoint.mkdir()
+    said = sentence(capsys, *RING, "--ckpt_path", "last")
+    assert f"{checkpoint} is a folder, and no checkpoint" in said
+
+
 class Exploding(Penalty):
     """Is not a number from the 21st batch of 256 samples on."""
 
