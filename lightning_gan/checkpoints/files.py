@@ -4,6 +4,7 @@ import contextlib
 import os
 import zipfile
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -57,9 +58,10 @@ def _not_written(path: Path, error: OSError) -> str:
     with contextlib.suppress(OSError):
         whole = max(path.parent.glob("*.ckpt"), key=lambda file: file.stat().st_mtime, default=None)
         if whole is not None:
+            place = "last" if whole.stem == "last" else quote(str(whole))
             return (
                 f"{path} could not be written ({error.strerror}), but {whole} is whole: mend "
-                f"that, and go on with --ckpt_path {'last' if whole.stem == 'last' else whole}."
+                f"that, and go on with --ckpt_path {place}."
             )
     return (
         f"{path} could not be written ({error.strerror}), and there is no earlier checkpoint in "

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partialmethod, reduce
 from operator import or_
 from pathlib import Path
+from shlex import quote
 from typing import Any, NoReturn, get_args
 
 import torch
@@ -395,7 +396,9 @@ class CLI(LightningCLI):
                 path = folder / "checkpoints" / "last.ckpt"
                 if path.is_file() and not changes(record.identity, ours):
                     found.append((record.updated, path))
-        return f" The newest run that matches is --ckpt_path {max(found)[1]}." if found else ""
+        if not found:
+            return ""
+        return f" The newest run that matches is --ckpt_path {quote(str(max(found)[1]))}."
 
     def before_fit(self) -> None:
         """Says where the run is written, and keeps other runs out."""

@@ -105,6 +105,16 @@ def test_a_callback_that_watches_what_is_not_logged_is_named(tmp_path: Path) -> 
     assert (tmp_path / "version_0" / "checkpoints" / "last.ckpt").is_file()
 
 
+def test_commands_to_go_on_with_are_quoted_for_a_shell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "a b"
+    lightning_gan.fit(points_gan(max_images=8), Points(8), place, limit_val_batches=0, **QUIET)
+    said = capsys.readouterr().out
+    assert f"Page        lightning-gan report '{place / 'version_0'}'\n" in said
+    assert f"predict --ckpt_path '{place / 'version_0'}' --n 64\n" in said
+
+
 def test_plain_loaders_train_and_their_content_is_not_known(tmp_path: Path) -> None:
     data = TensorDataset(torch.randn(64, 2), torch.zeros(64, dtype=torch.long))
     gan = points_gan(max_images=64)
