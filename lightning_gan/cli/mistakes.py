@@ -145,6 +145,8 @@ def _joint(option: str) -> str:
 def _unknown_words(words: Sequence[str], parser: ArgumentParser) -> str:
     """About the first of words that no option takes."""
     word = words[0].partition("=")[0]
+    if re.fullmatch(r"-\w", word):  # which is near to no name
+        return f"There is no option {word}"
     if word.startswith("-"):
         return _no_option(f"--{word.lstrip('-')}", [*options_of(parser)])
     known = {action.dest for action in parser._actions}

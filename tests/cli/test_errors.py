@@ -362,6 +362,7 @@ def test_a_module_that_cannot_be_imported_is_answered(
         ("runs --format yaml", "--format takes text, markdown, csv, or json, not yaml."),
         ("table runs --metrics fid", "no option --metrics; did you mean --metric?"),
         ("table --by", "--by needs a value."),
+        ("report -x", "There is no option -x."),
         ("report", "RUNS is missing: give it, as in lightning-gan report runs/"),
     ],
 )
