@@ -48,6 +48,8 @@ class OwnData(RealData):
                 f"{type(self).__name__}: val_fraction={val_fraction} and "
                 f"test_fraction={test_fraction} must be below 1 together."
             )
+        if not str(root):
+            raise ConfigurationError(f"{type(self).__name__}: root is empty: give a place.")
         self.root = Path(root).expanduser()
         self.val_fraction = val_fraction
         self.test_fraction = test_fraction

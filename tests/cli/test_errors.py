@@ -88,6 +88,7 @@ def sentence(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("--wandb maybe", "--wandb takes off, offline, or online, not maybe."),
         ("--model.objective null", "--model.objective is missing: give it."),
         ("--data ImageFolder", "--data.root is missing: give it."),
+        ("--data ImageFolder --data.root=", "ImageFolder: root is empty: give a place."),
         ("--model.max_images 0", "max_images=0 must be at least 1"),
         ("--model.max_images -5", "max_images=-5 must be at least 1"),
         ("--model.gradient_clip -1", "gradient_clip=-1.0 must be above 0"),
