@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only, rank_zero_warn
 from lightning.pytorch.utilities.model_helpers import is_overridden
@@ -178,7 +178,8 @@ def default_callbacks(
 
     Args:
         data: The data module; None for plain loaders, with which samples are not measured.
-        asked: Callbacks of one's own. One that derives from a usual one takes its place.
+        asked: Callbacks of one's own. One that derives from a usual one takes its place, as any
+            other progress bar does that of ours.
         fitting: Whether a training is watched, rather than a validation or test.
         bar: Whether there is a progress bar.
         checkpoints: Whether checkpoints are written.
@@ -196,7 +197,8 @@ def default_callbacks(
     usual: list[Callback] = [Balance(), EquilibriumStopping(), CollapseGuard(), StopOnDivergence()]
     usual += [Evaluation()] if data is not None else []
     usual += [SampleGrid()] if fitting else []
-    usual += [ImagesBar()] if bar else []
+    if bar and not any(isinstance(each, ProgressBar) for each in asked):  # the Trainer takes one
+        usual.append(ImagesBar())
     if checkpoints and fitting:
         usual.append(LastCheckpoint())
         own = (callback for callback in asked if isinstance(callback, Evaluation))

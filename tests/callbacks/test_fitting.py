@@ -14,7 +14,7 @@ import torch
 from lightning import LightningDataModule
 from lightning.fabric.utilities.rank_zero import rank_zero_info
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, ProgressBar, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from tiny import Points, points_gan, quiet_trainer
@@ -380,6 +380,15 @@ def test_a_best_that_was_measured_otherwise_counts_no_longer(tmp_path: Path) -> 
     assert best["images"] == 128
     kept = tmp_path / "version_0" / "checkpoints" / "best.ckpt"
     assert lightning_gan.load(kept).progress.images == 128
+
+
+def test_another_progress_bar_takes_the_place_of_ours(tmp_path: Path) -> None:
+    bar = TQDMProgressBar()
+    options = QUIET | {"enable_progress_bar": True}
+    trainer = lightning_gan.fit(
+        points_gan(max_images=8), Points(8), tmp_path, None, [bar], **options
+    )
+    assert [each for each in trainer.callbacks if isinstance(each, ProgressBar)] == [bar]  # type: ignore[attr-defined]
 
 
 def test_a_best_beside_other_data_counts_no_longer(tmp_path: Path) -> None:
