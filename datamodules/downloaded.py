@@ -1,5 +1,6 @@
 """Data sets in files that torchvision downloads and checks."""
 
+import contextlib
 import http.client
 import tarfile
 import zlib
@@ -93,12 +94,18 @@ class DownloadedData(RealData):
         """
         fault = self._first_fault()
         if fault is not None and self.download:
+            around = [self.folder, *self.folder.parents]
+            missing = [folder for folder in around if not folder.exists()]
             try:
                 self.fetch()
             except DOWNLOAD_ERRORS as error:
+                for folder in missing:  # from within
+                    with contextlib.suppress(OSError):  # something lies in it by now
+                        folder.rmdir()
                 raise DataError(
-                    f"For {self.name}, {fault}, and the download failed ({said(error)}): connect "
-                    f"to the network and try again, or put the files into '{self.folder}'."
+                    f"For {self.name}, {fault}, and the download failed ({_reason(error)}): "
+                    "connect to the network and try again, or put the files into "
+                    f"'{self.folder}'."
                 ) from error
             fault = self.fault()
         self._check(fault)
@@ -131,3 +138,9 @@ class DownloadedData(RealData):
             mend = "delete that file, if it is there, and run again with download=true"
             raise DataError(f"For {self.name}, {fault}: {mend}, or put a whole one in its place.")
         self._whole = True
+
+
+def _reason(error: BaseException) -> str:
+    """Why a download failed: of several addresses, whose reasons are lines, the last one's."""
+    *_, last = str(error).strip().splitlines() or [""]
+    return last.strip().rstrip(".") or said(error)

@@ -168,7 +168,10 @@ def test_classes_that_are_missing_are_named(capsys: pytest.CaptureFixture[str]) 
     [
         ([], "give either --ckpt_path FILE or --samples PLACE"),
         (["--samples", "a", "--ckpt_path", "b"], "give either --ckpt_path FILE"),
-        (["--samples", "nowhere"], "--samples nowhere: give a folder, a zip file of pictures, or "),
+        (
+            ["--samples", "nowhere"],
+            "--samples nowhere: there is nothing; give a folder, a zip file of pictures, or ",
+        ),
         (["--samples", "readme.md"], "--samples readme.md: give a folder"),
         (["--samples", "torn.npy"], "cannot be read"),
         (

@@ -109,7 +109,8 @@ def evaluate(
         raise ConfigurationError(f"--output {output} is a folder: give a file.")
     if samples is not None and not (samples.is_dir() or _is_readable_file(samples)):
         files = f"a zip file of pictures, or {' '.join(ENDINGS)} with an array"
-        raise ConfigurationError(f"--samples {samples}: give a folder, {files}.")
+        none = "" if samples.exists() else "there is nothing; "
+        raise ConfigurationError(f"--samples {samples}: {none}give a folder, {files}.")
     if ckpt_path is not None and not checkpoint_in(ckpt_path).is_file():
         raise WeightsError(f"There is no checkpoint at {ckpt_path}: check --ckpt_path.")
     started = time.perf_counter()
