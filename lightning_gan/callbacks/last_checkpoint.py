@@ -18,6 +18,9 @@ from lightning_gan.gan import GAN
 AGREE_EVERY = 10
 """Batches between two agreements of several processes on whether to save or stop."""
 
+NEVER = (-1, -1)
+"""What no checkpoint holds."""
+
 
 class LastCheckpoint(GANCallback, Checkpoint):
     """Writes ``checkpoints/last.ckpt`` from time to time, and where training pauses or ends.
@@ -44,7 +47,7 @@ class LastCheckpoint(GANCallback, Checkpoint):
         self._signals = Signals()
         self._numbers: tuple[int, ...] = ()
         self._saved_at = 0.0
-        self._saved = (-1, -1)
+        self._saved = NEVER
         """Batches, and images at the last validation, in the file."""
 
     def path(self, trainer: Trainer) -> Path:
@@ -71,7 +74,7 @@ class LastCheckpoint(GANCallback, Checkpoint):
         if is_dry_run(trainer):
             return
         preemption.take_over_signals(trainer)
-        self._saved = (-1, -1)
+        self._saved = NEVER
         self._numbers = preemption.stop_signals(preemption.cluster_environment(trainer))
         self._signals.listen(self._numbers)
 
@@ -79,8 +82,11 @@ class LastCheckpoint(GANCallback, Checkpoint):
         """Saves where it is due; stops where a signal has come."""
         if is_dry_run(trainer):
             return
-        if trainer.should_stop or gan.validation_due:  # which takes its time, and may fail
+        if trainer.should_stop:
             self._save(trainer, gan)
+        elif gan.validation_due:  # which takes its time, and may fail
+            self._save(trainer, gan)
+            self._saved = NEVER  # an end of the epoch that follows is to be in the file as well
         elif trainer.world_size > 1 and gan.progress.batches % AGREE_EVERY != 0:
             return
         number, due = self._agree(trainer)
