@@ -351,7 +351,10 @@ def test_a_module_that_cannot_be_imported_is_answered(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ("evaluate --samples nowhere --data Digits", "--samples nowhere: give a folder"),
+        (
+            "evaluate --samples nowhere --data Digits",
+            "--samples nowhere: there is nothing; give a folder",
+        ),
         ("evaluate --ckpt_path nowhere --data Digits", "no checkpoint at nowhere: check --"),
         ("evaluate --samples .", "--data is missing: give it, as in lightning-gan evaluate"),
         ("evaluate --data Digits --root here", "no option --root; did you mean --data.root?"),
