@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from lightning_gan.basics.classes import public_path
 from lightning_gan.basics.memory import keep_freed_memory
-from lightning_gan.basics.texts import folded
+from lightning_gan.basics.texts import counted, folded
 from lightning_gan.callbacks.balance import Balance
 from lightning_gan.callbacks.base import GANCallback, is_dry_run, run_folder
 from lightning_gan.callbacks.collapse import CollapseGuard
@@ -371,8 +371,8 @@ def loader_of(data: Any, batch_size: int | None, gan: GAN) -> Any:  # noqa: ANN4
             "an object whose __iter__ begins anew."
         )
     is_stream = isinstance(data, IterableDataset)
-    counted = isinstance(data, (Tensor, tuple, list, Dataset)) and not is_stream
-    columns = _columns_of(data) if not counted or len(data) else []
+    has_length = isinstance(data, (Tensor, tuple, list, Dataset)) and not is_stream
+    columns = _columns_of(data) if not has_length or len(data) else []
     if columns == [] or (columns and not len(columns[0])):
         raise DataError("fit: there are no data: give at least one sample.")
     if columns is not None:
@@ -396,13 +396,13 @@ def loader_of(data: Any, batch_size: int | None, gan: GAN) -> Any:  # noqa: ANN4
     samples = len(data)  # type: ignore[arg-type]  # all but streams have a length
     if asked is not None and asked > samples:
         raise DataError(
-            f"fit: the data have {samples} samples, fewer than one batch of {asked}: set a smaller "
-            f"batch_size, at most {samples}."
+            f"fit: the data have {counted(samples, 'sample')}, fewer than one batch of {asked}: "
+            f"set a smaller batch_size, at most {samples}."
         )
     if batch_size > samples:
         rank_zero_info(
-            f"The data have {samples} samples, fewer than the usual batch of {batch_size}: all of "
-            "them are one batch."
+            f"The data have {counted(samples, 'sample')}, fewer than the usual batch of "
+            f"{batch_size}: all of them are one batch."
         )
     size = min(batch_size, samples)
     order = Generator().manual_seed(gan.game.seeds.seed)

@@ -108,7 +108,7 @@ def check_budget(options: Mapping[str, Any], max_images: int | None, spelling: S
     """
     for name in ("max_epochs", "max_steps"):
         if options[name] != -1:  # no limit
-            check_range("Trainer", INTEGER, **{name: options[name]})
+            check_range("Trainer", INTEGER, **{name: options[name]})  # each has words of its own
             check_range("Trainer", at_least(1), **{name: options[name]})
     unlimited = options["max_epochs"] in (None, -1) and options["max_steps"] == -1
     if unlimited and max_images is None and not (options["max_time"] or options["fast_dev_run"]):
