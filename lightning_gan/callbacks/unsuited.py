@@ -10,12 +10,14 @@ from lightning.pytorch.callbacks import (
     GradientAccumulationScheduler,
     LearningRateFinder,
     StochasticWeightAveraging,
+    WeightAveraging,
 )
 
 from lightning_gan.basics.words import nearest
 from lightning_gan.callbacks.trainer_options import COMMAND_LINE, Spelling
 from lightning_gan.errors import ConfigurationError
 
+AVERAGED = "the generator's are averaged already, by --model.ema_half_life"
 UNSUITED: dict[type[Callback], str] = {
     BackboneFinetuning: (
         "thaws a part called backbone, which neither player has: begin with trained weights by "
@@ -30,10 +32,8 @@ UNSUITED: dict[type[Callback], str] = {
         "looks for the rate of one optimizer by a loss that falls, and the losses of two players "
         "do not: give --lr"
     ),
-    StochasticWeightAveraging: (
-        "averages the weights of one optimizer: the generator's are averaged already, by "
-        "--model.ema_half_life"
-    ),
+    StochasticWeightAveraging: f"averages the weights of one optimizer: {AVERAGED}",
+    WeightAveraging: f"averages the weights of both players: {AVERAGED}",
 }
 """Why each of them cannot watch two players, and what to take."""
 

@@ -224,6 +224,7 @@ HELD = object()
         ("BatchSizeFinder", "--data.batch_size"),
         ("LearningRateFinder", "give --lr."),
         ("StochasticWeightAveraging", "--model.ema_half_life."),
+        ("EMAWeightAveraging", "--model.ema_half_life."),
     ],
 )
 def test_a_callback_of_lightnings_that_cannot_watch_two_players_is_refused_at_the_start(
