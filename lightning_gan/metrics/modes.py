@@ -13,6 +13,7 @@ from lightning_gan.metrics.base import SampleMetric
 from lightning_gan.metrics.extractors.base import FeatureExtractor
 from lightning_gan.metrics.samples import SampleBatch
 
+MIN_CERTAINTY = 0.9  # the classifier is certain of a picture that it gives more than this
 MIN_SHARE = 0.1  # a class is drawn if its share is at least this part of the share in the data
 RADIUS = 3.0  # a point is of high quality within so many standard deviations of a mean
 ROBUST_PART = 20  # a mode is robustly covered from one 20th of its expected share on ...
@@ -146,7 +147,9 @@ class ClassCoverage(CoverageMetric):
     KL(histogram || prior) in nats; ``within_classes``, the share of the variance of the pictures,
     made grey and 8 x 8 pixels small, that lies within the classes: 0 for a generator that draws one
     picture of each class, which none of the others sees, 0.70 for the training images of MNIST,
-    0.92 for those of CIFAR-10. Count at least 1000 images.
+    0.92 for those of CIFAR-10; ``unclassifiable``, the share of the pictures that the classifier is
+    not certain of (0.9 or less for the likeliest class), as of what lies between two classes.
+    Count at least 1000 images.
 
     Where the data lack a class, one picture that the classifier takes for it would make the
     divergence infinite. So ``kl`` is then that of the pictures of the data's classes alone, and
@@ -171,6 +174,7 @@ class ClassCoverage(CoverageMetric):
     """
 
     histogram: Tensor
+    certain: Tensor
     sums: Tensor
     squares: Tensor
     classifier: FeatureExtractor
@@ -195,6 +199,7 @@ class ClassCoverage(CoverageMetric):
         self.class_names = names
         histogram = torch.zeros(len(prior), dtype=torch.int64)
         self.add_state("histogram", histogram, dist_reduce_fx="sum")
+        self.add_state("certain", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
         pixels = torch.zeros(len(prior), SMALL**2, dtype=torch.float64)
         self.add_state("sums", pixels, dist_reduce_fx="sum")
         self.add_state("squares", pixels.clone(), dist_reduce_fx="sum")
@@ -204,7 +209,9 @@ class ClassCoverage(CoverageMetric):
         """Counts generated images (N, C, H, W) in [-1, 1]; N may be 0."""
         batch = self.clean(images)
         if len(batch.kept):
-            classes = batch.logits(self.classifier).argmax(1)
+            logits = batch.logits(self.classifier)
+            classes = logits.argmax(1)
+            self.certain += (logits.softmax(1).amax(1) > MIN_CERTAINTY).sum()
             self.add_counts(self.histogram[None], classes)
             grey = adaptive_avg_pool2d(batch.kept.mean(1, keepdim=True), SMALL).flatten(1)
             small = (grey.to(self.sums.device).double() / GREY).round() * GREY
@@ -238,6 +245,7 @@ class ClassCoverage(CoverageMetric):
             # NaN where no picture is of a class of the data, as in the mixtures' below.
             kl=divergence(inside / inside.sum(), self.prior[expected]) + 0 / inside.sum(),
             within_classes=self._within_classes(),
+            unclassifiable=1 - self.certain.double() / self.histogram.sum(),
             **lacking,
         )
 

@@ -12,10 +12,15 @@ from torch.special import xlog1py, xlogy
 from lightning_gan.errors import ConfigurationError, at_least, check_range
 from lightning_gan.metrics.extractors.base import FeatureExtractor
 from lightning_gan.metrics.extractors.registry import get_extractor
-from lightning_gan.metrics.modes import CoverageMetric, ModesResult, divergence, shares_of
+from lightning_gan.metrics.modes import (
+    MIN_CERTAINTY,
+    CoverageMetric,
+    ModesResult,
+    divergence,
+    shares_of,
+)
 from lightning_gan.metrics.samples import SampleBatch
 
-MIN_CERTAINTY = 0.9  # above which a channel counts as certain
 MIN_PICTURES = 5  # a mode is robustly covered from so many certain pictures on ...
 MAX_LEAK = 0.01  # ... and from this part of those of its largest neighbour on
 DEVIATIONS = 12.0  # of a binomial, beyond which nothing is left of it in float64

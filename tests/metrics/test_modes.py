@@ -21,7 +21,7 @@ class FirstPixel(FeatureExtractor):
     name, num_classes, class_names = "first_pixel", 4, NAMES
 
     def logits(self, images: Tensor) -> Tensor:
-        return -(images[:, 0, 0, :1] - torch.tensor([-1.0, 0.0, 0.5, 1.0])).abs()
+        return -20 * (images[:, 0, 0, :1] - torch.tensor([-1.0, 0.0, 0.5, 1.0])).abs()
 
 
 def pictures(counts: list[int]) -> Tensor:
@@ -60,9 +60,8 @@ def test_shares_equal_to_the_prior_are_covered_without_distance() -> None:
     for part in torch.split(pictures([1, 2, 3, 4]), 3):
         metric.update(part)
     found = metric.compute()
-    assert set(found.logged()) == {
-        f"modes/animals/{key}" for key in ("covered", "min_share", "tv", "kl", "within_classes")
-    }
+    keys = ("covered", "min_share", "tv", "kl", "within_classes", "unclassifiable")
+    assert set(found.logged()) == {f"modes/animals/{key}" for key in keys}
     assert (found.covered, found.missing, found.total) == (4, [], 4)
     assert found.min_share == pytest.approx(0.1)
     assert found.tv == pytest.approx(0, abs=1e-12)
@@ -90,6 +89,18 @@ def test_classes_of_one_picture_each_are_told_although_all_are_covered() -> None
     metric.reset()
     metric.update(pictures([9, 0, 0, 0]))  # no variance: nothing to divide
     assert not metric.compute().alike
+
+
+def test_pictures_between_two_classes_are_told_although_each_is_counted_in_one() -> None:
+    between = torch.full((5, 1, 2, 2), 0.25 + 0.01)  # exp(-20 * 0.24) to exp(-20 * 0.26): 0.6
+    metric = ClassCoverage(FirstPixel(), [0.25] * 4, "animals")
+    metric.update(pictures([5, 5, 5, 0]))
+    assert metric.compute().unclassifiable == 0
+    metric.update(between)
+    found = metric.compute()
+    assert found.unclassifiable == pytest.approx(5 / 20)
+    assert found.covered == 3
+    assert metric.histogram.tolist() == [5, 5, 10, 0]
 
 
 def test_a_dropped_class_is_missing_by_name_although_the_classifier_errs_now_and_then() -> None:
