@@ -71,9 +71,10 @@ def write_reports(trainer: Trainer, folder: Path) -> str:
         return ""
     run = latest.stamped.run
     path = latest.stamped.write(folder / f"{run['stage']}-{run['images_seen']:010d}.json")
-    save_pictures(latest.pictures, folder / "samples", f"_{run['stage']}")
+    ending = f"_{path.stem}"  # of this measurement, as those of others stay
+    save_pictures(latest.pictures, folder / "samples", ending)
     lines = [f"Measured    {path}"] + [
-        f"Pictures    {folder / 'samples' / name}_{run['stage']}.png" for name in latest.pictures
+        f"Pictures    {folder / 'samples' / name}{ending}.png" for name in latest.pictures
     ]
     return "".join(f"{line}\n" for line in lines)
 

@@ -22,8 +22,12 @@ LONGEST = 500
 """Characters that are shown of what a file says."""
 PNG = b"\x89PNG\r\n\x1a\n"
 GRID = re.compile(r"\d+")
-OF_KIND = re.compile(r"(?P<kind>.*?)_?(?P<when>\d+|val|test)?")
-"""Names of files without the ending: what they show, after how many images or in which stage."""
+OF_KIND = re.compile(
+    r"(?P<kind>.*?)"
+    r"(?:_?(?P<when>\d+)|(?P<stage>_val|_test)(?:-(?P<then>\d+)(?:-(?P<number>\d+))?)?)?"
+)
+"""Names of files without the ending: what they show, and after how many images; of a test, which of
+several then, too."""
 REALS = "reals"
 BESIDE_REALS = "beside_reals"
 
@@ -136,16 +140,16 @@ def read_others(folder: Path, allowance: Allowance) -> dict[str, Picture]:
     Returns:
         By name, as in ``nearest_training`` or ``closest_pairs_test``.
     """
-    latest: dict[str, tuple[int, Path]] = {}
+    latest: dict[str, tuple[int, int, Path]] = {}
     for path in sorted((folder / "samples").glob("*.png")):
         match = OF_KIND.fullmatch(path.stem)
         if match is None or GRID.fullmatch(path.stem):
             continue
-        kind, when = match["kind"], match["when"] or "0"
-        name, images = (kind, int(when)) if when.isdigit() else (path.stem, 0)
-        latest[name] = max(latest.get(name, (-1, path)), (images, path))
+        name = match["kind"] + (match["stage"] or "")
+        images, number = int(match["when"] or match["then"] or 0), int(match["number"] or 0)
+        latest[name] = max(latest.get(name, (-1, 0, path)), (images, number, path))
     found = {}
-    for name, (images, path) in latest.items():
+    for name, (images, _, path) in latest.items():
         caption = f"after {images:,} images" if images else ""
         if (picture := allowance.read(path, caption)) is not None:
             found[name] = picture

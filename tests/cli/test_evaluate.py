@@ -14,6 +14,7 @@ from PIL import Image
 
 from lightning_gan.__main__ import main
 from lightning_gan.basics.images import from_uint8, save_png
+from lightning_gan.checkpoints.pretrained import weights_of
 from lightning_gan.datamodules import Digits
 from lightning_gan.evaluation.stamped_values import StampedValues
 
@@ -261,6 +262,25 @@ def test_a_test_writes_its_values_beside_the_run(
     stamped = StampedValues.read(path)
     assert {"kid/identity", "auth/identity", "fid/identity"} <= stamped.values.keys()
     assert (stamped.run["stage"], stamped.run["checkpoint"]) == ("test", str(checkpoint))
+
+
+def test_pictures_of_a_test_stay_with_its_values(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["lightning-gan"])
+    shutil.copy(weights_of("rpgan_digits"), "model.safetensors")
+    evaluation = "--trainer.callbacks.Evaluation"
+    options = ["--config", "rpgan_digits", "--ckpt_path", "model.safetensors"]
+    options += [f"{evaluation}.num_samples", "40", f"{evaluation}.measures", "[duplicates]"]
+    for seed in ("0", "1"):
+        assert main(["test", *options, f"{evaluation}.seed", seed]) == 0
+    said = capsys.readouterr().out
+    values = sorted(Path().glob("test-*.json"))
+    pictures = [Path("samples") / f"closest_pairs_{path.stem}.png" for path in values]
+    assert len(values) == 2
+    assert len({picture.read_bytes() for picture in pictures}) == 2
+    for path in (*values, *pictures):
+        assert f" {path}\n" in said
 
 
 def test_no_measurement_and_no_file_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,12 +95,18 @@ def test_what_is_no_whole_picture_is_left_out(content: bytes, tmp_path: Path) ->
 def test_other_pictures_are_the_latest_of_each_kind_and_those_of_a_test(tmp_path: Path) -> None:
     draw(tmp_path, "0000000064", "closest_pairs_0000000128", "closest_pairs_0000000064")
     draw(tmp_path, "closest_pairs_test", "nearest_training_0000000064", "classes")
+    first, last = (f"nearest_training_test-0000000128{number}" for number in ("-9", "-10"))
+    draw(tmp_path, "nearest_training_test-0000000064-11", "nearest_training_test-0000000128")
+    draw(tmp_path, first)
+    Image.new("RGB", (9, 4)).save(tmp_path / "samples" / f"{last}.png")
     found = read_others(tmp_path, Allowance(MUCH))
+    assert found["nearest_training_test"].width == 9
     assert {name: picture.caption for name, picture in found.items()} == {
         "classes": "",
         "closest_pairs": "after 128 images",
         "closest_pairs_test": "",
         "nearest_training": "after 64 images",
+        "nearest_training_test": "after 128 images",
     }
 
 
