@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lightning_gan.basics.randomness import data_generator
 from lightning_gan.datamodules.memory import EvaluationBatches, Samples, Split, TrainingBatches
-from lightning_gan.errors import DataError, at_least, check_range, whole
+from lightning_gan.errors import DataError, at_least, check_range, required
 
 SplitName = Literal["train", "val", "test"]
 
@@ -63,8 +63,8 @@ class RealData(LightningDataModule):
     def __init__(self, batch_size: int = 64, seed: int = 0, flip: bool = False) -> None:
         super().__init__()
         check_range(self, at_least(1), batch_size=batch_size)
-        self.batch_size = whole(self, "batch_size", batch_size)
-        self.seed = whole(self, "seed", seed)
+        self.batch_size = required(self, "batch_size", batch_size)
+        self.seed = required(self, "seed", seed)
         self.flip = flip
         self._splits: dict[str, Split] = {}
         self._samples: dict[tuple[str, torch.device], Samples] = {}

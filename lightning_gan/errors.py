@@ -140,6 +140,18 @@ def whole(part: object, name: str, number: float | None) -> int | None:
     raise ConfigurationError(f"{name_of(part)}: {name}={number!r} must be a whole number.")
 
 
+def required(part: object, name: str, number: float | None) -> int:
+    """Likewise, of an argument that cannot be left out by None.
+
+    Raises:
+        ConfigurationError: If it is not whole, or None.
+    """
+    found = whole(part, name, number)
+    if found is None:
+        raise ConfigurationError(f"{name_of(part)}: {name}=None must be a whole number.")
+    return found
+
+
 def sides(part: object, image_size: Any) -> tuple[int, int]:  # noqa: ANN401 (of any caller)
     """Height and width of an image size, which is one number or both of them.
 

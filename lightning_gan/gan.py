@@ -22,7 +22,7 @@ from lightning_gan.checkpoints.plugin import write_whole_files
 from lightning_gan.checkpoints.warm_start import warm_start
 from lightning_gan.distributed import processes
 from lightning_gan.distributed.strategy import GANStrategy, check_strategy
-from lightning_gan.errors import above, at_least, below, check_range, whole
+from lightning_gan.errors import above, at_least, below, check_range, required, whole
 from lightning_gan.networks.base import Discriminator, Generator
 from lightning_gan.networks.layers import copy_of
 from lightning_gan.networks.layout import lay_out
@@ -359,7 +359,7 @@ class GAN(CompiledInPlace, Part, LightningModule):
             ConfigurationError: If a number is out of range, or there are no such classes or styles.
         """
         check_range("sample", at_least(1), count=count)
-        count = whole("sample", "count", count)
+        count = required("sample", "count", count)
         sampling = Sampling(seed, truncation, psi)
         own = class_indices(labels, count, self.generator.num_classes, self.class_names)
         return torch.cat([*sampling.first(self.generator_ema, self.prior, count, own)])

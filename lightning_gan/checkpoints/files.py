@@ -180,9 +180,15 @@ def checkpoint_in(path: str | Path) -> Path:
         path: A file or folder, or ``pretrained:NAME`` for a model that comes with the package.
 
     Raises:
-        ConfigurationError: If there is no such model.
+        ConfigurationError: If there is no such model, or it is no path, or an empty one.
         WeightsError: If the folder has none.
     """
+    named: object = path  # from Python it may be anything
+    if not isinstance(named, (str, os.PathLike)) or not str(named):
+        raise ConfigurationError(
+            f"{named!r:.40} is no path of a checkpoint: give a .ckpt file, an export, or the "
+            "folder of a run."
+        )
     path = _bundled(path)
     if not path.is_dir():
         return path

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lightning_gan.basics.plain import Plain
 from lightning_gan.basics.randomness import Seeds, Shard, block_generator
 from lightning_gan.basics.words import nearest
-from lightning_gan.errors import ConfigurationError, above, below, check_range, whole
+from lightning_gan.errors import ConfigurationError, above, below, check_range, required, whole
 from lightning_gan.networks.base import Generator
 from lightning_gan.training.latents import Prior, normal_latents
 
@@ -54,7 +54,7 @@ class Sampling:
     class_counts: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "seed", whole("sample", "seed", self.seed))
+        object.__setattr__(self, "seed", required("sample", "seed", self.seed))
         check_range("sample", above(0), below(inf), truncation=self.truncation)
         check_range("sample", above(-inf), below(inf), psi=self.psi)
 

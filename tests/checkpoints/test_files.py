@@ -112,6 +112,13 @@ def test_a_checkpoint_holds_plain_data_only(saved: tuple[GAN, Path]) -> None:
     assert checkpoint["global_step"] == 2
 
 
+@pytest.mark.parametrize("given", [None, 5, b"last.ckpt", "", ["last.ckpt"]])
+def test_what_is_no_path_is_no_checkpoint(given: Any, tmp_path: Path) -> None:
+    for load in (lightning_gan.load, lightning_gan.export, GAN.load_from_checkpoint):
+        with pytest.raises(ConfigurationError, match=r"is no path of a checkpoint: give a \.ckpt"):
+            load(given, tmp_path / "none")
+
+
 def test_a_loaded_model_can_go_on_training(saved: tuple[GAN, Path]) -> None:
     loaded = lightning_gan.load(saved[1])
     fit(loaded, 6)

@@ -2,13 +2,22 @@
 
 from collections.abc import Callable, Iterable
 from itertools import islice, pairwise
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from lightning_gan.basics.randomness import data_generator
-from lightning_gan.datamodules import EvaluationBatches, Samples, Split, TrainingBatches
+from lightning_gan.datamodules import (
+    MNIST,
+    Digits,
+    EvaluationBatches,
+    RealData,
+    Samples,
+    Split,
+    TrainingBatches,
+)
 from lightning_gan.datamodules.memory import _fits
 from lightning_gan.errors import ConfigurationError, DataError
 
@@ -106,6 +115,23 @@ def test_a_batch_size_that_is_not_positive_is_an_error(
 ) -> None:
     with pytest.raises(ConfigurationError, match="batch_size=0"):
         kind(numbered(7), 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "words"),
+    [
+        (Digits, {"batch_size": None}, "batch_size=None must be a whole number"),
+        (Digits, {"image_size": 28.5}, "image_size=28.5 must be a whole number"),
+        (Digits, {"seed": None}, "seed=None must be a whole number"),
+        (MNIST, {"val_size": None}, "val_size=None must be a whole number"),
+        (MNIST, {"val_size": 0.1}, "val_size=0.1 must be a whole number"),
+    ],
+)
+def test_what_is_counted_is_a_whole_number(
+    kind: type[RealData], arguments: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"{kind.__name__}: {words}"):
+        kind(**arguments)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 23, 24, 25])

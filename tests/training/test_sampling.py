@@ -191,6 +191,13 @@ def test_half_a_class_is_refused(labels: Any) -> None:
         noisy_gan().sample(3, labels)
 
 
+@pytest.mark.parametrize("given", ["count", "seed"])
+def test_neither_number_nor_seed_is_left_out_by_none(given: str) -> None:
+    arguments: dict[str, Any] = {"count": 2} | {given: None}
+    with pytest.raises(ConfigurationError, match=f"sample: {given}=None must be a whole number"):
+        points_gan().sample(**arguments)
+
+
 def test_a_seed_is_a_whole_number_of_any_type() -> None:
     gan = points_gan()
     assert torch.equal(gan.sample(3, seed=2.0), gan.sample(3, seed=2))  # type: ignore[arg-type]
