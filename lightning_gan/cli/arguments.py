@@ -102,10 +102,13 @@ def in_plain_form(arguments: list[str]) -> list[str]:
     before = ""
     for argument in arguments:
         flag, equals, value = argument.partition("=")
+        if not flag.startswith("--"):  # a value by itself, whatever signs are in it
+            plain.append(_written_out(argument, before) if before else argument)
+            before = ""
+            continue
         flag = SYNONYMS.get(flag, flag)
-        value, first = _written_out(value, flag), _written_out(flag, before) if before else flag
-        plain.append(f"{flag}={value}" if equals else first)
-        before = flag if flag.startswith("--") and not equals else ""
+        plain.append(f"{flag}={_written_out(value, flag)}" if equals else flag)
+        before = "" if equals else flag
     return plain
 
 

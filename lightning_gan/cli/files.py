@@ -14,9 +14,9 @@ DEEPEST = 50
 MOST = 100_000
 """Settings at most, those that aliases repeat counted each time."""
 TEXT = re.compile(
-    r"(root|folder|name|names|key|dir|path|config|data|samples|output|time|wandb\w*)\+?$"
+    r"(root|folder|name|names|key|dir|path|config|data|(?<!_)samples|output|time|wandb\w*)\+?$"
 )
-"""How options end that take texts, which are no numbers if they look like one."""
+"""How options end that take texts, which are no numbers if they look like one; num_samples does."""
 OTHER_BASES = re.compile(r"[-+]?(0[0-7_]+|[1-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)")
 """What is a number to YAML 1.1, but not to the base ten."""
 WHOLE = re.compile(r"\d+(\.\d+)?[eE]\+?\d{1,2}")

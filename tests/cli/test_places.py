@@ -83,6 +83,20 @@ def test_texts_that_look_like_numbers_stay_texts() -> None:
     assert in_plain_form(given.split()) == kept.split()
 
 
+@pytest.mark.parametrize(
+    "given", ["report sweep/images=1e5", "predict --ckpt_path images=1e5", "runs 1e5"]
+)
+def test_places_whose_names_hold_numbers_stay_as_they_are(given: str) -> None:
+    assert in_plain_form(given.split()) == given.split()
+
+
+@pytest.mark.parametrize("option", ["--num_samples", "--trainer.callbacks.num_samples"])
+def test_numbers_of_samples_may_be_written_as_other_numbers(option: str) -> None:
+    for given in ([option, "1e4"], [f"{option}=1e4"]):
+        assert in_plain_form(given) == [word.replace("1e4", "10000") for word in given]
+    assert in_plain_form(["--samples", "1e4"]) == ["--samples", "1e4"]
+
+
 def test_a_setting_that_a_file_has_twice_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     Path("twice.yaml").write_text("data:\n  class_path: Ring\n  batch_size: 32\n  batch_size: 48\n")
     said = complaint(capsys, "fit", "--config", "twice.yaml")
