@@ -6,6 +6,7 @@ import re
 import sys
 import typing
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import docstring_parser
@@ -34,6 +35,7 @@ def run_function(function: Callable[..., None], arguments: list[str]) -> None:
         ConfigurationError: If an option is unknown, missing, or of another type, or a file or
             folder cannot be used.
     """
+    _refuse_empty(arguments)
     _refuse_remote(arguments)
     parser = _parser(function)
     given = dict(parser.instantiate_classes(parser.parse_args(arguments)))
@@ -52,6 +54,19 @@ def run_function(function: Callable[..., None], arguments: list[str]) -> None:
             f"{place} cannot be used ({error.strerror or said(error)}): mend that, or give another "
             "place."
         ) from error
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """Refuses values without a character, which for a place would be the current folder.
+
+    Raises:
+        ConfigurationError: With the option of the first.
+    """
+    for before, word in pairwise(["", *arguments]):
+        option = word.removesuffix("=") or before
+        if not word or (option != word and option.startswith("--")):
+            what = option if re.fullmatch(r"--[\w.]+", option) else "An argument"
+            raise ConfigurationError(f"{what} is empty: give a value, or leave it out.")
 
 
 def _refuse_remote(arguments: Sequence[str]) -> None:

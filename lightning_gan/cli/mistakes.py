@@ -12,6 +12,7 @@ from lightning_gan.cli.choices import choices_for, classes_in
 from lightning_gan.cli.commands import COMMANDS, TRAINER_COMMANDS
 from lightning_gan.cli.documentation import constructor
 from lightning_gan.cli.kinds import in_words, is_list, literals_in, takes_scalars
+from lightning_gan.cli.options import option_of
 from lightning_gan.recipes import recipe_names
 
 CALLED_OTHERWISE = {
@@ -30,6 +31,8 @@ CALLED_OTHERWISE = {
     "--trainer.precision": ("fp16", "bf16", "amp", "half"),
     "--trainer.accelerator": ("device", "cpu", "cuda"),
     "--model.generator.latent_dim": ("z_dim", "nz", "dim_z"),
+    "--class": ("label", "labels", "class_label", "y"),
+    "--import": ("module", "modules", "plugin"),
     "--output": ("out", "outdir", "output_dir", "out_dir"),
     "--n": ("num_samples", "samples", "num_images", "n_samples"),
 }
@@ -222,8 +225,9 @@ def _options_with_owners(parser: ArgumentParser) -> Iterator[tuple[str, str]]:
     """The same, each with the class that has it; none for those of the parser itself."""
     for action in parser._actions:
         if action.option_strings and not action.dest.endswith("help"):
-            yield f"--{action.dest}", ""
-            yield from _inside(f"--{action.dest}", getattr(action, "_typehint", None), DEPTH)
+            option = f"--{option_of(action.dest)}"
+            yield option, ""
+            yield from _inside(option, getattr(action, "_typehint", None), DEPTH)
 
 
 def _inside(option: str, hint: object, depth: int) -> Iterator[tuple[str, str]]:

@@ -341,7 +341,7 @@ def test_an_alias_that_stands_for_settings_once_more_is_read(tmp_path: Path) -> 
     assert program.run([*RING, "--config", "own.yaml", "--print_config"]) == 0
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", ".x", "a b"])
+@pytest.mark.parametrize("name", [".", "..", ".x", "a b"])
 def test_a_module_that_cannot_be_imported_is_answered(
     capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
@@ -367,6 +367,12 @@ def test_a_module_that_cannot_be_imported_is_answered(
         ("runs --format yaml", "--format takes text, markdown, csv, or json, not yaml."),
         ("table runs --metrics fid", "no option --metrics; did you mean --metric?"),
         ("table --by", "--by needs a value."),
+        ("predict --ckpt_path .  --n 3", "An argument is empty: give a value, or leave it out."),
+        ("predict --ckpt_path= --n 3", "--ckpt_path is empty: give a value, or leave it out."),
+        ("evaluate --data Ring --samples ", "--samples is empty: give a value, or leave it out."),
+        ("report ", "An argument is empty: give a value, or leave it out."),
+        ("predict --ckpt_path . --label 3", "no option --label; did you mean --class?"),
+        ("predict --ckpt_path . --modules x", "no option --modules; did you mean --import?"),
         ("report -x", "There is no option -x."),
         ("report", "RUNS is missing: give it, as in lightning-gan report runs/"),
     ],
@@ -374,7 +380,7 @@ def test_a_module_that_cannot_be_imported_is_answered(
 def test_a_mistake_with_a_command_without_a_trainer_is_answered(
     capsys: pytest.CaptureFixture[str], arguments: str, expected: str
 ) -> None:
-    assert expected in sentence(capsys, *arguments.split())
+    assert expected in sentence(capsys, *arguments.split(" "))
 
 
 @pytest.mark.parametrize(
