@@ -1,8 +1,10 @@
 """Texts as a terminal shows them: harmless, and broken between words."""
 
 import re
+import shlex
 import shutil
 import textwrap
+from pathlib import Path
 from typing import TextIO
 
 
@@ -38,6 +40,15 @@ def shortened(text: str, most: int) -> str:
     """``text``, printable, with an ellipsis for what is beyond ``most`` characters."""
     text = printable(text)
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def quoted(path: Path) -> str:
+    """A path as a command line takes it: in quotes where a shell needs them, and never an option.
+
+    >>> quoted(Path("my runs")), quoted(Path("-x"))
+    ("'my runs'", './-x')
+    """
+    return shlex.quote(f"./{path}" if str(path).startswith("-") else str(path))
 
 
 def folded(text: str, stream: TextIO, indent: int = 0) -> str:

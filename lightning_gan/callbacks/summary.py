@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from shlex import quote
 
 from lightning.pytorch import Trainer
 
-from lightning_gan.basics.texts import counted
+from lightning_gan.basics.texts import counted, quoted
 from lightning_gan.callbacks.base import run_folder
 from lightning_gan.callbacks.evaluation import save_pictures
 from lightning_gan.callbacks.last_checkpoint import LastCheckpoint
@@ -42,16 +41,14 @@ def summary(trainer: Trainer, gan: GAN) -> str:
     }
     lines += [f"{what:<11} {path}" for what, path in written.items() if path.exists()]
     if (folder / RECORD).exists():
-        lines.append(f"Page        lightning-gan report {quote(str(folder))}")
+        lines.append(f"Page        lightning-gan report {quoted(folder)}")
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, LastCheckpoint):
             path = callback.path(trainer)
             if not path.exists():
                 continue
             lines.append(f"Checkpoint  {path}")
-            lines.append(
-                f"Draw more   lightning-gan predict --ckpt_path {quote(str(folder))} --n 64"
-            )
+            lines.append(f"Draw more   lightning-gan predict --ckpt_path {quoted(folder)} --n 64")
     return "\n".join(lines)
 
 

@@ -4,11 +4,11 @@ import contextlib
 import os
 import zipfile
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 import torch
 
+from lightning_gan.basics.texts import quoted
 from lightning_gan.checkpoints.exported import NAME, SUFFIX, read_export
 from lightning_gan.checkpoints.pretrained import PREFIX, weights_of
 from lightning_gan.errors import ConfigurationError, WeightsError
@@ -58,7 +58,7 @@ def _not_written(path: Path, error: OSError) -> str:
     with contextlib.suppress(OSError):
         whole = max(path.parent.glob("*.ckpt"), key=lambda file: file.stat().st_mtime, default=None)
         if whole is not None:
-            place = "last" if whole.stem == "last" else quote(str(whole))
+            place = "last" if whole.stem == "last" else quoted(whole)
             return (
                 f"{path} could not be written ({error.strerror}), but {whole} is whole: mend "
                 f"that, and go on with --ckpt_path {place}."

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import yaml
@@ -31,6 +32,10 @@ WATCHING = {"num_samples", "averaged", "truncation", "psi", "extractor", "recove
 
 SYNONYMS = {"--data.global_batch_size": "--global_batch_size"}
 
+WANTING = re.compile(r"--(?!print_config)[\w.+]+(?<!\.help)")
+"""A flag whose value is the next word."""
+DASHED = re.compile(r"-(?![-\d_.]*$)(?!c$|h$)[^- ][^ ]*")
+"""What the parser takes for an option, and not for a value: neither a number nor ``-c``."""
 JOINED = re.compile(r"((?:--[\w.+]+=)?)(.*)", re.DOTALL)
 """A flag that is joined with its value, if it is, and the rest."""
 
@@ -85,6 +90,11 @@ def check_values(arguments: list[str]) -> None:
     Raises:
         ConfigurationError: With the option.
     """
+    for flag, word in pairwise(arguments):
+        if WANTING.fullmatch(flag) and DASHED.fullmatch(word):
+            raise ConfigurationError(
+                f"{flag} needs a value: write {flag}={word} for one that begins with a dash."
+            )
     for _, flag, value in _options(arguments):
         if flag not in CONFIG and Path(value).suffix in (".yaml", ".yml") and Path(value).is_file():
             read_settings(Path(value))

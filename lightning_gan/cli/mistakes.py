@@ -148,6 +148,8 @@ def _joint(option: str) -> str:
 def _unknown_words(words: Sequence[str], parser: ArgumentParser) -> str:
     """About the first of words that no option takes."""
     word = words[0].partition("=")[0]
+    if re.match(r"-[^-]", word) and ("/" in word or Path(word).exists()):
+        return f"{word} begins with a dash, as options do: write ./{word}"
     if re.fullmatch(r"-\w", word):  # which is near to no name
         return f"There is no option {word}"
     if word.startswith("-"):

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from functools import partialmethod, reduce
 from operator import or_
 from pathlib import Path
-from shlex import quote
 from typing import Any, NoReturn, get_args
 
 import torch
@@ -20,7 +19,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
-from lightning_gan.basics.texts import counted, folded
+from lightning_gan.basics.texts import counted, folded, quoted
 from lightning_gan.basics.words import unknown
 from lightning_gan.callbacks.base import is_dry_run, run_folder
 from lightning_gan.callbacks.dashboards import open_wandb, wandb_logger
@@ -398,7 +397,7 @@ class CLI(LightningCLI):
                     found.append((record.updated, path))
         if not found:
             return ""
-        return f" The newest run that matches is --ckpt_path {quote(str(max(found)[1]))}."
+        return f" The newest run that matches is --ckpt_path {quoted(max(found)[1])}."
 
     def before_fit(self) -> None:
         """Says where the run is written, and keeps other runs out."""

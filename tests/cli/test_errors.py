@@ -77,6 +77,8 @@ def sentence(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ),
         ("stray", "stray stands by itself"),
         ("--config", "--config needs a value."),
+        ("--run_name -x", "--run_name needs a value: write --run_name=-x for one that begins"),
+        ("--model.objective.a -1e-5", "--model.objective.a needs a value: write --model.obj"),
         ("--model.max_images abc", "--model.max_images takes a whole number, not abc."),
         ("--data.batch_size abc", "--data.batch_size takes a whole number, not abc."),
         ("--lr 1e300", "lr=1e+300 is larger than any number of 32 bits."),
@@ -374,6 +376,8 @@ def test_a_module_that_cannot_be_imported_is_answered(
         ("predict --ckpt_path . --label 3", "no option --label; did you mean --class?"),
         ("predict --ckpt_path . --modules x", "no option --modules; did you mean --import?"),
         ("report -x", "There is no option -x."),
+        ("report -x/version_0", "-x/version_0 begins with a dash, as options do: write ./-x/v"),
+        ("predict --ckpt_path -x", "needs a value: write --ckpt_path=-x for one that begins"),
         ("report", "RUNS is missing: give it, as in lightning-gan report runs/"),
     ],
 )
