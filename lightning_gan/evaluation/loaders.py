@@ -1,11 +1,14 @@
 """Plain loaders as data that samples can be measured against."""
 
 import itertools
+import random
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import (
@@ -119,8 +122,7 @@ def _read(loader: object, generator: Generator) -> LoadedSplit:
     batches, count = Batches(generator), 0
     most = min(MOST, max(MEMORY // prod(generator.sample_shape), 1))
     pairs = nothing
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with _same_numbers():
         for batch in itertools.chain.from_iterable(_in_order(x, most) for x in _loaders(loader)):
             samples, labels = batches.pair(batch, REFERENCE)
             pairs.append((samples.cpu(), labels.cpu()))
@@ -131,6 +133,21 @@ def _read(loader: object, generator: Generator) -> LoadedSplit:
             _refuse_if_spent(loader, count)
     samples, labels = (torch.cat(column)[:most] for column in zip(*pairs, strict=True))
     return LoadedSplit(to_uint8(samples) if generator.image_size else samples, labels)
+
+
+@contextmanager
+def _same_numbers() -> Iterator[None]:
+    """The same random numbers each time for whatever a data set draws; those of training go on."""
+    ours, numpys = random.getstate(), np.random.get_state()  # noqa: NPY002 (what data sets draw from)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)  # torch.manual_seed would seed GPUs, too
+            random.seed(0)
+            np.random.seed(0)  # noqa: NPY002 (likewise)
+            yield
+    finally:
+        random.setstate(ours)
+        np.random.set_state(numpys)  # noqa: NPY002 (likewise)
 
 
 def _refuse_if_spent(loader: object, count: int) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import LightningDataModule
@@ -16,6 +18,7 @@ from tiny import distance, picture_gan, points_gan, quiet_trainer, weights
 from torch import Tensor
 from torch.utils.data import (
     DataLoader,
+    Dataset,
     DistributedSampler,
     IterableDataset,
     SubsetRandomSampler,
@@ -120,6 +123,40 @@ def test_processes_read_the_same_samples_or_say_that_they_cannot(
     assert len(found.split("val").images) == 0
     with pytest.raises(ConfigurationError, match="gives each process other samples: leave Eval"):
         LoaderData(generator, DataLoader(Stream(), 8)).split("train")
+
+
+def drawn() -> Tensor:
+    """A number of each of the generators that transforms use."""
+    return torch.tensor([random.random(), np.random.rand(), torch.rand(())])  # noqa: NPY002 (as they do)
+
+
+class Drawn(Dataset[Tensor]):
+    """Samples that are drawn anew each time."""
+
+    def __len__(self) -> int:
+        return 20
+
+    def __getitem__(self, index: int) -> Tensor:
+        return drawn()
+
+
+def test_what_is_drawn_as_the_reference_is_read_is_the_same_and_no_number_of_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seeded: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    generator, read, after = MLPGenerator(3, 0, width=8), [], []
+    for seed in (1, 2, 1):
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 (likewise)
+        torch.default_generator.manual_seed(seed)
+        if len(read) < 2:
+            found = LoaderData(generator, DataLoader(Drawn(), 8))
+            read.append(found.split("train").images)
+        after.append(drawn())
+    assert torch.equal(*read)
+    assert torch.equal(after[0], after[2])
+    assert not seeded
 
 
 def test_no_more_is_read_than_fits(monkeypatch: pytest.MonkeyPatch) -> None:
