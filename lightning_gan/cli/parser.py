@@ -30,7 +30,14 @@ KEY = re.compile(r'Parser key "([^"]+)":\s*')
 # Lightning's command line calls what jsonargparse 5 will no longer have, which users cannot mend.
 os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
 _usual = get_loader("yaml")
-set_loader("yaml", lambda text: _usual(in_digits(text)), (yaml.YAMLError,))
+
+
+def _loaded(text: str) -> object:
+    """What YAML makes of a text; a comment alone, such as ``#3``, is a text and not nothing."""
+    return text if text.startswith("#") and "\n" not in text else _usual(in_digits(text))
+
+
+set_loader("yaml", _loaded, (yaml.YAMLError,))
 set_dumper("yaml", as_yaml)
 
 

@@ -77,6 +77,12 @@ def test_an_answer_that_nobody_can_read_ends_without_a_traceback(asked: str) -> 
     assert (told.returncode, told.stderr) == (0, "")
 
 
+def test_a_name_that_looks_like_a_comment_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["fit", "--config", "mlp_ring", "--run_name", "#3 lr", "--print_config"]
+    assert main(words) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["run_name"] == "#3 lr"
+
+
 def test_texts_that_look_like_numbers_stay_texts() -> None:
     given = "--run_name 1e5 --trainer.default_root_dir=2e3 --model.max_images 1e5 --data.root 1e1"
     kept = "--run_name 1e5 --trainer.default_root_dir=2e3 --model.max_images 100000 --data.root 1e1"
