@@ -236,6 +236,18 @@ def test_a_generator_of_something_else_is_refused(
     assert "makes points of 2 numbers, but digits has images of 1 x 28 x 28" in found
 
 
+def test_pictures_are_called_after_the_file_of_their_values() -> None:
+    words = ["--ckpt_path", "pretrained:rpgan_digits", "--data", "Digits", "--num_samples", "30"]
+    for output in ("a.json", "a.json", "a.txt", "a.txt"):
+        assert main(["evaluate", *words, "--measures", "[duplicates]", "--output", output]) == 0
+    assert sorted(path.name for path in Path().glob("*.png")) == [
+        "a-1.txt_closest_pairs.png",
+        "a-1_closest_pairs.png",
+        "a.txt_closest_pairs.png",
+        "a_closest_pairs.png",
+    ]
+
+
 def test_two_measurements_are_compared_where_they_were_made_alike(
     checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -142,8 +142,9 @@ def evaluate(
     path = stamped.write(output)
     sys.stdout.write(f"Measured    {printable(str(path))}\n")
     pictures = {} if is_device(path) else panel.pictures(measured, source.rows)  # beside a file
+    stem = path.stem if path.suffix == ".json" else path.name  # those of a.txt are not a.json's
     for name, pairs in pictures.items():
-        picture = path.with_name(f"{path.stem}_{name}.png")
+        picture = path.with_name(f"{stem}_{name}.png")
         with written_whole(picture) as part:  # a link of that name is not followed
             save_png(pairs, part)
         sys.stdout.write(f"Pictures    {printable(str(picture))}\n")
