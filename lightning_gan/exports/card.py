@@ -1,6 +1,7 @@
 """What goes with exported weights: their configuration, and a model card."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ def configuration(
     data = setting.get("data") or {}
     names = class_names_in(setting)
     record, measured = _record(run), _measured(run, gan.progress.images)
+    values = {} if measured is None else measured.values
     return {
         "name": record.name if record else type(generator).__name__,
         "license": license,
@@ -69,7 +71,11 @@ def configuration(
         "images_seen": gan.progress.images,
         "data": data or None,
         "run": record and record.id,
-        "measured": measured and {"values": measured.values, "stamp": measured.stamp},
+        "measured": measured
+        and {
+            "values": {name: x if math.isfinite(x) else None for name, x in values.items()},
+            "stamp": measured.stamp,
+        },
         "versions": versions(),
     }
 
@@ -181,7 +187,7 @@ def _values(measured: Plain) -> list[str]:
     if measured is None:
         return ["Nothing is on record for these weights."]
     return [
-        *_table({name: f"{value:.6g}" for name, value in measured["values"].items()}),
+        *_table({name: "-" if x is None else f"{x:.6g}" for name, x in measured["values"].items()}),
         "",
         "Values of another stamp do not compare. This one's:",
         "",

@@ -157,7 +157,8 @@ def _refuse_other_files(folder: Path) -> None:
         if all(path.name.startswith(UNFINISHED) for path in folder.iterdir()):
             return
         with contextlib.suppress(OSError, ValueError):
-            if "discriminator_written" in json.loads((folder / CONFIG).read_text(encoding="utf-8")):
+            about = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+            if isinstance(about, dict) and "discriminator_written" in about:
                 return
     elif not folder.exists():
         return
@@ -183,7 +184,8 @@ def _found(source: GAN | str | Path) -> _Source:
 def _card_beside(path: Path) -> dict[str, Plain]:
     """What an export says of itself that its weights do not tell; nothing of other files."""
     try:
-        about = json.loads(path.with_name(CONFIG).read_text(encoding="utf-8"))
+        text = path.with_name(CONFIG).read_text(encoding="utf-8")
+        about = json.loads(text, parse_constant=lambda name: None)  # of an export with NaN
         if path.name != NAME or about["file"] != NAME:
             return {}
         return {name: about[name] for name in INHERITED}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,23 @@ def test_a_plain_generator_is_exported_by_whoever_has_it(tmp_path: Path) -> None
     assert torch.equal(loaded.sample(3), gan.sample(3))
 
 
+def test_values_that_are_no_numbers_are_null_as_json_has_them(run: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "run"))
+    measured = (copy / "evaluations.jsonl").read_text(encoding="utf-8").splitlines()[-1]
+    content = json.loads(measured)
+    content["values"]["fid/identity"] = None
+    (copy / "evaluations.jsonl").write_text(json.dumps(content) + "\n", encoding="utf-8")
+    folder = export(copy, tmp_path / "out")
+    (folder / "config.json").write_text(  # as it was written once
+        (folder / "config.json").read_text().replace('"fid/identity": null', '"fid/identity": NaN')
+    )
+    for place in (export(copy, tmp_path / "first"), export(folder, tmp_path / "second")):
+        text = (place / "config.json").read_text(encoding="utf-8")
+        assert "NaN" not in text
+        assert json.loads(text)["measured"]["values"]["fid/identity"] is None
+        assert "| `fid/identity` | - |" in (place / "README.md").read_text(encoding="utf-8")
+
+
 def test_the_configuration_and_the_card_say_what_it_is(run: Path, tmp_path: Path) -> None:
     folder = export(run, tmp_path / "out", license="cc-by-4.0")
     about = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -282,6 +300,10 @@ def test_nothing_of_somebody_elses_is_overwritten(run: Path, tmp_path: Path) -> 
         export(run, tmp_path / "README.md")
     with pytest.raises(ConfigurationError, match=r"cannot be written .*: give another folder"):
         export(run, tmp_path / "README.md" / "out")
+    for other in ("3", "null", '"discriminator_written"', "[1]", "{"):
+        (tmp_path / "config.json").write_text(other, encoding="utf-8")
+        with pytest.raises(ConfigurationError, match="holds other files: give a new folder"):
+            export(run, tmp_path)
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == "mine"
     export(export(run, tmp_path / "out"), tmp_path / "out", "torch")  # one of ours may be
     with pytest.raises(ConfigurationError, match="must be an identifier"):
