@@ -215,4 +215,5 @@ def test_a_test_of_a_model_is_not_told_of_a_run_that_lies_where_it_is_started(
 
 def test_an_empty_place_to_begin_from_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["fit", "--config", "mlp_ring", "--model.warm_start", "", "--trainer.logger", "false"]
-    assert "no last.ckpt" in refused(capsys, *words)
+    assert program.run(words) == 2  # after what is told of the run that begins
+    assert "error: '' is no path of a checkpoint: give" in capsys.readouterr().err
