@@ -8,9 +8,10 @@ from lightning import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
+from lightning_gan.basics.arguments import Checked
 from lightning_gan.basics.randomness import data_generator
 from lightning_gan.datamodules.memory import EvaluationBatches, Samples, Split, TrainingBatches
-from lightning_gan.errors import DataError, at_least, check_range, required
+from lightning_gan.errors import DataError, at_least, check_range, whole
 
 SplitName = Literal["train", "val", "test"]
 
@@ -24,7 +25,7 @@ SPLIT_SEED = 0
 """Splits, and drawn points, do not depend on a run's seed: runs compare on the same samples."""
 
 
-class RealData(LightningDataModule):
+class RealData(Checked, LightningDataModule):
     """Real samples with their classes, in three disjoint splits.
 
     Batches are ``(images, labels)``: float32 ``(N, C, H, W)`` in [-1, 1], or points ``(N, D)`` as
@@ -63,8 +64,8 @@ class RealData(LightningDataModule):
     def __init__(self, batch_size: int = 64, seed: int = 0, flip: bool = False) -> None:
         super().__init__()
         check_range(self, at_least(1), batch_size=batch_size)
-        self.batch_size = required(self, "batch_size", batch_size)
-        self.seed = required(self, "seed", seed)
+        self.batch_size = whole(self, "batch_size", batch_size)
+        self.seed = whole(self, "seed", seed)
         self.flip = flip
         self._splits: dict[str, Split] = {}
         self._samples: dict[tuple[str, torch.device], Samples] = {}

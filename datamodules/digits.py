@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 from lightning_gan.basics.class_names import DIGIT_NAMES
 from lightning_gan.datamodules.base import RealData, named, rows_of, shuffled_rows
 from lightning_gan.datamodules.memory import Split
-from lightning_gan.errors import at_least, check_range, required
+from lightning_gan.errors import at_least, check_range, whole
 
 TRAIN_SIZE, VAL_SIZE = 1297, 200  # the other 300 are for testing
 
@@ -51,7 +51,7 @@ class Digits(RealData):
     ) -> None:
         super().__init__(batch_size, seed, flip)
         check_range(self, at_least(8), image_size=image_size)
-        self.image_size = required(self, "image_size", image_size)
+        self.image_size = whole(self, "image_size", image_size)
 
     def read_splits(self) -> dict[str, Split]:
         """Reads the pictures from the package and enlarges them."""

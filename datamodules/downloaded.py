@@ -9,7 +9,7 @@ from typing import Any
 
 from lightning_gan.datamodules.base import RealData, named, rows_of, shuffled_rows
 from lightning_gan.datamodules.memory import Split
-from lightning_gan.errors import DataError, at_least, check_range, required, said
+from lightning_gan.errors import DataError, at_least, check_range, said, whole
 
 DOWNLOAD_ERRORS = (
     OSError,  # among them URLError and the errors of gzip
@@ -56,7 +56,7 @@ class DownloadedData(RealData):
         super().__init__(batch_size, seed, flip)
         check_range(self, at_least(0), val_size=val_size)
         self.root = Path(root).expanduser()
-        self.val_size = required(self, "val_size", val_size)
+        self.val_size = whole(self, "val_size", val_size)
         self.download = download
         self._whole = False
 

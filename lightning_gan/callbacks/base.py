@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
+from lightning_gan.basics.arguments import Checked
 from lightning_gan.checkpoints.record import not_finite
 from lightning_gan.errors import ConfigurationError, WeightsError
 from lightning_gan.evaluation.loaders import LoaderData
@@ -19,7 +20,7 @@ from lightning_gan.gan import GAN
 from lightning_gan.training.batches import split_of
 
 
-class GANCallback(Callback):
+class GANCallback(Checked, Callback):
     """A callback whose hooks are given a :class:`~lightning_gan.GAN`, or it refuses to start.
 
     Lightning promises any LightningModule; what is checked in :meth:`setup` no hook has to check.

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lightning_gan.basics.arguments import Checked
 from lightning_gan.basics.classes import public_path, subclasses
 from lightning_gan.basics.plain import Plain
 from lightning_gan.checkpoints.compiled import in_place
@@ -21,7 +22,7 @@ MakeOptimizer = Callable[[Iterable[Tensor]], Optimizer]
 P = TypeVar("P", bound="Part")
 
 
-class Part:
+class Part(Checked):
     """A component of a GAN: network, objective, regularizer, alternation, augmentation or curve.
 
     The arguments that a part was built with, defaults included, are kept and travel in checkpoints.
@@ -49,7 +50,7 @@ class Part:
 
     def __new__(cls: type[P], *args: object, **kwargs: object) -> P:
         """Keeps the arguments, whoever defines ``__init__``, and whenever."""
-        part = super().__new__(cls)
+        part = super().__new__(cls, *args, **kwargs)
         with contextlib.suppress(TypeError):  # of a copy, which has none; or ``__init__`` will say
             # Not by nn.Module's own way to set attributes, which is not ready yet.
             found = _bound(cls.__init__, part, *args, **kwargs)

@@ -120,10 +120,10 @@ def test_a_batch_size_that_is_not_positive_is_an_error(
 @pytest.mark.parametrize(
     ("kind", "arguments", "words"),
     [
-        (Digits, {"batch_size": None}, "batch_size=None must be a whole number"),
+        (Digits, {"batch_size": None}, "batch_size cannot be None"),
         (Digits, {"image_size": 28.5}, "image_size=28.5 must be a whole number"),
-        (Digits, {"seed": None}, "seed=None must be a whole number"),
-        (MNIST, {"val_size": None}, "val_size=None must be a whole number"),
+        (Digits, {"seed": None}, "seed cannot be None"),
+        (MNIST, {"val_size": None}, "val_size cannot be None"),
         (MNIST, {"val_size": 0.1}, "val_size=0.1 must be a whole number"),
     ],
 )

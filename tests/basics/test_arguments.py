@@ -1,0 +1,91 @@
+"""None where a value is needed is told by its name, in every part, data module and callback."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pytest
+
+from lightning_gan import GAN
+from lightning_gan.augment import DiffAugment
+from lightning_gan.basics.arguments import Checked
+from lightning_gan.callbacks import CollapseGuard, SampleGrid
+from lightning_gan.datamodules import MNIST, ArrayFile, Digits, ImageFolder, Ring
+from lightning_gan.errors import ConfigurationError
+from lightning_gan.networks import MLPDiscriminator, MLPGenerator
+from lightning_gan.objectives import Hinge, NonSaturating
+from lightning_gan.regularizers import R1
+from lightning_gan.training.schedule import CosineCurve, PerBatch
+
+T = TypeVar("T")
+
+
+def gan(**options: Any) -> GAN:
+    return GAN(MLPGenerator(2, 0), MLPDiscriminator(2, 0), Hinge(), **options)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: MNIST(root=None), "MNIST: root cannot be None: give a value or leave it out for"),
+        (lambda: MNIST(val_size=None), "MNIST: val_size cannot be None"),
+        (lambda: ImageFolder(root=None), "ImageFolder: root cannot be None: give a value."),
+        (lambda: ImageFolder("x", val_fraction=None), "val_fraction cannot be None"),
+        (lambda: ArrayFile("x", test_fraction=None), "test_fraction cannot be None"),
+        (lambda: Ring(batch_size=None), "Ring: batch_size cannot be None"),
+        (lambda: Digits(64, image_size=None), "leave it out for 28."),
+        (lambda: R1(None), "R1: weight cannot be None"),
+        (
+            lambda: CosineCurve(None, 1, images=5),
+            "CosineCurve: start cannot be None: give a value.",
+        ),
+        (lambda: PerBatch(None), "PerBatch: discriminator_updates cannot be None"),
+        (lambda: DiffAugment(color=None), "DiffAugment: color cannot be None"),
+        (lambda: MLPGenerator(width=None), "MLPGenerator: width cannot be None"),
+        (lambda: NonSaturating(real_label=None), "real_label cannot be None"),
+        (lambda: gan(accumulate=None), "GAN: accumulate cannot be None"),
+        (lambda: SampleGrid(None), "SampleGrid: rows cannot be None"),
+        (lambda: CollapseGuard(recover=None), "CollapseGuard: recover cannot be None"),
+    ],
+)
+def test_none_where_a_value_is_needed_is_refused_by_name(
+    make: Callable[[], object], said: str
+) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        make()
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_none_passes_where_the_hint_takes_it_or_says_nothing() -> None:
+    class Loose(Checked):
+        def __init__(self, a: Any, b: object, c, d: int | None, e: T) -> None:  # type: ignore  # noqa
+            self.given = (a, b, c, d, e)
+
+    class Unreadable(Checked):
+        def __init__(self, a: int, b: "Unknown") -> None:  # type: ignore[name-defined]  # noqa: F821
+            self.given = (a, b)
+
+    class Implicit(Checked):
+        def __init__(self, a: int | str | None = None, *more: int, **others: int) -> None:
+            self.a = a
+
+    @dataclass
+    class Plain(Checked):
+        a: int | None
+        b: float = 0.5
+
+    assert Loose(None, None, None, None, None).given == (None,) * 5
+    assert Unreadable(None, None).given == (None, None)  # type: ignore[arg-type]
+    assert Implicit(None).a is None
+    assert Implicit().a is None
+    assert Plain(None).b == 0.5
+    with pytest.raises(ConfigurationError, match="Plain: b cannot be None"):
+        Plain(None, None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="missing"):
+        Implicit.__init__()  # type: ignore[call-arg]
+
+
+def test_arguments_that_do_not_fit_are_pythons_own_affair() -> None:
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        R1(wieght=None)  # type: ignore[call-arg]
