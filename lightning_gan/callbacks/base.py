@@ -10,9 +10,12 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_warn
 
 from lightning_gan.basics.arguments import Checked
-from lightning_gan.checkpoints.record import not_finite
+from lightning_gan.checkpoints.files import read_checkpoint
+from lightning_gan.checkpoints.record import not_finite, own_state
+from lightning_gan.distributed import processes
 from lightning_gan.errors import ConfigurationError, WeightsError
 from lightning_gan.evaluation.loaders import LoaderData
 from lightning_gan.evaluation.panel import EvaluationData
@@ -75,6 +78,42 @@ def check_state(callback: Callback, state: Mapping[str, object], *free: str) -> 
         raise WeightsError(
             f"{type(callback).__name__}{place} in the checkpoint is not finite; take another one."
         )
+
+
+def drop_lost(trainer: Trainer, gan: GAN, checkpoint: Path, then: str) -> bool:
+    """Removes a checkpoint in the folder of the run if it is of updates that were lost.
+
+    A run that goes on from an earlier one writes it anew, and nothing on record tells of it. All
+    processes must ask.
+
+    Args:
+        trainer: The Trainer.
+        gan: The model, which has taken up its progress.
+        checkpoint: The file.
+        then: What follows, in words.
+
+    Returns:
+        Whether it was one.
+    """
+    seen = gan.progress.images
+    lost = bool(seen) and checkpoint.is_file() and _images_in(checkpoint) > seen
+    if not processes.any_true([lost], gan.device)[0]:
+        return False
+    rank_zero_warn(
+        f"{checkpoint} is of more images than the {seen:,} after which the run goes on: it is "
+        f"dropped, and {then}."
+    )
+    if trainer.is_global_zero:
+        checkpoint.unlink(missing_ok=True)
+    return True
+
+
+def _images_in(checkpoint: Path) -> int:
+    """Images that had been seen when it was written; 0 where it does not say so."""
+    try:
+        return int(own_state(read_checkpoint(checkpoint), str(checkpoint))["progress"]["images"])
+    except WeightsError:
+        return 0
 
 
 _FOLDERS: WeakKeyDictionary[Trainer, Path] = WeakKeyDictionary()

@@ -12,6 +12,7 @@ from lightning_gan.callbacks.alarms import Health, Limits
 from lightning_gan.callbacks.base import (
     GANCallback,
     check_state,
+    drop_lost,
     is_dry_run,
     is_fitting,
     log_late,
@@ -140,10 +141,11 @@ class CollapseGuard(GANCallback):
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:
         """Forgets a checkpoint that is not there; keeps the start where there is none to return to.
 
-        A run may have been resumed in another folder.
+        A run may have been resumed in another folder, or from before that checkpoint.
         """
         if is_dry_run(trainer):
             return
+        drop_lost(trainer, gan, self.path(trainer), "the next healthy state is kept")
         if not self._is_there(trainer):
             self._kept, self._pending = None, ""
         if self.recover and self._kept is None:

@@ -17,7 +17,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_only, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Generator, Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
@@ -26,7 +26,7 @@ from lightning_gan.basics.classes import public_path
 from lightning_gan.basics.memory import keep_freed_memory
 from lightning_gan.basics.texts import counted, folded
 from lightning_gan.callbacks.balance import Balance
-from lightning_gan.callbacks.base import GANCallback, is_dry_run, run_folder
+from lightning_gan.callbacks.base import GANCallback, drop_lost, is_dry_run, run_folder
 from lightning_gan.callbacks.collapse import CollapseGuard
 from lightning_gan.callbacks.divergence import StopOnDivergence
 from lightning_gan.callbacks.equilibrium import EquilibriumStopping
@@ -47,17 +47,8 @@ from lightning_gan.callbacks.trainer_options import (
     with_defaults,
 )
 from lightning_gan.callbacks.unsuited import refuse_unsuited, unlogged
-from lightning_gan.checkpoints.files import newest_checkpoint, read_checkpoint
-from lightning_gan.checkpoints.record import own_state
-from lightning_gan.distributed import processes
-from lightning_gan.errors import (
-    ConfigurationError,
-    DataError,
-    WeightsError,
-    at_least,
-    check_range,
-    whole,
-)
+from lightning_gan.checkpoints.files import newest_checkpoint
+from lightning_gan.errors import ConfigurationError, DataError, at_least, check_range, whole
 from lightning_gan.evaluation.loaders import LoaderData, NothingHeldOut
 from lightning_gan.evaluation.panel import MEASURES, EvaluationData, extractor_for
 from lightning_gan.gan import GAN
@@ -138,31 +129,15 @@ class BestCheckpoint(GANCallback, ModelCheckpoint):  # type: ignore[misc]  # hoo
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:
         """Drops a file of updates that were lost, which nothing on record tells of."""
         super().on_train_start(trainer, gan)
-        if not gan.progress.images:
+        # Not best_model_path, which may be the file of another run, that this one was begun from.
+        file = Path(self.dirpath or "") / f"{self.filename}.ckpt"
+        if not drop_lost(trainer, gan, file, "the next distance is the best"):
             return
-        file, seen = Path(self.best_model_path), gan.progress.images
-        lost = bool(self.best_model_path) and file.is_file() and _images_in(file) > seen
-        if not processes.any_true([lost], gan.device)[0]:
-            return
-        rank_zero_warn(
-            f"{file} is of more images than the {seen:,} after which the run goes on: it is "
-            "dropped, and the next distance is the best."
-        )
         for each in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(each, Evaluation):
                 each.forget()
         measurements(trainer).best = None
         self.forget_best()
-        if trainer.is_global_zero:
-            file.unlink(missing_ok=True)
-
-
-def _images_in(checkpoint: Path) -> int:
-    """Images that had been seen when it was written; 0 where it does not say so."""
-    try:
-        return int(own_state(read_checkpoint(checkpoint), str(checkpoint))["progress"]["images"])
-    except WeightsError:
-        return 0
 
 
 def default_callbacks(

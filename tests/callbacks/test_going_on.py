@@ -77,10 +77,26 @@ def test_a_best_of_updates_that_were_lost_is_dropped(
     train(tmp_path, 128)
     assert kept(tmp_path)[1] == 128
     shutil.copy(early, tmp_path / CHECKPOINTS / "last.ckpt")  # as if the other were never written
-    with pytest.warns(UserWarning, match="is dropped, and the next distance is the best"):
+    with (
+        pytest.warns(UserWarning, match=r"best\.ckpt .* is dropped, and the next distance is the"),
+        pytest.warns(UserWarning, match=r"healthy\.ckpt .* is dropped, and the next healthy state"),
+    ):
         train(tmp_path, 192, Looks())
     assert seen[0].best == {"name": "fid/identity", "value": 9.0, "images": 64}
     assert kept(tmp_path) == ({"name": "fid/identity", "value": 9.5, "images": 128}, 128)
+
+
+def test_the_best_of_another_run_is_left_alone(distances: list[float], tmp_path: Path) -> None:
+    distances += [9.0, 5.0, 9.5]
+    one, other = tmp_path / "one", tmp_path / "other"
+    train(one, 64)
+    early = shutil.copy(one / CHECKPOINTS / "last.ckpt", tmp_path / "early.ckpt")
+    train(one, 128)
+    callbacks, gan = [Evaluation(["frechet"], num_samples=40)], points_gan(max_images=128)
+    gan.validate_every = 64
+    lightning_gan.fit(gan, Points(8), other, early, callbacks=callbacks, **OPTIONS)
+    assert kept(one) == ({"name": "fid/identity", "value": 5.0, "images": 128}, 128)
+    assert kept(other)[1] == 128
 
 
 def test_pictures_of_updates_that_were_lost_go_as_well(

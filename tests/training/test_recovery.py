@@ -340,3 +340,21 @@ def test_a_run_in_another_folder_begins_a_new_record(tmp_path: Path) -> None:
     callbacks = [CollapseGuard(recover=True), Measure(), LastCheckpoint()]
     with pytest.warns(UserWarning, match="going on from the state after 80 images"):
         train(spots_gan([Spoil([11])]), 14, callbacks, tmp_path / "b", ckpt_path=last)
+
+
+def test_a_state_of_updates_that_were_lost_is_not_returned_to(tmp_path: Path) -> None:
+    class Saves(Callback):
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+            if pl_module.progress.batches == 6:
+                trainer.save_checkpoint(tmp_path / "early.ckpt")
+
+    train(spots_gan(), 16, [CollapseGuard(recover=True), Measure(), Saves()], tmp_path)
+    assert batches_of(healthy(tmp_path)) == 16
+    callbacks = [CollapseGuard(recover=True), Measure()]
+    early, gan = tmp_path / "early.ckpt", spots_gan([Spoil([6])])
+    gan.allow_changes = True
+    with (
+        pytest.warns(UserWarning, match=r"healthy\.ckpt is of more images than the 48"),
+        pytest.warns(UserWarning, match="going on from the state after 48 images"),
+    ):
+        train(gan, 7, callbacks, tmp_path, ckpt_path=early)
