@@ -98,7 +98,8 @@ class Recorder(GANCallback):
         self.record = known or self._new(trainer, gan)
         if self.record.best is not None and self.record.best["images"] > gan.images_validated:
             self.record.best = None
-        self.record.values |= _last_values(self._rows)
+        if images and any(isinstance(logger, CSVCurve) for logger in trainer.loggers):
+            self.record.values = _last_values(self._rows)  # and none of updates that were lost
         spent = gan.max_images is not None and images >= gan.max_images
         self._began = known is None or not known.segments or not spent
         if self._began:

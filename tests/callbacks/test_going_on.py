@@ -15,6 +15,7 @@ import lightning_gan
 from lightning_gan.callbacks import Evaluation
 from lightning_gan.evaluation.panel import Panel
 from lightning_gan.evaluation.stamped_values import history
+from lightning_gan.runs.listing import Distance, Run
 from lightning_gan.runs.record import RunRecord
 
 OPTIONS: dict[str, Any] = {"accelerator": "cpu", "enable_progress_bar": False}
@@ -97,6 +98,32 @@ def test_the_best_of_another_run_is_left_alone(distances: list[float], tmp_path:
     lightning_gan.fit(gan, Points(8), other, early, callbacks=callbacks, **OPTIONS)
     assert kept(one) == ({"name": "fid/identity", "value": 5.0, "images": 128}, 128)
     assert kept(other)[1] == 128
+
+
+def test_values_of_updates_that_were_lost_are_not_on_record(
+    distances: list[float], tmp_path: Path
+) -> None:
+    seen: list[tuple[dict[str, float | None], Distance | None]] = []
+
+    class Saves(Callback):
+        def on_train_batch_end(self, trainer: Any, gan: Any, *_: object) -> None:
+            if gan.progress.images == 32:
+                trainer.save_checkpoint(tmp_path / "early.ckpt")
+
+    class Looks(Callback):
+        def on_train_batch_start(self, *_: object) -> None:
+            run = Run.read(tmp_path / "version_0")
+            seen.append((run.record.values, run.last))
+
+    distances += [5.0, 9.0]
+    train(tmp_path, 64, Saves(), log_every_n_steps=3)
+    assert "fid/identity" in RunRecord.read(tmp_path / "version_0").values
+    shutil.copy(tmp_path / "early.ckpt", tmp_path / CHECKPOINTS / "last.ckpt")
+    with pytest.warns(UserWarning, match="is dropped"):  # best.ckpt and healthy.ckpt
+        train(tmp_path, 64, Looks(), log_every_n_steps=3)
+    values, last = seen[0]
+    assert (values["progress/images"], last) == (24, None)
+    assert not any(name.startswith(("fid/", "val/")) for name in values)
 
 
 def test_pictures_of_updates_that_were_lost_go_as_well(
