@@ -160,19 +160,21 @@ class Balance(GANCallback):
         return bool(every) and batches % every == 0  # at 0 nothing is logged
 
     def _report(self, trainer: Trainer, gan: GAN) -> TrainingReport:
-        losses = _by_name([{output.player: output.loss} for output in self._outputs])
-        terms = _by_name([output.terms for output in self._outputs])
+        # Pieces of a batch may differ by a sample, and count by what they have.
+        counts = [len(output.fake_logits) for output in self._outputs]
+        losses = _sums([{output.player: output.loss} for output in self._outputs], counts)
+        terms = _sums([output.terms for output in self._outputs], counts)
         loss, penalty, norms, states = _read(
-            {name: torch.stack(values).sum() for name, values in losses.items()},
-            {name: torch.stack(values).sum() for name, values in terms.items()},
+            {name: total for name, (total, _) in losses.items()},
+            {name: total for name, (total, _) in terms.items()},
             {str(player): norm for player, norm in measurements(trainer).gradient_norms.items()},
             _states(gan),
         )
         rates = [optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers]
         return TrainingReport(
             balance=_balance(gan, [o for o in self._outputs if o.real_logits is not None]),
-            loss=_means({name: (loss[name], len(values)) for name, values in losses.items()}),
-            penalty=_means({name: (penalty[name], len(values)) for name, values in terms.items()}),
+            loss=_means({name: (loss[name], count) for name, (_, count) in losses.items()}),
+            penalty=_means({name: (penalty[name], count) for name, (_, count) in terms.items()}),
             gradient_norm=norms,
             learning_rate=dict(zip(PLAYERS, rates, strict=True)),
             progress=self._progress(gan),
@@ -191,13 +193,18 @@ class Balance(GANCallback):
         }
 
 
-def _by_name(outputs: Sequence[Mapping[str, Tensor]]) -> dict[str, list[Tensor]]:
-    """The values of all outputs that have them, by name."""
-    found: dict[str, list[Tensor]] = {}
-    for output in outputs:
+def _sums(
+    outputs: Sequence[Mapping[str, Tensor]], counts: Sequence[int]
+) -> dict[str, tuple[Tensor, int]]:
+    """By name, the sum of all values, each times its samples, and the number of these."""
+    found: dict[str, list[tuple[Tensor, int]]] = {}
+    for output, count in zip(outputs, counts, strict=True):
         for name, value in output.items():
-            found.setdefault(name, []).append(value)
-    return found
+            found.setdefault(name, []).append((value * count, count))
+    return {
+        name: (torch.stack([value for value, _ in each]).sum(), sum(count for _, count in each))
+        for name, each in found.items()
+    }
 
 
 def _read(*groups: Mapping[str, Tensor | float]) -> list[dict[str, float]]:

@@ -40,7 +40,7 @@ from lightning_gan.objectives import (
     RelativisticPairing,
     Wasserstein,
 )
-from lightning_gan.regularizers import GradientPenalty
+from lightning_gan.regularizers import R1, GradientPenalty
 from lightning_gan.training.optimizers import GANAdam
 from lightning_gan.training.validation import validate, validation_logits
 
@@ -172,6 +172,17 @@ def test_only_what_means_something_is_logged(gan: Any, has_sign: bool, bounds: b
     assert ("acc_real" in held_out) == ("gan/acc_fake" in logged) == divides
     assert ("jsd_lower_bound" in held_out) == bounds
     assert 0 <= held_out["auc"] <= 1  # of logits, whatever they mean
+
+
+def test_losses_and_penalties_are_means_over_samples_in_however_many_pieces() -> None:
+    found = []
+    for accumulate in (1, 3):  # of 8 samples, so that pieces have 3, 3 and 2
+        gan, balance = points_gan(regularizers=[R1(0.1)], accumulate=accumulate), Balance(every=1)
+        fit(gan, 3, callbacks=[balance], precision="64-true")
+        values = latest(gan.trainer, "training")
+        found.append({n: x for n, x in values.items() if n.startswith(("loss/", "penalty/"))})
+    assert found[0].keys() == {"loss/discriminator", "loss/generator", "penalty/R1"}
+    assert found[1] == pytest.approx(found[0], rel=1e-9)
 
 
 def test_relative_probabilities_are_those_of_each_update() -> None:
