@@ -63,6 +63,8 @@ class Balance(GANCallback):
         self._outputs: list[StepOutput] = []
         self._val_outputs: list[StepOutput] = []
         self._clock = (0.0, 0)
+        """When images began to be counted, as if validations had taken no time, and how many."""
+        self._paused = 0.0
         self._latest = Measurements()
         self._before: Measurements | None = None
         """What was the latest in the checkpoint that a run goes on from."""
@@ -96,6 +98,15 @@ class Balance(GANCallback):
         measurements(trainer).training = report
         self._outputs = []
         log_late(trainer, gan, report.logged())
+
+    def on_validation_start(self, trainer: Trainer, gan: GAN) -> None:
+        """Stops the clock, by which images a second are those of training."""
+        self._paused = time.perf_counter()
+
+    def on_validation_end(self, trainer: Trainer, gan: GAN) -> None:
+        """Lets it go on."""
+        began, images = self._clock
+        self._clock = (began + time.perf_counter() - self._paused, images)
 
     def on_validation_batch_end(self, trainer: Trainer, gan: GAN, *_: object) -> None:
         """Keeps the logits of a held-out batch."""

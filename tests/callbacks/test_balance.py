@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import Callback, LightningDataModule
 from tiny import (
     NormedDiscriminator,
     Pictures,
@@ -183,6 +184,28 @@ def test_losses_and_penalties_are_means_over_samples_in_however_many_pieces() ->
         found.append({n: x for n, x in values.items() if n.startswith(("loss/", "penalty/"))})
     assert found[0].keys() == {"loss/discriminator", "loss/generator", "penalty/R1"}
     assert found[1] == pytest.approx(found[0], rel=1e-9)
+
+
+def test_images_a_second_are_those_of_training_whatever_validations_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, found = [0.0], []
+
+    class Clock(Callback):
+        def on_train_batch_start(self, *_: object) -> None:
+            now[0] += 2.0
+
+        def on_validation_batch_start(self, *_: object) -> None:
+            now[0] += 100.0
+
+        def on_train_batch_end(self, trainer: Any, *_: object) -> None:
+            found.append(latest(trainer, "training").get("progress/images_per_second"))
+
+    clock = SimpleNamespace(perf_counter=lambda: now[0])
+    monkeypatch.setattr("lightning_gan.callbacks.balance.time", clock)
+    gan = points_gan(validate_every=16)
+    fit(gan, 6, callbacks=[Balance(every=3), Clock()], limit_val_batches=1.0)
+    assert found == [None, None, 4.0, 4.0, 4.0, 4.0]
 
 
 def test_relative_probabilities_are_those_of_each_update() -> None:
