@@ -322,12 +322,14 @@ class CLI(LightningCLI):
         earlier = max((int(each) if each.isdecimal() else 1 for each in numbers), default=0)
         name = f"config-{earlier + 1}.yaml" if earlier else "config.yaml"
         self.save_config_kwargs["config_filename"] = name
-        differs = given(self.arguments)
-        title = title_of(self.recipe, differs, self.model.game.seeds.seed)
-        known = None
+        differs, recipe, known = given(self.arguments), self.recipe, None
+        title = title_of(recipe, differs, self.model.game.seeds.seed)
         with contextlib.suppress(ConfigurationError):
-            known = RunRecord.read(folder).id
-        return Recorder(config.run_name or title, self.recipe, differs, name, known)
+            before = RunRecord.read(folder)
+            known, recipe = before.id, before.recipe or recipe
+            if not config.resume.allow_changes:  # whatever the file of this start is called
+                title = before.name
+        return Recorder(config.run_name or title, recipe, differs, name, known)
 
     def _loggers(self, recorder: Recorder | None) -> list[Logger]:
         """The curve of a training; TensorBoard and W&B where asked for."""
@@ -348,7 +350,7 @@ class CLI(LightningCLI):
                 group=config.wandb_group,
                 tags=config.wandb_tags.split(",") if config.wandb_tags else (),
                 title=recorder.name,
-                recipe=self.recipe,
+                recipe=recorder.recipe,
             )
             self.wandb = wandb
             loggers.append(wandb)

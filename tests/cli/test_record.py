@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.loggers import CSVLogger
 from tiny import points_gan
 
 import lightning_gan
@@ -120,6 +121,24 @@ def test_the_record_says_what_ran_and_where_it_stands() -> None:
     (segment,) = record.segments
     assert (segment.processes, segment.batch_size, segment.device) == (1, 32, "cpu")
     assert segment.versions["torch"] == str(torch.__version__)
+
+
+def test_a_dashboard_is_told_the_same_name_where_a_run_goes_on_from_its_own_configuration(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = []
+
+    def wandb_logger(*_: object, **options: object) -> CSVLogger:
+        told.append((options["title"], options["recipe"]))
+        return CSVLogger("elsewhere")
+
+    monkeypatch.setattr("lightning_gan.cli.training.wandb_logger", wandb_logger)
+    monkeypatch.setattr("lightning_gan.cli.training.open_wandb", lambda _: None)
+    assert fit("64", "--model.objective", "Hinge", "--wandb", "offline") == 0
+    again = ["--config", str(RUN / "config.yaml"), "--model.max_images", "128"]
+    assert program.run(["fit", *again, "--ckpt_path", "last"]) == 0
+    assert len(RunRecord.read(RUN).segments) == 2
+    assert told == [(RunRecord.read(RUN).name, "mlp_ring")] * 2
 
 
 @pytest.mark.parametrize(
