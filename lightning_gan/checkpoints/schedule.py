@@ -43,7 +43,10 @@ def due_by(trainer: Trainer, every: int | None, images: int, validated: int) -> 
     else:
         scheduled = images // every > validated // every
         at_end = trainer.should_stop or _is_last_batch(trainer)
-    return "schedule" if scheduled else "end" if at_end else ""
+    # Asked last, since it takes time. Without validations one would stay due with every batch.
+    if not (scheduled or at_end) or not trainer.enable_validation:
+        return ""
+    return "schedule" if scheduled else "end"
 
 
 def _is_last_batch(trainer: Trainer) -> bool:

@@ -128,6 +128,22 @@ def test_a_finished_run_makes_none_again(tmp_path: Path) -> None:
     assert again.seen == []
 
 
+def test_where_there_are_no_validations_none_is_due_and_nothing_is_saved_for_one(
+    tmp_path: Path,
+) -> None:
+    due: list[str] = []
+
+    class Looks(Callback):
+        def on_train_batch_end(self, trainer: Any, gan: Any, *_: object) -> None:
+            due.append(gan.validation_due)
+            assert not (tmp_path / "checkpoints" / "last.ckpt").exists()
+
+    callbacks = [LastCheckpoint(), Looks()]
+    trainer = quiet_trainer(tmp_path, callbacks=callbacks, limit_val_batches=0)
+    trainer.fit(points_gan(max_images=320, validate_every=64), Points(BATCH))
+    assert due == [""] * 40
+
+
 def test_one_that_fails_loses_nothing(tmp_path: Path) -> None:
     class Failing(Callback):
         def on_validation_epoch_end(self, trainer: Any, pl_module: Any) -> None:
