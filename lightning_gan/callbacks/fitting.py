@@ -47,7 +47,7 @@ from lightning_gan.callbacks.trainer_options import (
     with_defaults,
 )
 from lightning_gan.callbacks.unsuited import refuse_unsuited, unlogged
-from lightning_gan.checkpoints.files import newest_checkpoint
+from lightning_gan.checkpoints.files import checkpoint_in, newest_checkpoint
 from lightning_gan.errors import ConfigurationError, DataError, at_least, check_range, whole
 from lightning_gan.evaluation.loaders import LoaderData, NothingHeldOut
 from lightning_gan.evaluation.panel import MEASURES, EvaluationData, extractor_for
@@ -209,8 +209,9 @@ def fit(
         data: A data module; or images (N, C, H, W) in [-1, 1] or points (N, D), with class indices
             (N,) where there are classes, as a loader or list of batches, a data set, or tensors.
         folder: Where runs of this kind lie, each in a ``version_N`` of its own.
-        ckpt_path: Checkpoint to go on from, in the folder of its run; "last" for the newest one
-            below ``folder``, if there is any; "best" for a new run that begins with the best one.
+        ckpt_path: Checkpoint to go on from, in the folder of its run, or that folder; "last" for
+            the newest one below ``folder``, if there is any; "best" for a new run that begins with
+            the best one.
         callbacks: More callbacks, or others in the place of the usual ones.
         loggers: More loggers; the curve in ``metrics.csv`` is always written.
         batch_size: Samples a batch and process, of a data set or tensors; 64 where None, or all of
@@ -246,6 +247,8 @@ def fit(
     folder = os.path.expanduser(folder)  # noqa: PTH111 (by which an address stays one)
     named = ckpt_path in ("last", "best")
     found = newest_checkpoint(Path(folder), str(ckpt_path)) if named else ckpt_path
+    if found is not None and Path(found).is_dir():
+        found = checkpoint_in(found)
     curve = curve_of(folder, None if ckpt_path == "best" else found)
     asked = options.pop("logger", True)
     loggers = [*loggers, *(asked if isinstance(asked, list) else [asked])]

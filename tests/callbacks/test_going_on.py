@@ -143,6 +143,16 @@ def test_pictures_of_updates_that_were_lost_go_as_well(
     assert not any(name.endswith("0000000128") for name in names)
 
 
+def test_a_run_goes_on_from_its_folder(tmp_path: Path) -> None:
+    options = OPTIONS | {"limit_val_batches": 0}
+    trainer = lightning_gan.fit(points_gan(max_images=64), Points(8), tmp_path, **options)
+    gan = points_gan(max_images=96)
+    again = lightning_gan.fit(gan, Points(8), tmp_path, trainer.log_dir, **options)
+    assert again.log_dir == trainer.log_dir
+    segments = RunRecord.read(tmp_path / "version_0").segments
+    assert [segment.images for segment in segments] == [0, 64]
+
+
 def test_a_run_that_had_ended_keeps_its_segments(distances: list[float], tmp_path: Path) -> None:
     distances += [9.0, 5.0]
     for images in (64, 128):
