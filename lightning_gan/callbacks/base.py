@@ -80,6 +80,11 @@ def check_state(callback: Callback, state: Mapping[str, object], *free: str) -> 
         )
 
 
+def goes_on(trainer: Trainer, gan: GAN) -> bool:
+    """Whether a run has begun before, be it that its checkpoint has seen no image yet."""
+    return bool(gan.progress.images or trainer.ckpt_path)
+
+
 def drop_lost(trainer: Trainer, gan: GAN, checkpoint: Path, then: str) -> bool:
     """Removes a checkpoint in the folder of the run if it is of updates that were lost.
 
@@ -96,7 +101,7 @@ def drop_lost(trainer: Trainer, gan: GAN, checkpoint: Path, then: str) -> bool:
         Whether it was one.
     """
     seen = gan.progress.images
-    lost = bool(seen) and checkpoint.is_file() and _images_in(checkpoint) > seen
+    lost = goes_on(trainer, gan) and checkpoint.is_file() and _images_in(checkpoint) > seen
     if not processes.any_true([lost], gan.device)[0]:
         return False
     rank_zero_warn(

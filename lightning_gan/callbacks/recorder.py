@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_gan.basics.plain import flat
 from lightning_gan.basics.waiting import waiting
-from lightning_gan.callbacks.base import GANCallback, is_dry_run, run_folder
+from lightning_gan.callbacks.base import GANCallback, goes_on, is_dry_run, run_folder
 from lightning_gan.callbacks.dashboards import show_settings
 from lightning_gan.callbacks.loggers import (
     FIRST,
@@ -86,19 +86,19 @@ class Recorder(GANCallback):
         folder = run_folder(trainer)
         if is_dry_run(trainer) or not trainer.is_global_zero:
             return
-        images = gan.progress.images
-        if images:
+        images, begun = gan.progress.images, goes_on(trainer, gan)
+        if begun:
             for logger in trainer.loggers:
                 if isinstance(logger, CSVCurve):
                     self._rows = logger.experiment.cut(images, gan.images_validated)
             cut_lines(folder / EVALUATIONS, _images_of, gan.images_validated)
             cut_lines(folder / scores.NAME, scores.images_of, gan.images_validated)
             _remove_pictures(folder / "samples", gan.images_validated)
-        known = record_in(folder) if images else None
+        known = record_in(folder) if begun else None
         self.record = known or self._new(trainer, gan)
         if self.record.best is not None and self.record.best["images"] > gan.images_validated:
             self.record.best = None
-        if images and any(isinstance(logger, CSVCurve) for logger in trainer.loggers):
+        if begun and any(isinstance(logger, CSVCurve) for logger in trainer.loggers):
             self.record.values = _last_values(self._rows)  # and none of updates that were lost
         spent = gan.max_images is not None and images >= gan.max_images
         self._began = known is None or not known.segments or not spent

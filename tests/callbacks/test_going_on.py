@@ -153,6 +153,28 @@ def test_a_run_goes_on_from_its_folder(tmp_path: Path) -> None:
     assert [segment.images for segment in segments] == [0, 64]
 
 
+def test_a_run_goes_on_from_a_checkpoint_that_has_seen_nothing_yet(
+    distances: list[float], tmp_path: Path
+) -> None:
+    class Saves(Callback):
+        def on_train_batch_start(self, trainer: Any, gan: Any, *_: object) -> None:
+            if not gan.progress.images:
+                trainer.save_checkpoint(tmp_path / "early.ckpt")
+
+    distances += [9.0, 5.0, 9.5]
+    train(tmp_path, 128, Saves())
+    folder = tmp_path / "version_0"
+    before = RunRecord.read(folder)
+    shutil.copy(tmp_path / "early.ckpt", tmp_path / CHECKPOINTS / "last.ckpt")
+    with pytest.warns(UserWarning, match="is of more images than the 0"):
+        train(tmp_path, 64)
+    after = RunRecord.read(folder)
+    assert (after.id, [s.images for s in after.segments]) == (before.id, [0, 0])
+    assert [each.images_seen for each in history(folder / "evaluations.jsonl")] == [64]
+    assert {int(path.stem) for path in (folder / "samples").glob("[0-9]*.png")} == {0, 64}
+    assert kept(tmp_path) == ({"name": "fid/identity", "value": 9.5, "images": 64}, 64)
+
+
 def test_a_run_that_had_ended_keeps_its_segments(distances: list[float], tmp_path: Path) -> None:
     distances += [9.0, 5.0]
     for images in (64, 128):
