@@ -21,7 +21,7 @@ from lightning_gan.datamodules.listing import MOST_CLASSES, in_classes
 from lightning_gan.datamodules.memory import Split
 from lightning_gan.datamodules.own import OwnData
 from lightning_gan.datamodules.tables import Table, Values, are_real_numbers, open_table
-from lightning_gan.errors import ConfigurationError, DataError
+from lightning_gan.errors import ConfigurationError, DataError, is_interval
 
 VERSION = 1
 """Raised when what is prepared changes."""
@@ -78,9 +78,9 @@ class ArrayFile(OwnData):
         cache_dir: str | None = None,
     ) -> None:
         super().__init__(root, batch_size, seed, flip, val_fraction, test_fraction, cache_dir)
-        if value_range is not None and not -math.inf < value_range[0] < value_range[1] < math.inf:
+        if value_range is not None and not is_interval(value_range):
             raise ConfigurationError(
-                f"ArrayFile: value_range={[*value_range]} must be the smallest value, then the "
+                f"ArrayFile: value_range={value_range} must be the smallest value, then the "
                 "largest."
             )
         self.value_range = value_range

@@ -1,7 +1,5 @@
 """A user's own pictures, in a folder or a zip file."""
 
-import math
-
 import torch
 
 from lightning_gan.basics.cache import VARIABLE
@@ -12,7 +10,15 @@ from lightning_gan.datamodules.memory import Split
 from lightning_gan.datamodules.own import OwnData
 from lightning_gan.datamodules.pictures import refuse_damaged
 from lightning_gan.datamodules.sources import some, source_at
-from lightning_gan.errors import ConfigurationError, DataError, at_least, check_range, one_of, sides
+from lightning_gan.errors import (
+    ConfigurationError,
+    DataError,
+    at_least,
+    check_range,
+    is_interval,
+    one_of,
+    sides,
+)
 
 
 class ImageFolder(OwnData):
@@ -72,8 +78,8 @@ class ImageFolder(OwnData):
         self.size = sides(self, image_size)
         check_range(self, at_least(1), image_size=min(self.size))
         check_range(self, one_of(1, 3, 4), channels=channels)
-        if levels is not None and not -math.inf < levels[0] < levels[1] < math.inf:
-            raise ConfigurationError(f"ImageFolder: levels={[*levels]} must be black, then white.")
+        if levels is not None and not is_interval(levels):
+            raise ConfigurationError(f"ImageFolder: levels={levels} must be black, then white.")
         self.image_size = self.size[0] if self.size[0] == self.size[1] else self.size
         self.channels = channels
         self.levels = levels

@@ -1,7 +1,7 @@
 """The errors that a user can mend, and the check that numbers lie in their range."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, overload
 
 
@@ -169,6 +169,15 @@ def sides(part: object, image_size: Any) -> tuple[int, int]:  # noqa: ANN401 (of
         )
     height, width = (whole(part, "image_size", side) for side in given)
     return height, width
+
+
+def is_interval(pair: Sequence[float]) -> bool:
+    """Whether an argument is two finite numbers, of which the first is the smaller."""
+    try:
+        low, high = pair
+        return bool(-math.inf < low < high < math.inf)
+    except (TypeError, ValueError):
+        return False
 
 
 def name_of(part: object) -> str:

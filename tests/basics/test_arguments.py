@@ -1,5 +1,6 @@
 """None where a value is needed is told by its name, in every part, data module and callback."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -89,3 +90,11 @@ def test_none_passes_where_the_hint_takes_it_or_says_nothing() -> None:
 def test_arguments_that_do_not_fit_are_pythons_own_affair() -> None:
     with pytest.raises(TypeError, match="unexpected keyword"):
         R1(wieght=None)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("pair", [(1,), 5, (0, 1, 2), (1, 0), (0, math.inf), (None, 1), "ab"])
+def test_two_numbers_that_are_no_range_are_refused(pair: Any) -> None:
+    with pytest.raises(ConfigurationError, match="must be black, then white"):
+        ImageFolder("x", levels=pair)
+    with pytest.raises(ConfigurationError, match="must be the smallest value, then the largest"):
+        ArrayFile("x", value_range=pair)
