@@ -1,8 +1,8 @@
 """Arguments from Python, where nobody has looked at their types."""
 
 import inspect
-from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from lightning_gan.errors import ConfigurationError
 
@@ -37,18 +37,27 @@ def refuse_none(kind: type, *args: object, **kwargs: object) -> None:
         given = signature.bind(kind, *args, **kwargs).arguments
         nones = [name for name, value in given.items() if value is None]
         hints = get_type_hints(init) if nones else {}
-    except (TypeError, NameError, AttributeError):  # Python tells, or a hint is of somewhere else
+    # Python tells, or a hint is of somewhere else, or words.
+    except (TypeError, NameError, AttributeError, SyntaxError):
         return
     for name in nones:
-        if name in hints and not _takes_none(hints[name]):
-            default = signature.parameters[name].default
+        default = signature.parameters[name].default
+        if default is not None and name in hints and _takes_no_none(hints[name]):
             known = "" if default is inspect.Parameter.empty else f" or leave it out for {default}"
             raise ConfigurationError(
                 f"{kind.__name__}: {name} cannot be None: give a value{known}."
             )
 
 
-def _takes_none(hint: object) -> bool:
-    if get_origin(hint) in (Union, UnionType):
-        return any(map(_takes_none, get_args(hint)))
-    return hint in (Any, object, NoneType) or isinstance(hint, TypeVar)
+def _takes_no_none(hint: object) -> bool:
+    """Whether that is certain; what is neither a class nor of classes may take anything."""
+    origin = get_origin(hint)
+    if origin in (Union, UnionType):
+        return all(map(_takes_no_none, get_args(hint)))
+    if origin is Literal:
+        return None not in get_args(hint)
+    kind = origin or hint
+    try:
+        return isinstance(kind, type) and not isinstance(None, kind)
+    except TypeError:  # Any, and protocols that only type checkers know
+        return False

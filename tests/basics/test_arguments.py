@@ -1,9 +1,9 @@
 """None where a value is needed is told by its name, in every part, data module and callback."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Hashable
+from dataclasses import InitVar, dataclass
+from typing import Any, Final, Literal, NewType, Protocol, TypeVar
 
 import pytest
 
@@ -19,6 +19,13 @@ from lightning_gan.regularizers import R1
 from lightning_gan.training.schedule import CosineCurve, PerBatch
 
 T = TypeVar("T")
+Perhaps = NewType("Perhaps", object)
+
+
+class Hashed(Protocol):
+    """What None is, too, though nothing can tell when a program runs."""
+
+    def __hash__(self) -> int: ...
 
 
 def gan(**options: Any) -> GAN:
@@ -85,6 +92,47 @@ def test_none_passes_where_the_hint_takes_it_or_says_nothing() -> None:
         Plain(None, None)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="missing"):
         Implicit.__init__()  # type: ignore[call-arg]
+
+
+def test_none_passes_where_it_is_the_default_or_a_hint_may_mean_it() -> None:
+    class Loose(Checked):
+        def __init__(
+            self,
+            default: int = None,  # type: ignore[assignment]  # noqa: RUF013
+            literal: Literal["a", None] = "a",
+            new: Perhaps = Perhaps(1),
+            abstract: Hashable = 1,
+            protocol: Hashed = 1,
+        ) -> None:
+            self.given = (default, literal, new, abstract, protocol)
+
+    class Told(Checked):
+        def __init__(self, a: "how many there are" = 1) -> None:  # type: ignore  # noqa
+            self.a = a
+
+    @dataclass
+    class Plain(Checked):
+        a: InitVar[int | None] = 1
+        b: Final[int | None] = 2
+
+    assert Loose(*[None] * 5).given == (None,) * 5  # type: ignore[arg-type]
+    assert Told(None).a is None
+    assert Plain(None, None).b is None
+
+
+def test_none_is_refused_by_literals_and_by_what_has_parameters() -> None:
+    class Strict(Checked):
+        def __init__(
+            self,
+            literal: Literal["a"] = "a",
+            sizes: list[int] | tuple[int, ...] = (),
+            make: Callable[[], int] = int,
+        ) -> None:
+            self.given = (literal, sizes, make)
+
+    for name in ("literal", "sizes", "make"):
+        with pytest.raises(ConfigurationError, match=f"Strict: {name} cannot be None"):
+            Strict(**{name: None})  # type: ignore[arg-type]
 
 
 def test_arguments_that_do_not_fit_are_pythons_own_affair() -> None:
