@@ -20,9 +20,15 @@ class Checked:
 
         Raises:
             ConfigurationError: With the first None that should be none.
+            TypeError: If the class takes no arguments.
         """
         refuse_none(cls, *args, **kwargs)
-        return super().__new__(cls)
+        make = super().__new__
+        if make is not object.__new__:
+            return make(cls, *args, **kwargs)
+        if (args or kwargs) and cls.__init__ is object.__init__:  # as Python would say without us
+            raise TypeError(f"{cls.__name__}() takes no arguments")
+        return make(cls)
 
 
 def refuse_none(kind: type, *args: object, **kwargs: object) -> None:

@@ -11,6 +11,7 @@ from lightning_gan import GAN
 from lightning_gan.augment import DiffAugment
 from lightning_gan.basics.arguments import Checked
 from lightning_gan.callbacks import CollapseGuard, SampleGrid
+from lightning_gan.callbacks.base import GANCallback
 from lightning_gan.datamodules import MNIST, ArrayFile, Digits, ImageFolder, Ring
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
@@ -146,3 +147,30 @@ def test_two_numbers_that_are_no_range_are_refused(pair: Any) -> None:
         ImageFolder("x", levels=pair)
     with pytest.raises(ConfigurationError, match="must be the smallest value, then the largest"):
         ArrayFile("x", value_range=pair)
+
+
+def test_arguments_of_a_class_that_has_none_are_refused_as_python_does() -> None:
+    class Quiet(GANCallback):
+        pass
+
+    Quiet()
+    with pytest.raises(TypeError, match="Quiet\\(\\) takes no arguments"):
+        Quiet(every=5)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="takes no arguments"):
+        Quiet(5)  # type: ignore[call-arg]
+
+
+def test_a_class_that_is_made_by_another_has_its_arguments() -> None:
+    class Cached:
+        root: str
+
+        def __new__(cls, root: str) -> "Cached":
+            made = super().__new__(cls)
+            made.root = root
+            return made
+
+    class Watching(GANCallback, Cached):
+        def __init__(self, root: str) -> None:
+            super().__init__()
+
+    assert Watching("x").root == "x"
