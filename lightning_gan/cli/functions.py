@@ -63,8 +63,10 @@ def _refuse_empty(arguments: Sequence[str]) -> None:
         ConfigurationError: With the option of the first.
     """
     for before, word in pairwise(["", *arguments]):
-        option = word.removesuffix("=") or before
-        if not word or (option != word and option.startswith("--")):
+        flag, equals, value = word.partition("=")
+        joined = bool(equals) and flag.startswith("--")
+        if not word or (joined and not value):  # --output=lr= ends in a sign, and has a value
+            option = flag if joined else before
             what = option if re.fullmatch(r"--[\w.]+", option) else "An argument"
             raise ConfigurationError(f"{what} is empty: give a value, or leave it out.")
 

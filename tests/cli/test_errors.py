@@ -373,6 +373,8 @@ def test_a_module_that_cannot_be_imported_is_answered(
         ("predict --ckpt_path= --n 3", "--ckpt_path is empty: give a value, or leave it out."),
         ("evaluate --data Ring --samples ", "--samples is empty: give a value, or leave it out."),
         ("report ", "An argument is empty: give a value, or leave it out."),
+        ("report --output=", "--output is empty: give a value, or leave it out."),
+        ("report nowhere --output=lr=", "nowhere holds no run.json"),  # lr= is a name
         ("predict --ckpt_path . --label 3", "no option --label; did you mean --class?"),
         ("predict --ckpt_path . --modules x", "no option --modules; did you mean --import?"),
         ("report -x", "There is no option -x."),
