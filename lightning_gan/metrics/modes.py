@@ -245,7 +245,7 @@ class ClassCoverage(CoverageMetric):
             # NaN where no picture is of a class of the data, as in the mixtures' below.
             kl=divergence(inside / inside.sum(), self.prior[expected]) + 0 / inside.sum(),
             within_classes=self._within_classes(),
-            unclassifiable=1 - self.certain.double() / self.histogram.sum(),
+            unclassifiable=1 - self.certain.cpu().double() / self.histogram.sum().cpu(),
             **lacking,
         )
 
