@@ -38,6 +38,8 @@ DASHED = re.compile(r"-(?![-\d_.]*$)(?!c$|h$)[^- ][^ ]*")
 """What the parser takes for an option, and not for a value: neither a number nor ``-c``."""
 JOINED = re.compile(r"((?:--[\w.+]+=)?)(.*)", re.DOTALL)
 """A flag that is joined with its value, if it is, and the rest."""
+PLACE = re.compile(r"(root|path|dir|folder|output)\+?=$")
+"""How flags end that want a place."""
 
 
 def with_recipes(arguments: list[str]) -> list[str]:
@@ -76,12 +78,16 @@ def _no_file(flag: str, value: str) -> ConfigurationError:
 
 
 def at_home(arguments: list[str]) -> list[str]:
-    """The same with ``~/`` as the home folder, which shells do not replace behind ``=``."""
-    return [
-        f"{found[1]}{os.path.expanduser(found[2])}"  # noqa: PTH111 (other texts stay as they are)
-        for found in map(JOINED.fullmatch, arguments)
-        if found is not None
-    ]
+    """The same with ``~/`` as the home folder, which shells do not replace behind ``=``.
+
+    A ``~`` alone is so where a place is wanted; elsewhere it is YAML's word for nothing.
+    """
+    there = []
+    for found in map(JOINED.fullmatch, arguments):
+        if found is not None:
+            nothing = found[2] == "~" and found[1] and not PLACE.search(found[1])
+            there.append(found[0] if nothing else found[1] + os.path.expanduser(found[2]))  # noqa: PTH111
+    return there
 
 
 def check_values(arguments: list[str]) -> None:
@@ -101,6 +107,8 @@ def check_values(arguments: list[str]) -> None:
         elif flag.startswith("-") and ":" in value and OTHER_BASES.fullmatch(value):
             if not TEXT.search(flag):  # nor is it a place that stands by itself
                 raise ConfigurationError(f"{flag} {value}: write a number without a colon.")
+        elif flag.startswith("--") and value.startswith("#") and not TEXT.search(flag):
+            raise ConfigurationError(f"{flag} {value}: to YAML that is a comment; give a value.")
         elif value.lstrip().startswith(("[", "{", "&")):
             with contextlib.suppress(yaml.YAMLError):  # which the parser answers
                 check_yaml(value, flag)

@@ -17,7 +17,7 @@ from recorded_runs import record, report, write_run
 import lightning_gan
 from lightning_gan.__main__ import main
 from lightning_gan.basics.cache import written_whole
-from lightning_gan.cli.arguments import in_plain_form
+from lightning_gan.cli.arguments import at_home, in_plain_form
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.metrics.extractors.registry import get_extractor
 
@@ -81,6 +81,21 @@ def test_a_name_that_looks_like_a_comment_is_one(capsys: pytest.CaptureFixture[s
     words = ["fit", "--config", "mlp_ring", "--run_name", "#3 lr", "--print_config"]
     assert main(words) == 0
     assert yaml.safe_load(capsys.readouterr().out)["run_name"] == "#3 lr"
+
+
+@pytest.mark.parametrize("option", ["--lr", "--model.max_images", "--data.batch_size"])
+def test_a_number_that_looks_like_a_comment_is_refused(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = complaint(capsys, "fit", "--config", "mlp_ring", f"{option}=#3", "--print_config")
+    assert f"{option} #3: to YAML that is a comment; give a value." in said
+
+
+def test_a_tilde_alone_is_home_only_where_a_place_is_wanted() -> None:
+    words = ["--data.root=~", "~", "--run_name=~", "--model.lr=~", "--run_name=~/a", "--x=b~"]
+    home = str(Path.home())
+    kept = [f"--data.root={home}", home, "--run_name=~", "--model.lr=~", f"--run_name={home}/a"]
+    assert at_home(words) == [*kept, "--x=b~"]
 
 
 def test_texts_that_look_like_numbers_stay_texts() -> None:
