@@ -158,7 +158,7 @@ def device_called(name: str | None) -> "torch.device":
     name = name or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.ones(1, device=device).item()  # which the device meta has not
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
         raise ConfigurationError(
             f"--device {name} cannot be used here: leave it out, or take cpu."

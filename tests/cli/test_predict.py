@@ -115,6 +115,7 @@ def test_points_are_written_as_numbers_and_drawn(points: Path, tmp_path: Path) -
         ("--class 7", "knows classes 0 to 1"),
         ("--truncation -1", "truncation=-1.0 must be above 0"),
         ("--device nowhere", "--device nowhere cannot be used here"),
+        ("--device meta", "--device meta cannot be used here"),
         ("--colour red", "There is no option --colour."),
     ],
 )
