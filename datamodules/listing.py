@@ -20,6 +20,8 @@ from lightning_gan.errors import DataError, said
 LABELS = "dataset.json"
 """Labels as the tools of StyleGAN write them: ``{"labels": [["00/1.png", 6], ...]}``, or null."""
 MOST_CLASSES = 100_000
+SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
+"""How folders of splits are called."""
 
 
 @dataclass
@@ -117,6 +119,12 @@ def _class_folders(paths: list[str], root: Path) -> tuple[list[str], int]:
     below: dict[str, set[str]] = {}
     for folders in parts:
         below.setdefault(folders[depth], set()).add("/".join(folders[depth + 1 :]))
+    if len(below) > 1 and all(name.lower() in SPLITS for name in below):
+        one, other, *_ = sorted(below)
+        raise DataError(
+            f"The folder '{root}' has the folders {one} and {other}, which are splits and no "
+            f"classes: set root to one of them, as ImageFolder makes splits of its own."
+        )
     if not any("" in inner for inner in below.values()):
         for name, inner in below.items():
             if len(inner) > 1:

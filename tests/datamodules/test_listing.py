@@ -101,7 +101,9 @@ def test_classes_whose_pictures_all_lie_in_a_folder_of_one_name_are_plain(lay: L
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (("train/cats/1.png", "train/dogs/2.png", "val/cats/3.png"), "is train one, or are train/"),
+        (("pets/cats/1.png", "pets/dogs/2.png", "wild/cats/3.png"), "is pets one, or are pets/"),
+        (("train/cats/1.png", "train/dogs/2.png", "val/cats/3.png"), "train and val, .* splits"),
+        (("d/Test/1.png", "d/Train/2.png"), "Test and Train, which are splits and no classes"),
         (("1.png", "cats/2.png"), r"both directly in it \('1.png'\) and .* \('cats/2.png'\)"),
         (("data/1.png", "data/cats/2.png", "data/dogs/3.png"), "both directly in it"),
     ],
