@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -257,7 +256,8 @@ class Evaluation(GANCallback):
             return
         with (folder / "evaluations.jsonl").open("a", encoding="utf-8") as file:
             file.write(stamped.as_json() + "\n")
-        save_pictures(pictures, folder / "samples", f"_{stamped.run['images_seen']:010d}")
+        for name, picture in pictures.items():
+            save_png(picture, folder / "samples" / f"{name}_{stamped.run['images_seen']:010d}.png")
 
     def state_dict(self) -> dict[str, Any]:
         """The smallest distance so far."""
@@ -302,9 +302,3 @@ class _Clock:
             whole, evaluating = self._spent
             self._spent = TimeSpent(whole + time.perf_counter() - self._since, evaluating)
             self._since = None
-
-
-def save_pictures(pictures: dict[str, Tensor], folder: Path, ending: str = "") -> None:
-    """Writes them as PNG files."""
-    for name, picture in pictures.items():
-        save_png(picture, folder / f"{name}{ending}.png")

@@ -1,13 +1,13 @@
 """What came out of a run, in a few lines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lightning.pytorch import Trainer
 
+from lightning_gan.basics.images import save_png
 from lightning_gan.basics.texts import counted, quoted
 from lightning_gan.callbacks.base import run_folder
-from lightning_gan.callbacks.evaluation import save_pictures
 from lightning_gan.callbacks.last_checkpoint import LastCheckpoint
 from lightning_gan.callbacks.measurements import BestDistance, measurements
 from lightning_gan.gan import GAN
@@ -67,13 +67,18 @@ def write_reports(trainer: Trainer, folder: Path) -> str:
     if latest.stamped is None:
         return ""
     run = latest.stamped.run
-    path = latest.stamped.write(folder / f"{run['stage']}-{run['images_seen']:010d}.json")
-    ending = f"_{path.stem}"  # of this measurement, as those of others stay
-    save_pictures(latest.pictures, folder / "samples", ending)
-    lines = [f"Measured    {path}"] + [
-        f"Pictures    {folder / 'samples' / name}{ending}.png" for name in latest.pictures
-    ]
+    file = folder / f"{run['stage']}-{run['images_seen']:010d}.json"
+    path = latest.stamped.write(file, lambda path: _pictures(path, latest.pictures).values())
+    pictures = _pictures(path, latest.pictures)
+    for name, place in pictures.items():
+        save_png(latest.pictures[name], place)
+    lines = [f"Measured    {path}", *(f"Pictures    {place}" for place in pictures.values())]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _pictures(path: Path, names: Iterable[str]) -> dict[str, Path]:
+    """Where the pictures of a measurement lie, by name: called after its file."""
+    return {name: path.parent / "samples" / f"{name}_{path.stem}.png" for name in names}
 
 
 def _lines(trainer: Trainer, gan: GAN) -> Iterator[str]:

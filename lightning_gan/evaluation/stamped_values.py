@@ -1,10 +1,11 @@
 """A measurement on file: its values, and the stamp without which they compare with nothing."""
 
+import contextlib
 import itertools
 import json
 import math
 import platform
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -38,8 +39,14 @@ class StampedValues:
         content = {"format": FORMAT, "values": values, "stamp": self.stamp, "run": self.run}
         return json.dumps(content, indent=indent, sort_keys=True)
 
-    def write(self, path: Path) -> Path:
+    def write(
+        self, path: Path, beside: Callable[[Path], Collection[Path]] = lambda path: ()
+    ) -> Path:
         """Writes them to a new file of that name, or a numbered one where there is one.
+
+        Args:
+            path: The file.
+            beside: Gives the files that will go with one, of which there must be none either.
 
         Raises:
             ConfigurationError: If the file cannot be written.
@@ -52,13 +59,12 @@ class StampedValues:
                 path.write_text(text, encoding="utf-8")
                 return path
             while True:
-                try:
-                    with target.open("x", encoding="utf-8") as file:
-                        file.write(text)
-                    return target
-                except FileExistsError:
-                    target = path.with_name(f"{path.stem}-{number}{path.suffix}")
-                    number += 1
+                if not any(other.exists() for other in beside(target)):
+                    with contextlib.suppress(FileExistsError), target.open("x") as file:
+                        file.write(text)  # plain ASCII
+                        return target
+                target = path.with_name(f"{path.stem}-{number}{path.suffix}")
+                number += 1
         except OSError as error:
             raise ConfigurationError(
                 f"The measurement cannot be written to {path} ({error.strerror}): give another "

@@ -246,6 +246,13 @@ def test_pictures_are_called_after_the_file_of_their_values() -> None:
         "a.txt_closest_pairs.png",
         "a_closest_pairs.png",
     ]
+    Path("a.json").rename("kept.json")  # its pictures stay, and are not written over
+    kept = Path("a_closest_pairs.png").read_bytes()
+    other = [*words, "--seed", "1", "--measures", "[duplicates]", "--output", "a.json"]
+    assert main(["evaluate", *other]) == 0
+    assert Path("a_closest_pairs.png").read_bytes() == kept
+    assert not Path("a.json").exists()
+    assert Path("a-2_closest_pairs.png").is_file()
 
 
 def test_two_measurements_are_compared_where_they_were_made_alike(
@@ -293,6 +300,11 @@ def test_pictures_of_a_test_stay_with_its_values(
     assert len({picture.read_bytes() for picture in pictures}) == 2
     for path in (*values, *pictures):
         assert f" {path}\n" in said
+    values[0].rename("kept.json")  # its pictures stay, and are not written over
+    kept = pictures[0].read_bytes()
+    assert main(["test", *options, f"{evaluation}.seed", "2"]) == 0
+    assert pictures[0].read_bytes() == kept
+    assert len([*Path("samples").glob("closest_pairs_test-*.png")]) == 3
 
 
 def test_no_measurement_and_no_file_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

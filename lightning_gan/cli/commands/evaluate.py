@@ -139,15 +139,18 @@ def evaluate(
         sys.stdout.write(f"{name:<34} {value:.6g}\n")
     for names in missing.values():
         sys.stdout.write(f"Missing     {names}\n")
-    path = stamped.write(output)
+    pictures = {} if is_device(output) else panel.pictures(measured, source.rows)
+    path = stamped.write(output, lambda file: [_picture(file, name) for name in pictures])
     sys.stdout.write(f"Measured    {printable(str(path))}\n")
-    pictures = {} if is_device(path) else panel.pictures(measured, source.rows)  # beside a file
-    stem = path.stem if path.suffix == ".json" else path.name  # those of a.txt are not a.json's
     for name, pairs in pictures.items():
-        picture = path.with_name(f"{stem}_{name}.png")
-        with written_whole(picture) as part:  # a link of that name is not followed
+        with written_whole(_picture(path, name)) as part:  # a link of that name is not followed
             save_png(pairs, part)
-        sys.stdout.write(f"Pictures    {printable(str(picture))}\n")
+        sys.stdout.write(f"Pictures    {printable(str(_picture(path, name)))}\n")
+
+
+def _picture(path: Path, name: str) -> Path:
+    """Where a picture lies beside a file of values; those of a.txt are not a.json's."""
+    return path.with_name(f"{path.stem if path.suffix == '.json' else path.name}_{name}.png")
 
 
 @dataclass(frozen=True)
