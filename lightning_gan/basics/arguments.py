@@ -49,7 +49,8 @@ def refuse_none(kind: type, *args: object, **kwargs: object) -> None:
     for name in nones:
         default = signature.parameters[name].default
         if default is not None and name in hints and _takes_no_none(hints[name]):
-            known = "" if default is inspect.Parameter.empty else f" or leave it out for {default}"
+            made = str(default).startswith("<")  # each time anew, or there is none
+            known = "" if made else f" or leave it out for {default}"
             raise ConfigurationError(
                 f"{kind.__name__}: {name} cannot be None: give a value{known}."
             )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Hashable
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, field
 from typing import Any, Final, Literal, NewType, Protocol, TypeVar
 
 import pytest
@@ -83,6 +83,7 @@ def test_none_passes_where_the_hint_takes_it_or_says_nothing() -> None:
     class Plain(Checked):
         a: int | None
         b: float = 0.5
+        c: dict[str, int] = field(default_factory=dict)
 
     assert Loose(None, None, None, None, None).given == (None,) * 5
     assert Unreadable(None, None).given == (None, None)  # type: ignore[arg-type]
@@ -91,6 +92,8 @@ def test_none_passes_where_the_hint_takes_it_or_says_nothing() -> None:
     assert Plain(None).b == 0.5
     with pytest.raises(ConfigurationError, match="Plain: b cannot be None"):
         Plain(None, None)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match=r"Plain: c cannot be None: give a value\.$"):
+        Plain(None, c=None)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="missing"):
         Implicit.__init__()  # type: ignore[call-arg]
 
