@@ -381,7 +381,6 @@ class GAN(CompiledInPlace, Part, LightningModule):
         # Before a checkpoint is restored, whose numbers would be rounded in narrower weights.
         self.trainer.strategy.precision_plugin.convert_module(self)
         data = getattr(self.trainer, "datamodule", None)
-        self.class_names = tuple(getattr(data, "class_names", None) or self.class_names)
         self.game.parts.check_run(data, self.trainer.precision)
         if stage == "fit":
             self.game.parts.check_training(self.trainer.precision)
@@ -393,7 +392,8 @@ class GAN(CompiledInPlace, Part, LightningModule):
         lay_out((self.generator, self.discriminator), *how)
 
     def on_fit_start(self) -> None:
-        """Gives a run that has seen nothing yet the players of another one, where asked for."""
+        """Learns the classes' names; gives a fresh run the players of another one, where asked."""
+        self.class_names = class_names_in(identity.setting_of(self.trainer)) or self.class_names
         if self.warm_start is not None and self.progress.batches == 0:
             players = {name: getattr(self, name) for name in (*PLAYERS, "generator_ema")}
             self.average.images_before = warm_start(players, self.warm_start)

@@ -162,6 +162,16 @@ def test_a_change_that_was_taken_over_is_the_run_from_then_on(tmp_path: Path) ->
     assert resume(tmp_path / "b.ckpt", a_gan(objective=Hinge(), max_images=96)).changes == {}
 
 
+def test_names_of_classes_are_those_of_the_data_that_it_trained_on_last(tmp_path: Path) -> None:
+    path, gan = trained(tmp_path), a_gan(max_images=64)
+    assert GAN.load_from_checkpoint(path).class_names == ("a", "b", "c")
+    with pytest.warns(UserWarning, match="data.class_names is"):
+        quiet_trainer(tmp_path).test(gan, Shifted(8), ckpt_path=path, weights_only=True)
+    assert gan.class_names == ("a", "b", "c")
+    gan.allow_changes = True
+    assert resume(path, gan, Shifted(8)).class_names == ("b", "c", "a")
+
+
 def test_other_versions_and_threads_are_warned_of(tmp_path: Path) -> None:
     path = trained(tmp_path)
     content = torch.load(path, weights_only=True)
