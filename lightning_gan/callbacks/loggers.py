@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
+from lightning_gan.basics.cache import written_whole
 from lightning_gan.callbacks.base import epoch_of
 from lightning_gan.errors import ConfigurationError, said
 from lightning_gan.gan import GAN
@@ -113,12 +114,10 @@ def _read(path: Path) -> tuple[Sequence[str], list[dict[str, str]]]:
 
 def _write(path: Path, keys: Sequence[str], rows: list[dict[str, str]]) -> None:
     """Writes a curve whole, or leaves the old one."""
-    new = path.with_name(f".{path.name}.tmp")
-    with new.open("w", newline="", encoding="utf-8") as file:
+    with written_whole(path) as new, new.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, keys)
         writer.writeheader()
         writer.writerows(rows)
-    new.replace(path)
 
 
 def free_name(path: Path) -> Path:
@@ -136,9 +135,8 @@ def cut_lines(path: Path, images_of: Callable[[str], int], images: int) -> None:
         with contextlib.suppress(ValueError, KeyError, TypeError):
             if images_of(line) <= images:
                 kept.append(f"{line}\n")
-    new = path.with_name(f".{path.name}.tmp")
-    new.write_text("".join(kept), encoding="utf-8")
-    new.replace(path)
+    with written_whole(path) as new:
+        new.write_text("".join(kept), encoding="utf-8")
 
 
 def in_sections(metrics: dict[str, float]) -> dict[str, float]:

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from lightning_gan.basics.cache import written_whole
 from lightning_gan.errors import ConfigurationError
 
 FORMAT = 1
@@ -117,11 +118,9 @@ class RunRecord:
     def write(self, folder: Path) -> None:
         """Writes it into the folder of the run, whole or not at all."""
         self.updated = utc_now()
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".{NAME}.tmp"
         text = json.dumps({"format": FORMAT} | asdict(self), indent=1)
-        temporary.write_text(text + "\n", encoding="utf-8")
-        temporary.replace(folder / NAME)
+        with written_whole(folder / NAME) as new:
+            new.write_text(text + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> "RunRecord":
