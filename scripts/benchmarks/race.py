@@ -238,7 +238,7 @@ def table(results: list[dict[str, Any]]) -> str:
                 shown(spread([end["seconds"] for end in ends]), ".0f"),
                 shown(spread([line["measuring"] for line in lines]), ".0f"),
                 shown(spread([end["images"] for end in ends]), ",.0f"),
-                "; ".join(f"{key} {shown(value, '.3g')}" for key, value in best.items()),
+                "; ".join(f"{key} {shown(value, '.4g')}" for key, value in best.items()),
             )
         )
     return markdown(head, rows)
