@@ -43,17 +43,19 @@ def wandb_logger(
         recipe: The group where neither gives one.
 
     Raises:
-        ConfigurationError: If the package is missing.
+        ConfigurationError: If the package is missing, or takes no such project or tag.
     """
     environment = os.environ.get
-    words = tags or [tag for tag in environment("WANDB_TAGS", "").split(",") if tag]
+    project = project or environment("WANDB_PROJECT") or PROJECT
+    words = [tag.strip() for tag in tags or environment("WANDB_TAGS", "").split(",")]
+    words = [*filter(None, words)]
     try:
-        return WandbLogger(
+        logger = WandbLogger(
             name=name or environment("WANDB_NAME", title),
-            project=project or environment("WANDB_PROJECT") or PROJECT,
+            project=project,
             group=group or environment("WANDB_RUN_GROUP", recipe),
             job_type=environment("WANDB_JOB_TYPE", "fit"),
-            tags=list(words) or None,
+            tags=words or None,
             save_dir=folder,
             id=run_id,
             resume="allow",
@@ -62,6 +64,25 @@ def wandb_logger(
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             "--wandb needs the package wandb: pip install wandb, or leave --wandb out."
+        ) from error
+    _check_names(project, words)
+    return logger
+
+
+def _check_names(project: str, tags: Sequence[str]) -> None:
+    """Refuses what W&B would refuse once it is started.
+
+    Raises:
+        ConfigurationError: If the project or a tag is none that it takes.
+    """
+    import wandb
+
+    try:
+        wandb.Settings(project=project, run_tags=tuple(tags))
+    except (wandb.errors.Error, ValueError) as error:  # pydantic tells more than a sentence
+        why = said(error).rpartition("Value error, ")[2].partition(" [type=")[0]
+        raise ConfigurationError(
+            f"W&B refuses a name ({why}): give another --wandb_project, or other --wandb_tags."
         ) from error
 
 

@@ -155,6 +155,26 @@ def test_what_the_environment_says_is_honoured_and_arguments_win(
     assert init["tags"] == ["c"]
 
 
+@pytest.mark.parametrize("given", [" a, ,b b,", "a,b b"])
+def test_tags_are_the_words_between_commas(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    init = wandb_logger("runs", "0", "offline", tags=given.split(","))._wandb_init
+    assert init["tags"] == ["a", "b b"]
+    monkeypatch.setenv("WANDB_TAGS", given)
+    assert wandb_logger("runs", "0", "offline")._wandb_init["tags"] == ["a", "b b"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"tags": ["a", "x" * 70]}, r"is 70 characters. Tags .* 64 characters\): give"),
+        ({"project": "a/b"}, r"Invalid project name 'a/b'.*\): give another --wandb_project, or"),
+    ],
+)
+def test_a_project_or_tag_that_wandb_refuses_is_one_sentence(given: Any, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        wandb_logger("runs", "0", "offline", **given)
+
+
 def test_wandb_that_refuses_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
