@@ -51,10 +51,10 @@ def wandb_logger(
     words = [*filter(None, words)]
     try:
         logger = WandbLogger(
-            name=name or environment("WANDB_NAME", title),
+            name=name or environment("WANDB_NAME") or title,
             project=project,
-            group=group or environment("WANDB_RUN_GROUP", recipe),
-            job_type=environment("WANDB_JOB_TYPE", "fit"),
+            group=group or environment("WANDB_RUN_GROUP") or recipe,
+            job_type=environment("WANDB_JOB_TYPE") or "fit",
             tags=words or None,
             save_dir=folder,
             id=run_id,

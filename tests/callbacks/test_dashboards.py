@@ -175,6 +175,15 @@ def test_a_project_or_tag_that_wandb_refuses_is_one_sentence(given: Any, said: s
         wandb_logger("runs", "0", "offline", **given)
 
 
+@pytest.mark.parametrize("name", ["PROJECT", "NAME", "RUN_GROUP", "JOB_TYPE", "TAGS"])
+def test_an_empty_word_of_the_environment_is_none(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = wandb_logger("runs", "0", "offline", title="t", recipe="r")._wandb_init
+    monkeypatch.setenv(f"WANDB_{name}", "")
+    assert wandb_logger("runs", "0", "offline", title="t", recipe="r")._wandb_init == usual
+
+
 def test_wandb_that_refuses_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
