@@ -1,6 +1,6 @@
 """Everything that the folder of a run holds for those who look at it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -79,15 +79,15 @@ def read_contents(folder: Path, picture_bytes: int) -> Contents:
         ConfigurationError: If it is no run's, or its record or curves cannot be read.
     """
     record = RunRecord.read(folder)
-    allowance = Allowance(picture_bytes)
-    reals, pictures = read_reals(folder, allowance), read_others(folder, allowance)
+    allowance, tests = Allowance(picture_bytes), _tests(folder)
+    reals, pictures = read_reals(folder, allowance), read_others(folder, allowance, [*tests])
     return Contents(
         folder,
         record,
         is_held(folder),
         read_curves(folder),
         read_scores(folder),
-        _measured(folder),
+        _measured(folder, tests.values()),
         _remeasured(folder),
         read_grids(folder, allowance),
         reals,
@@ -96,14 +96,14 @@ def read_contents(folder: Path, picture_bytes: int) -> Contents:
     )
 
 
-def _measured(folder: Path) -> dict[str, StampedValues]:
-    """The last measurement while training, and the last test."""
-    found = {}
+def _measured(folder: Path, tests: Iterable[StampedValues]) -> dict[str, StampedValues]:
+    """The last measurement while training, and the last test, be it from Python or of a file."""
+    during: list[StampedValues] = []
+    after = [*tests]
     for stamped in _evaluations(folder / "evaluations.jsonl"):
-        found["test" if stamped.run.get("stage") == "test" else "val"] = stamped
-    for stamped in _tests(folder):
-        found["test"] = stamped
-    return found
+        (after if stamped.run.get("stage") == "test" else during).append(stamped)
+    last = {"val": during[-1:], "test": sorted(after, key=_date)[-1:]}
+    return {stage: stamped for stage, found in last.items() for stamped in found}
 
 
 def _remeasured(folder: Path) -> dict[int, list[tuple[str, Any, Any]]]:
@@ -131,13 +131,18 @@ def _evaluations(path: Path) -> list[StampedValues]:
     return found
 
 
-def _tests(folder: Path) -> list[StampedValues]:
-    """What ``lightning-gan test`` has measured, the latest at the end."""
-    found = []
-    for path in folder.glob("test-*.json"):
+def _tests(folder: Path) -> dict[str, StampedValues]:
+    """What ``lightning-gan test`` has measured, by the files' names, the latest at the end."""
+    found = {}
+    for path in sorted(folder.glob("test-*.json")):
         with suppress(ConfigurationError):
-            found.append(StampedValues.read(path))
-    return sorted(found, key=lambda stamped: str(stamped.run.get("date", "")))
+            found[path.stem] = StampedValues.read(path)
+    return dict(sorted(found.items(), key=lambda each: _date(each[1])))
+
+
+def _date(stamped: StampedValues) -> str:
+    """When something was measured, as texts that are in the order of times."""
+    return str(stamped.run.get("date", ""))
 
 
 def _config(folder: Path, record: RunRecord) -> str | None:

@@ -134,22 +134,31 @@ def read_reals(folder: Path, allowance: Allowance) -> Picture | None:
     return allowance.read(folder / f"{REALS}.png", "")
 
 
-def read_others(folder: Path, allowance: Allowance) -> dict[str, Picture]:
+def read_others(
+    folder: Path, allowance: Allowance, tests: Sequence[str] = ()
+) -> dict[str, Picture]:
     """All other pictures of samples, the latest of each kind, and that of a test.
+
+    Args:
+        folder: Folder of the run.
+        allowance: What they may take.
+        tests: What the files of its tests are called, without the ending, the latest at the end.
 
     Returns:
         By name, as in ``nearest_training`` or ``closest_pairs_test``.
     """
-    latest: dict[str, tuple[int, int, Path]] = {}
+    order = {name: number for number, name in enumerate(tests)}
+    latest: dict[str, tuple[int, int, int, Path]] = {}
     for path in sorted((folder / "samples").glob("*.png")):
         match = OF_KIND.fullmatch(path.stem)
         if match is None or GRID.fullmatch(path.stem):
             continue
         name = match["kind"] + (match["stage"] or "")
         images, number = int(match["when"] or match["then"] or 0), int(match["number"] or 0)
-        latest[name] = max(latest.get(name, (-1, 0, path)), (images, number, path))
+        test = order.get(path.stem.removeprefix(f"{match['kind']}_"), -1)
+        latest[name] = max(latest.get(name, (-1, -1, 0, path)), (test, images, number, path))
     found = {}
-    for name, (images, _, path) in latest.items():
+    for name, (_, images, _, path) in latest.items():
         caption = f"after {images:,} images" if images else ""
         if (picture := allowance.read(path, caption)) is not None:
             found[name] = picture

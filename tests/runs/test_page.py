@@ -15,6 +15,7 @@ from recorded_runs import identity, record, report, write_run
 
 from lightning_gan.basics.images import save_png
 from lightning_gan.errors import ConfigurationError
+from lightning_gan.evaluation.stamped_values import StampedValues
 from lightning_gan.runs.page import page, write_page
 from lightning_gan.runs.scores import Scores
 
@@ -67,6 +68,11 @@ def curves(folder: Path, rows: int = 4) -> None:
 def samples(folder: Path, *names: str) -> None:
     for name in names:
         save_png(torch.zeros(3, 8, 8, dtype=torch.uint8), folder / "samples" / f"{name}.png")
+
+
+def of_test(images: int, day: int) -> StampedValues:
+    measured = report(0.5, images)
+    return replace(measured, run=measured.run | {"stage": "test", "date": f"2026-01-{day:02d}"})
 
 
 @pytest.fixture
@@ -218,6 +224,22 @@ def test_a_run_that_was_measured_otherwise_on_the_way_says_from_where_on(tmp_pat
     assert "Measured otherwise from 192 images on" in text
     assert "samples.seed is 7, and was " in text
     assert text.count("Measured otherwise") == 1
+
+
+@pytest.mark.parametrize("images", [(256, 128), (128, 256)])
+def test_values_and_pictures_are_of_the_latest_test(
+    images: tuple[int, int], tmp_path: Path
+) -> None:
+    folder = write_run(tmp_path, record())
+    for day, seen in enumerate(images, start=1):
+        of_test(seen, day).write(folder / f"test-{seen:010d}.json")
+        samples(folder, f"closest_pairs_test-{seen:010d}")
+    text = Parsed(page([folder])).text
+    assert f"test after {images[-1]} images" in text
+    assert f"each other (test) after {images[-1]} images" in text
+    line = of_test(512, day=3).as_json()
+    (folder / "evaluations.jsonl").write_text(f"{line}\n")
+    assert "test after 512 images" in Parsed(page([folder])).text
 
 
 def test_values_that_were_measured_alike_stand_beside_each_other_without_a_word(
