@@ -1,7 +1,9 @@
 """From a command line to an exit code."""
 
 import importlib
+import os
 import sys
+import time
 from pathlib import Path
 
 from lightning_gan.basics.texts import folded, printable
@@ -16,12 +18,16 @@ from lightning_gan.cli.arguments import (
 )
 from lightning_gan.cli.commands import COMMANDS, FUNCTION_COMMANDS
 from lightning_gan.cli.functions import run_function
-from lightning_gan.errors import DivergenceError, LightningGANError, said
+from lightning_gan.errors import DivergenceError, LightningGANError, ProcessLostError, said
 from lightning_gan.runs.lock import release
+
+PATIENCE = 10.0
+"""Seconds in which the process that started this one ends, where both fail alike."""
 
 
 def run(arguments: list[str]) -> int:
     """Runs the command line; returns the exit code, 2 where the user can mend something."""
+    parent = os.getppid()
     if str(Path.cwd()) not in sys.path:  # parts of one's own may lie where the command is given
         sys.path.append(str(Path.cwd()))
     try:
@@ -35,15 +41,33 @@ def run(arguments: list[str]) -> int:
         known = _mendable(error)
         if known is None:
             raise
-        name = f"{run_name(arguments)}: " if isinstance(known, DivergenceError) else ""
-        sentence = printable(said(known))  # whatever a file that it quotes holds
-        mark = "" if sentence.endswith(("?", "!")) else "."
-        message = f"lightning-gan: error: {name}{sentence}{mark}"
-        sys.stderr.write(folded(message, sys.stderr) + "\n")
+        if not _is_said(known, parent):
+            name = f"{run_name(arguments)}: " if isinstance(known, DivergenceError) else ""
+            sentence = printable(said(known))  # whatever a file that it quotes holds
+            mark = "" if sentence.endswith(("?", "!")) else "."
+            message = f"lightning-gan: error: {name}{sentence}{mark}"
+            sys.stderr.write(folded(message, sys.stderr) + "\n")
         return 2
     finally:
         release()
     return 0
+
+
+def _is_said(error: Exception, parent: int) -> bool:
+    """Whether the process that started this one for its training has ended, and has said why.
+
+    Where this one has lost it, it had no time to.
+    """
+    if "lightning" not in sys.modules or isinstance(error, ProcessLostError):
+        return False
+    from lightning_gan.callbacks.preemption import is_helper
+
+    until = time.monotonic() + PATIENCE
+    while is_helper() and time.monotonic() < until:
+        if os.getppid() != parent:
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def _mendable(error: Exception) -> Exception | None:

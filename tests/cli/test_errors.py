@@ -42,6 +42,18 @@ def sentence(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return said[0].removeprefix("lightning-gan: error: ")
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_process_beside_the_first_one_says_what_that_has_not_said(
+    ended: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parents = iter([1, 1])
+    monkeypatch.setattr("os.getppid", lambda: next(parents, 2 if ended else 1))
+    monkeypatch.setattr(program, "PATIENCE", 0.3)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert program.run([*RING, "--lr", "-1"]) == 2
+    assert capsys.readouterr().err.count("lightning-gan: error: ") == (0 if ended else 1)
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

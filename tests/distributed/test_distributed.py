@@ -258,6 +258,23 @@ def test_a_process_that_is_lost_ends_the_run_with_one_sentence(
     assert process.returncode == 2
 
 
+def test_what_all_processes_refuse_is_said_once(tmp_path: Path) -> None:
+    fit = ["fit", "--config", "mlp_ring", "--data.batch_size", "1000000", "--trainer.devices", "2"]
+    done = subprocess.run(  # until the last process has closed its standard error
+        [sys.executable, "-m", "lightning_gan", *fit, "--trainer.accelerator", "cpu"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(HERE.parent), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.stderr.count("lightning-gan: error: ") == 1, done.stderr
+    assert "fewer than one batch of 1000000 on 2 processes: give more" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 2
+
+
 def test_only_exchanges_between_processes_count_as_a_lost_process() -> None:
     assert lost_process(RuntimeError("Connection closed by peer")) is None  # there is no other
     assert lost_process(ValueError("timed out")) is None
