@@ -104,7 +104,6 @@ def open_wandb(logger: WandbLogger) -> None:
         ) from error
     experiment.define_metric(AXIS)
     experiment.define_metric("*", step_metric=AXIS)
-    experiment.define_metric("fid/*", step_metric=AXIS, summary="min")
 
 
 def show_settings(logger: Logger, settings: dict[str, object]) -> None:

@@ -153,15 +153,23 @@ def put_on_axis(logger: Logger, trainer: Trainer, gan: GAN) -> None:
     """Gives every row of a logger the images seen, which are the axis of all that is logged.
 
     Lightning counts batches in some rows and optimizer steps in others. A CSV keeps its column of
-    batches; elsewhere the step is the images, since it is what is drawn.
+    batches; elsewhere the step is the images, since it is what is drawn. W&B is told
+    to keep the smallest value of each distance.
     """
     # Of a logger that was on another run's axis, what it did before.
     log = getattr(logger.log_metrics, "before", logger.log_metrics)
+    told: set[str] = set()
 
     def log_metrics(metrics: dict[str, float], step: int | None = None) -> None:
         images, batches = gan.progress.images, gan.progress.batches
         row = metrics | {"epoch": epoch_of(trainer, gan), AXIS: images}
-        row = in_sections(row) if isinstance(logger, WandbLogger) else row
+        if isinstance(logger, WandbLogger):
+            row = in_sections(row)
+            # By their names: of several patterns that fit one, such as *, W&B takes any.
+            for name in row.keys() - told:
+                if name.startswith("fid/"):
+                    logger.experiment.define_metric(name, step_metric=AXIS, summary="min")
+            told.update(row)
         log(row, batches if isinstance(logger, CSVLogger) else images)
 
     log_metrics.before = log  # type: ignore[attr-defined]

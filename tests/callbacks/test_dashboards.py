@@ -105,7 +105,25 @@ def test_wandb_knows_the_configuration_and_the_axis(tmp_path: Path) -> None:
     metrics = [r.metric for r in wandb_records(tmp_path) if r.WhichOneof("record_type") == "metric"]
     by_name = {metric.glob_name or metric.name: metric for metric in metrics}
     assert by_name["*"].step_metric == AXIS
-    assert by_name["fid/*"].summary.min
+
+
+class Falls(Callback):
+    """Logs distances of which the smallest is not the last."""
+
+    def on_validation_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        seen = pl_module.progress.images
+        pl_module.log_dict({f"fid/{name}": abs(seen - 200.0) for name in "abcdef"})
+
+
+def test_the_summary_of_a_distance_is_its_smallest_value(tmp_path: Path) -> None:
+    wandb_fit(tmp_path, Falls())
+    summary: dict[str, Any] = {}
+    for record in wandb_records(tmp_path):
+        for item in record.summary.update:
+            summary["/".join(item.nested_key) or item.key] = json.loads(item.value_json)
+    distances = {name: value for name, value in summary.items() if name.startswith("fid/")}
+    assert distances == {f"fid/{name}": {"min": 0} for name in "abcdef"}
+    assert summary["progress/images"] == 320
 
 
 def test_pictures_have_captions(tmp_path: Path) -> None:
