@@ -106,10 +106,18 @@ def open_wandb(logger: WandbLogger) -> None:
     experiment.define_metric("*", step_metric=AXIS)
 
 
-def show_settings(logger: Logger, settings: dict[str, object]) -> None:
-    """Gives a logger the flattened configuration and all that the run is."""
+def show_settings(logger: Logger, settings: dict[str, object], before: str | None = None) -> None:
+    """Gives a logger the flattened configuration and all that the run is.
+
+    Args:
+        logger: The logger.
+        settings: By dotted names.
+        before: Name that the run had before this start; W&B replaces it where it shows it.
+    """
     if isinstance(logger, WandbLogger):
         logger.experiment.config.update(settings, allow_val_change=True)
+        if before is not None and logger.experiment.name == before != settings["run.name"]:
+            logger.experiment.name = settings["run.name"]
     elif isinstance(logger, TensorBoardLogger):
         from torch.utils.tensorboard.summary import hparams
 

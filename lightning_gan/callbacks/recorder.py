@@ -95,6 +95,7 @@ class Recorder(GANCallback):
             cut_lines(folder / scores.NAME, scores.images_of, gan.images_validated)
             _remove_pictures(folder / "samples", gan.images_validated)
         known = record_in(folder) if begun else None
+        name = None if known is None else known.name
         self.record = known or self._new(trainer, gan)
         if self.record.best is not None and self.record.best["images"] > gan.images_validated:
             self.record.best = None
@@ -112,7 +113,7 @@ class Recorder(GANCallback):
         measurements(trainer).record = self.record
         self._write(trainer, gan, "running")
         for logger in trainer.loggers:
-            show_settings(logger, self.settings())
+            show_settings(logger, self.settings(), name)
 
     def on_train_start(self, trainer: Trainer, gan: GAN) -> None:
         """Tells TensorBoard again what it has forgotten, now that the epoch is known."""

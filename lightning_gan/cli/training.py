@@ -326,9 +326,8 @@ class CLI(LightningCLI):
         title = title_of(recipe, differs, self.model.game.seeds.seed)
         with contextlib.suppress(ConfigurationError):
             before = RunRecord.read(folder)
-            known, recipe = before.id, before.recipe or recipe
-            if not config.resume.allow_changes:  # whatever the file of this start is called
-                title = before.name
+            # Whatever the file of this start is called; the recorder knows what is changed.
+            known, recipe, title = before.id, before.recipe or recipe, before.name
         return Recorder(config.run_name or title, recipe, differs, name, known)
 
     def _loggers(self, recorder: Recorder | None) -> list[Logger]:

@@ -16,6 +16,7 @@ from lightning_gan.callbacks.recorder import Recorder
 from lightning_gan.errors import ConfigurationError
 from lightning_gan.networks import MLPDiscriminator, MLPGenerator
 from lightning_gan.regularizers import R1
+from lightning_gan.runs.record import RunRecord
 from scripts.traces import differences, tensorboard, wandb_history, wandb_records
 
 wandb = pytest.importorskip("wandb")
@@ -44,17 +45,20 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def fit(folder: Path, *callbacks: Callback, loggers: list[Any], **options: Any) -> None:
+def fit(
+    folder: Path, *callbacks: Callback, loggers: list[Any], weight: float = 0.1, **options: Any
+) -> None:
     trainer = quiet_trainer(folder, limit_val_batches=1.0, log_every_n_steps=5)
     trainer.loggers = [CSVCurve(str(folder), version="version_0"), *loggers]
     recorder = Recorder(recipe="ring", differs={"model.objective": "Hinge"}, run_id="0123abcd")
     trainer.callbacks += [Balance(), SampleGrid(2, 2), *callbacks, recorder]  # type: ignore[attr-defined]
-    gan = points_gan(regularizers=[R1(0.1)], max_images=320, validate_every=100)
+    gan = points_gan(regularizers=[R1(weight)], max_images=320, validate_every=100)
+    gan.allow_changes = weight != 0.1
     trainer.fit(gan, Points(8), **options)
 
 
-def wandb_fit(folder: Path, *callbacks: Callback, **options: Any) -> None:
-    logger = wandb_logger(folder / "version_0", "0123abcd", "offline")
+def wandb_fit(folder: Path, *callbacks: Callback, name: str = "", **options: Any) -> None:
+    logger = wandb_logger(folder / "version_0", "0123abcd", "offline", name=name)
     open_wandb(logger)
     try:
         fit(folder, *callbacks, loggers=[logger], **options)
@@ -83,6 +87,22 @@ def test_a_run_in_wandb_is_one_run_with_one_value_for_each_image_and_key(tmp_pat
     assert {104, 200, 304, 320} <= images
     names = {key[1] for key in values if "/" in key[1]} - {"trainer/global_step"}
     assert len({name.split("/")[0] for name in names} | {"samples"}) <= 8
+
+
+@pytest.mark.parametrize("own", ["", "mine"])
+def test_a_run_that_is_changed_bears_in_wandb_the_name_of_its_record(
+    own: str, tmp_path: Path
+) -> None:
+    name = own or "ring objective=Hinge seed=0"
+    with pytest.raises(StoppedError):
+        wandb_fit(tmp_path, SaveAndKill(13, 27), name=name)
+    path = tmp_path / "saved.ckpt"
+    wandb_fit(tmp_path, name=name, weight=0.2, ckpt_path=path, weights_only=True)
+    runs = [r.run for r in wandb_records(tmp_path) if r.WhichOneof("record_type") == "run"]
+    record = RunRecord.read(tmp_path / "version_0")
+    assert record.name.endswith("changed on the way")
+    assert runs[0].display_name == name
+    assert runs[-1].display_name == (own or record.name)
 
 
 def test_wandb_knows_the_configuration_and_the_axis(tmp_path: Path) -> None:

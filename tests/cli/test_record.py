@@ -137,8 +137,10 @@ def test_a_dashboard_is_told_the_same_name_where_a_run_goes_on_from_its_own_conf
     assert fit("64", "--model.objective", "Hinge", "--wandb", "offline") == 0
     again = ["--config", str(RUN / "config.yaml"), "--model.max_images", "128"]
     assert program.run(["fit", *again, "--ckpt_path", "last"]) == 0
-    assert len(RunRecord.read(RUN).segments) == 2
-    assert told == [(RunRecord.read(RUN).name, "mlp_ring")] * 2
+    again += ["--model.max_images", "192", "--resume.allow_changes", "true"]
+    assert program.run(["fit", *again, "--ckpt_path", "last"]) == 0
+    assert len(RunRecord.read(RUN).segments) == 3
+    assert told == [(RunRecord.read(RUN).name, "mlp_ring")] * 3
 
 
 @pytest.mark.parametrize(
