@@ -153,8 +153,8 @@ def put_on_axis(logger: Logger, trainer: Trainer, gan: GAN) -> None:
     """Gives every row of a logger the images seen, which are the axis of all that is logged.
 
     Lightning counts batches in some rows and optimizer steps in others. A CSV keeps its column of
-    batches; elsewhere the step is the images, since it is what is drawn. W&B is told
-    to keep the smallest value of each distance.
+    batches; elsewhere the step is the images, since it is what is drawn. W&B is told to keep the
+    smallest value of each distance.
     """
     # Of a logger that was on another run's axis, what it did before.
     log = getattr(logger.log_metrics, "before", logger.log_metrics)
