@@ -48,9 +48,16 @@ from lightning_gan.cli.failures import comes_from_restoring, mendable
 from lightning_gan.cli.options import RUN_OPTIONS
 from lightning_gan.cli.parser import Parser
 from lightning_gan.datamodules import RealData
-from lightning_gan.errors import AnotherRunError, ConfigurationError, WeightsError, said
+from lightning_gan.errors import (
+    AnotherRunError,
+    ConfigurationError,
+    LightningGANError,
+    WeightsError,
+    said,
+)
 from lightning_gan.gan import GAN
 from lightning_gan.networks.layout import gains_from_bfloat16
+from lightning_gan.runs.listing import Run
 from lightning_gan.runs.lock import hold
 from lightning_gan.runs.record import RunRecord, run_folders
 
@@ -241,7 +248,7 @@ class CLI(LightningCLI):
             config.ckpt_path = found and str(found)
             if found is not None:
                 does = "Going on with" if self.subcommand == "fit" else "Measuring"
-                rank_zero_info(f"{does} {found}{_told(found.parents[1])}")
+                rank_zero_info(f"{does} {found}{_told(found)}")
         elif asked is None and self.subcommand != "fit":
             raise ConfigurationError(
                 f"{self.subcommand} measures a trained generator: give --ckpt_path last, best, or "
@@ -466,10 +473,17 @@ def _is_print(argument: str) -> bool:
     return argument.partition("=")[0] == "--print_config"
 
 
-def _told(folder: Path) -> str:
-    """What a run was, in brackets, where it has a record."""
+def _told(checkpoint: Path) -> str:
+    """What a run was, in brackets, where it has a record.
+
+    How far one has come that was killed, its checkpoint alone may know.
+    """
     try:
-        record = RunRecord.read(folder)
-    except ConfigurationError:
+        run = Run.read(checkpoint.parents[1])
+        images = run.record.images
+        if run.state != run.record.state:
+            state = own_state(read_checkpoint(checkpoint), str(checkpoint))
+            images = max(images, state["progress"]["images"])
+    except LightningGANError:  # which is refused later, if it is the checkpoint's
         return ""
-    return f" ({record.name}; {record.state} after {record.images:,} images)"
+    return f" ({run.record.name}; {run.state} after {images:,} images)"

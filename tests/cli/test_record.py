@@ -192,6 +192,18 @@ def test_batches_over_all_processes_are_shared_out(caplog: pytest.LogCaptureFixt
     assert "Batches of 16; 4 batches for 64 images" in caplog.text
 
 
+def test_a_run_that_was_killed_is_told_as_stopped_where_its_checkpoint_is(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    assert fit("64") == 0
+    record = RunRecord.read(RUN)
+    record.state, record.images = "running", 0
+    record.write(RUN)
+    assert fit("128", "--ckpt_path", "last") == 0
+    assert f"last.ckpt ({record.name}; stopped after 64 images)" in caplog.text
+
+
 def test_the_start_names_all_that_may_end_the_training(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     assert fit("64", "--trainer.max_steps", "1", "--trainer.max_time", "00:01:00:00") == 0
