@@ -277,7 +277,7 @@ FACTS: list[tuple[str, Expected]] = [
     (f"deviation {NUMBER}", named("sigma")),
     (f"temperature {NUMBER}", named("temperature")),
     (f"margin (?:is )?{NUMBER}", named("margin")),
-    (f"gamma from {NUMBER} to {NUMBER}", _curve("weight")),
+    (f"[Gg]amma (?:falls )?from {NUMBER} to {NUMBER}", _curve("weight")),
     (f"after the first {NUMBER} points", named("delay")),
     (f"halved every {NUMBER} points", lambda r: r.all("images", within=r.model["regularizers"])),
     (
